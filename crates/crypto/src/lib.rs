@@ -1,1 +1,23 @@
-//! x
+//! Secrets that are wiped and never printed, and the one door to the cryptographic library.
+//!
+//! AWS-LC does curves, AEAD, signatures, random, AES-256-XTS and AES-CBC; the RustCrypto crates do the hashes it lacks, and
+//! key derivation, where they are faster. Nothing here knows JSON, files or a protocol. `unsafe` stands in `ffi` alone,
+//! because the safe binding has no points with both coordinates and no disk ciphers.
+
+#![deny(unsafe_code)]
+
+pub mod aead;
+pub mod ec;
+#[allow(unsafe_code)]
+mod ffi;
+mod hash;
+pub mod kdf;
+mod prime;
+mod random;
+mod secret;
+pub mod sector;
+
+pub use hash::{Digest, Hash, hmac};
+pub use prime::{PrimeError, safe_prime_256};
+pub use random::{Random, RandomFailed, SystemRandom};
+pub use secret::{Passphrase, Secret, Share, VolumeKey};

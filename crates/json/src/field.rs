@@ -176,8 +176,14 @@ mod tests {
     #[test]
     fn errors_name_the_place() {
         assert_eq!(walk("{}", |f| f.member("kdf").map(|_| ())).unwrap_err(), "header.kdf is missing");
-        assert_eq!(walk(r#"{"a":{"b":1}}"#, |f| f.member("a")?.member("b")?.text().map(|_| ())).unwrap_err(), "header.a.b is not a string");
-        assert_eq!(walk("[[1]]", |f| f.items()?.next().unwrap().object().map(|_| ())).unwrap_err(), "header.0 is not an object");
+        assert_eq!(
+            walk(r#"{"a":{"b":1}}"#, |f| f.member("a")?.member("b")?.text().map(|_| ())).unwrap_err(),
+            "header.a.b is not a string"
+        );
+        assert_eq!(
+            walk("[[1]]", |f| f.items()?.next().unwrap().object().map(|_| ())).unwrap_err(),
+            "header.0 is not an object"
+        );
     }
 
     #[test]

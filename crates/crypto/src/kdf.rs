@@ -1,0 +1,188 @@
+//! Passphrases to keys: PBKDF2 (RFC 8018, section 5.2) and Argon2 (RFC 9106).
+
+use crate::hash::{Hash, with_hash};
+use argon2::{Algorithm, Argon2, Params, Version};
+use hmac::SimpleHmac;
+use std::fmt;
+use std::num::NonZeroU32;
+
+/// Fills `into` with PBKDF2-HMAC of any hash.
+pub fn pbkdf2(hash: Hash, passphrase: &[u8], salt: &[u8], iterations: NonZeroU32, into: &mut [u8]) {
+    let rounds = iterations.get();
+    match hash {
+        // These keep the state after the padded key, which saves half of the compressions.
+        Hash::Sha1 => pbkdf2::pbkdf2_hmac::<sha1::Sha1>(passphrase, salt, rounds, into),
+        Hash::Sha256 => pbkdf2::pbkdf2_hmac::<sha2::Sha256>(passphrase, salt, rounds, into),
+        Hash::Sha512 => pbkdf2::pbkdf2_hmac::<sha2::Sha512>(passphrase, salt, rounds, into),
+        other => with_hash!(other, D => {
+            // HMAC takes keys of every length; the error type exists for other MACs.
+            if pbkdf2::pbkdf2::<SimpleHmac<D>>(passphrase, salt, rounds, into).is_err() {
+                unreachable!("HMAC refused the length of a passphrase")
+            }
+        }),
+    }
+}
+
+/// Which Argon2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Argon2Variant {
+    Argon2i,
+    Argon2id,
+}
+
+/// What one Argon2 computation costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Argon2Cost {
+    /// Memory in KiB, at least 8 for each lane.
+    pub memory_kib: u32,
+    /// Passes over the memory, at least 1.
+    pub passes: u32,
+    /// Lanes, which are threads here; 1 to 2^24 - 1.
+    pub lanes: u32,
+}
+
+/// Why no key was derived.
+#[derive(Clone, Debug)]
+pub enum KdfError {
+    /// The costs, the salt or the length are outside RFC 9106, section 3.1.
+    Refused {
+        /// What the library says.
+        source: argon2::Error,
+    },
+    /// There is not enough memory.
+    OutOfMemory {
+        /// How much was wanted, in KiB.
+        memory_kib: u32,
+    },
+    /// The threads could not be started.
+    NoThreads {
+        /// How many were wanted.
+        lanes: u32,
+    },
+}
+
+/// Fills `into` with Argon2 version 1.3 without secret and associated data, using one thread a lane.
+///
+/// # Errors
+/// [`KdfError`]; memory that cannot be had is an error, not an abort.
+pub fn argon2(
+    variant: Argon2Variant,
+    passphrase: &[u8],
+    salt: &[u8],
+    cost: Argon2Cost,
+    into: &mut [u8],
+) -> Result<(), KdfError> {
+    let algorithm = match variant {
+        Argon2Variant::Argon2i => Algorithm::Argon2i,
+        Argon2Variant::Argon2id => Algorithm::Argon2id,
+    };
+    let refused = |source| match source {
+        argon2::Error::OutOfMemory => KdfError::OutOfMemory { memory_kib: cost.memory_kib },
+        source => KdfError::Refused { source },
+    };
+    let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(into.len())).map_err(refused)?;
+    let argon2 = Argon2::new(algorithm, Version::V0x13, params);
+    if cost.lanes == 1 {
+        return argon2.hash_password_into(passphrase, salt, into).map_err(refused);
+    }
+    // The library's global pool would start a thread for every core of the machine.
+    let threads = usize::try_from(cost.lanes).unwrap_or(usize::MAX).min(MOST_THREADS);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|_| KdfError::NoThreads { lanes: cost.lanes })?;
+    pool.install(|| argon2.hash_password_into(passphrase, salt, into)).map_err(refused)
+}
+
+/// Threads for one computation; a header may ask for more lanes than any machine has cores.
+const MOST_THREADS: usize = 64;
+
+impl fmt::Display for KdfError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KdfError::Refused { .. } => f.write_str("the key derivation's parameters are not allowed"),
+            KdfError::OutOfMemory { memory_kib } => {
+                write!(f, "the key derivation needs {} MiB of memory, which cannot be had", memory_kib.div_ceil(1024))
+            }
+            KdfError::NoThreads { lanes } => write!(f, "{lanes} threads for the key derivation could not be started"),
+        }
+    }
+}
+
+impl std::error::Error for KdfError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            KdfError::Refused { source } => Some(source),
+            KdfError::OutOfMemory { .. } | KdfError::NoThreads { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    fn derive(hash: Hash, passphrase: &str, salt: &str, iterations: u32, len: usize) -> String {
+        let mut out = vec![0; len];
+        pbkdf2(hash, passphrase.as_bytes(), salt.as_bytes(), NonZeroU32::new(iterations).unwrap(), &mut out);
+        hex(&out)
+    }
+
+    /// RFC 6070 for SHA-1, RFC 7914 section 11 for SHA-256.
+    #[test]
+    fn pbkdf2_matches_the_rfcs() {
+        assert_eq!(derive(Hash::Sha1, "password", "salt", 2, 20), "ea6c014dc72d6f8ccd1ed92ace1d41f0d8de8957");
+        assert_eq!(derive(Hash::Sha1, "password", "salt", 4096, 20), "4b007901b765489abead49d926f721d065a429c1");
+        assert_eq!(
+            derive(Hash::Sha256, "passwd", "salt", 1, 64),
+            "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbcca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783"
+        );
+    }
+
+    /// The fast path and the general one are the same function.
+    #[test]
+    fn pbkdf2_agrees_with_itself_over_simple_hmac() {
+        let mut general = [0; 70];
+        pbkdf2::pbkdf2::<SimpleHmac<sha2::Sha512>>(b"p", b"s", 3, &mut general).unwrap();
+        assert_eq!(derive(Hash::Sha512, "p", "s", 3, 70), hex(&general));
+        for hash in Hash::ALL {
+            assert_ne!(derive(hash, "p", "s", 3, 40), derive(hash, "p", "s", 4, 40));
+        }
+    }
+
+    fn argon(variant: Argon2Variant, passes: u32, memory_kib: u32, lanes: u32, pass: &str, salt: &str) -> String {
+        let mut out = [0; 32];
+        let cost = Argon2Cost { memory_kib, passes, lanes };
+        argon2(variant, pass.as_bytes(), salt.as_bytes(), cost, &mut out).unwrap();
+        hex(&out)
+    }
+
+    /// Test vectors of the reference implementation (version 1.3), without secret and associated data.
+    #[test]
+    fn argon2_matches_the_reference_implementation() {
+        use Argon2Variant::{Argon2i, Argon2id};
+        for (variant, passes, memory, lanes, expected) in [
+            (Argon2i, 2, 1 << 16, 1, "c1628832147d9720c5bd1cfd61367078729f6dfb6f8fea9ff98158e0d7816ed0"),
+            (Argon2id, 2, 1 << 16, 1, "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7"),
+            (Argon2id, 2, 1 << 8, 1, "9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe"),
+            (Argon2id, 2, 1 << 8, 2, "6d093c501fd5999645e0ea3bf620d7b8be7fd2db59c20d9fff9539da2bf57037"),
+        ] {
+            assert_eq!(argon(variant, passes, memory, lanes, "password", "somesalt"), expected);
+        }
+    }
+
+    #[test]
+    fn impossible_costs_are_errors() {
+        let mut out = [0; 32];
+        for (memory_kib, passes, lanes) in [(7, 1, 1), (8, 0, 1), (8, 1, 0), (8, 1, 2), (64, 1, u32::MAX)] {
+            let cost = Argon2Cost { memory_kib, passes, lanes };
+            assert!(argon2(Argon2Variant::Argon2id, b"p", b"somesalt", cost, &mut out).is_err(), "{cost:?}");
+        }
+        let cost = Argon2Cost { memory_kib: 8, passes: 1, lanes: 1 };
+        assert!(argon2(Argon2Variant::Argon2id, b"p", b"short", cost, &mut out).is_err());
+    }
+}
