@@ -233,7 +233,11 @@ impl Scalar {
     ///
     /// # Errors
     /// [`EcError::WrongLength`], [`EcError::ScalarOutOfRange`].
-    pub fn from_bytes(curve: Curve, bytes: Secret) -> Result<Scalar, EcError> {
+    pub fn from_bytes(curve: Curve, bytes: &[u8]) -> Result<Scalar, EcError> {
+        Scalar::new(curve, Secret::copied_from(bytes))
+    }
+
+    fn new(curve: Curve, bytes: Secret) -> Result<Scalar, EcError> {
         let expected = curve.coordinate_len();
         if bytes.len() != expected {
             return Err(EcError::WrongLength { expected, found: bytes.len() });
@@ -258,7 +262,7 @@ impl Scalar {
                 Ok(())
             })
             .map_err(EcError::Random)?;
-            if let Ok(scalar) = Scalar::from_bytes(curve, bytes) {
+            if let Ok(scalar) = Scalar::new(curve, bytes) {
                 return Ok(scalar);
             }
         }
@@ -349,7 +353,7 @@ mod tests {
 
     fn small(curve: Curve, value: u8) -> Scalar {
         let bytes = Secret::filled_by(curve.coordinate_len(), |b| *b.last_mut().unwrap() = value);
-        Scalar::from_bytes(curve, bytes).unwrap()
+        Scalar::new(curve, bytes).unwrap()
     }
 
     /// x of G and of 2·G (SP 800-186 section 3.2.1; NIST's point multiplication examples, k = 2).
@@ -388,7 +392,7 @@ mod tests {
         let z = unhex(
             "005fc70477c3e63bc3954bd0df3ea0d1f41ee21746ed95fc5e1fdf90930d5e136672d72cc770742d1711c3c3a4c334a0ad9759436a4d3c5bf6e74b9578fac148c831",
         );
-        let scalar = Scalar::from_bytes(Curve::P521, Secret::new(d)).unwrap();
+        let scalar = Scalar::from_bytes(Curve::P521, &d).unwrap();
         let point = Point::from_coordinates(Curve::P521, &x, &y).unwrap();
         assert_eq!(point.multiply(&scalar).unwrap().x(), z);
     }
@@ -417,7 +421,7 @@ mod tests {
             let wrong = EcError::WrongLength { expected: len, found: len - 1 };
             assert_eq!(Point::from_coordinates(curve, &good.x()[1..], good.y()).unwrap_err(), wrong);
 
-            let scalar = |bytes: Vec<u8>| Scalar::from_bytes(curve, Secret::new(bytes)).map(|_| ());
+            let scalar = |bytes: Vec<u8>| Scalar::from_bytes(curve, &bytes).map(|_| ());
             assert_eq!(scalar(vec![0; len]), Err(EcError::ScalarOutOfRange));
             assert_eq!(scalar(curve.order().to_vec()), Err(EcError::ScalarOutOfRange));
             let mut largest = curve.order().to_vec();
