@@ -1,0 +1,124 @@
+//! What is answered, in the original's order of checks.
+
+use super::keys::{KeySet, LoadError};
+use super::route::{Route, ServerRequest, route};
+use crypto::ec::Point;
+use jose::{Jwk, KeyOperation, Required, ecmr};
+use json::{Field, Limits, Value};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// What is sent back.
+#[derive(Debug)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The media type of the body, if there is one.
+    pub content_type: Option<&'static str>,
+    /// The body; empty for every status but 200.
+    pub body: Body,
+    /// For the log: why this status.
+    pub why: Cow<'static, str>,
+}
+
+/// A body that was prepared once, or made for this answer.
+#[derive(Debug)]
+pub enum Body {
+    /// Shared by all answers.
+    Shared(Arc<[u8]>),
+    /// This answer's own.
+    Owned(Vec<u8>),
+}
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Body::Shared(bytes) => bytes,
+            Body::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl Response {
+    /// A status without a body.
+    pub fn refusal(status: u16, why: impl Into<Cow<'static, str>>) -> Response {
+        Response { status, content_type: None, body: Body::Owned(Vec::new()), why: why.into() }
+    }
+
+    fn advertisement(body: Arc<[u8]>) -> Response {
+        let body = Body::Shared(body);
+        Response { status: 200, content_type: Some("application/jose+json"), body, why: "advertised".into() }
+    }
+
+    fn recovery(point: &Point) -> Response {
+        let key = Value::Object(Jwk::ecmr_public(point).public_json());
+        let body = Body::Owned(key.to_compact().as_bytes().to_vec());
+        Response { status: 200, content_type: Some("application/jwk+json"), body, why: "recovered".into() }
+    }
+}
+
+impl KeySet {
+    /// Answers one request; [`answer`] with keys that could be loaded.
+    pub fn answer(&self, request: &ServerRequest<'_>) -> Response {
+        answer(Ok(self), request)
+    }
+}
+
+/// Answers one request. Paths and methods are judged before the keys are looked at, so `keys` may be the reason why there are
+/// none: that is a 500, for those requests that need them.
+pub fn answer(keys: Result<&KeySet, &LoadError>, request: &ServerRequest<'_>) -> Response {
+    let asked = match route(request) {
+        Ok(asked) => asked,
+        Err(refusal) => return refusal,
+    };
+    match asked {
+        Route::Advertisement => keys.map_or_else(no_keys, |keys| Response::advertisement(keys.advertisement())),
+        Route::SignedAdvertisement(thumbprint) => match keys.map(|keys| keys.advertisement_signed_by(thumbprint)) {
+            Ok(Some(body)) => Response::advertisement(body),
+            Ok(None) => Response::refusal(404, "no such signing key"),
+            Err(error) => no_keys(error),
+        },
+        Route::Recovery(thumbprint) => recover(keys, thumbprint, request.body).unwrap_or_else(|refusal| refusal),
+    }
+}
+
+fn no_keys(error: &LoadError) -> Response {
+    Response::refusal(500, error.to_string())
+}
+
+/// One exchange: `Y = s·X`.
+fn recover(keys: Result<&KeySet, &LoadError>, thumbprint: &str, body: &[u8]) -> Result<Response, Response> {
+    // The original handles a body as a C string.
+    let body = body.split(|byte| *byte == 0).next().unwrap_or_default();
+    let document = json::parse(body, &Limits::SMALL).map_err(|e| Response::refusal(400, e.to_string()))?;
+    let asked = document.field("key");
+    check_request(&asked)?;
+    let key = keys.map_err(no_keys)?.find(thumbprint).ok_or_else(|| Response::refusal(404, "no such key"))?;
+    let private = key
+        .private()
+        .filter(|_| key.permits(KeyOperation::DeriveKey, Required::Explicit))
+        .filter(|_| key.alg().is_none_or(|alg| alg == "ECMR"))
+        .ok_or_else(|| Response::refusal(403, "the key is not for exchanges"))?;
+    let bad_point = |why: String| Response::refusal(400, why);
+    let asked = Jwk::public_from_field(&asked).map_err(|e| bad_point(e.to_string()))?;
+    let point = asked.point().ok_or_else(|| bad_point("not an EC key".into()))?;
+    ecmr::answer(private, point).map(|point| Response::recovery(&point)).map_err(|e| bad_point(e.to_string()))
+}
+
+/// Whether the request is for this operation, before any arithmetic: 403 if its key is for something else, 400 if it is no
+/// EC key for ECMR.
+fn check_request(key: &Field<'_>) -> Result<(), Response> {
+    let member = |name| key.value().as_object().and_then(|object| object.get(name));
+    let listed =
+        matches!(member("key_ops"), Some(Value::Array(names)) if names.iter().any(|n| n.as_str() == Some("deriveKey")));
+    if (member("use").is_some() || member("key_ops").is_some()) && !listed {
+        return Err(Response::refusal(403, "the request's key is not for exchanges"));
+    }
+    if member("kty").and_then(Value::as_str) != Some("EC") {
+        return Err(Response::refusal(400, "the request is not an EC key"));
+    }
+    match member("alg").map(Value::as_str) {
+        None | Some(Some("ECMR")) => Ok(()),
+        Some(_) => Err(Response::refusal(400, "the request's key is for another algorithm")),
+    }
+}
