@@ -1,0 +1,64 @@
+//! `cargo xtask release`: the one static program, and the proof that it is one.
+
+use crate::elf::{self, Kind};
+use crate::failure::Failure;
+use crate::program;
+use crate::workspace::Workspace;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What the product promises for the program file.
+const LARGEST_BYTES: usize = 8_000_000;
+
+/// Builds, checks, and prints path and size.
+pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
+    build(workspace).map(|binary| println!("{}  {} bytes, static-pie, stripped", binary.path.display(), binary.bytes))
+}
+
+/// The program that [`build`] made and judged.
+pub(crate) struct Binary {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: usize,
+}
+
+/// Builds and checks; prints nothing of its own.
+pub(crate) fn build(workspace: &Workspace) -> Result<Binary, Failure> {
+    let path = compile(workspace)?;
+    let file = std::fs::read(&path).map_err(|source| Failure::File { path: path.clone(), source })?;
+    match check(&file) {
+        Ok(()) => Ok(Binary { path, bytes: file.len() }),
+        Err(what) => Err(Failure::Binary { path, what }),
+    }
+}
+
+/// The explicit target is not decoration: without one the flag would also reach proc-macros and build scripts, which
+/// are loaded by a dynamic compiler and cannot be static.
+fn compile(workspace: &Workspace) -> Result<PathBuf, Failure> {
+    let host = host()?;
+    let mut cargo = program::cargo(&workspace.root);
+    cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    program::run(cargo.args(["build", "--package", "cotter", "--release", "--locked", "--target", &host]))?;
+    Ok(workspace.target.join(host).join("release").join("cotter"))
+}
+
+/// The compiler's own platform, which is the one that can be linked without a cross toolchain.
+fn host() -> Result<String, Failure> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let text = program::output(Command::new(rustc).arg("-vV"))?;
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| Failure::Answer { program: "rustc -vV", what: text.clone() })
+}
+
+fn check(file: &[u8]) -> Result<(), String> {
+    let linking = elf::linking(file).ok_or("not an ELF program")?;
+    if linking.kind != Kind::StaticPie {
+        return Err(format!("linked as {:?}, not as static-pie", linking.kind));
+    }
+    if !linking.stripped {
+        return Err("still has its symbols; see [profile.release] in Cargo.toml".into());
+    }
+    if file.len() >= LARGEST_BYTES {
+        return Err(format!("{} bytes, and {LARGEST_BYTES} are promised", file.len()));
+    }
+    Ok(())
+}
