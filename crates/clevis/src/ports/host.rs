@@ -1,0 +1,47 @@
+//! The person at the terminal, and the files that a configuration names.
+
+use crypto::Secret;
+use std::fmt;
+use std::io;
+
+/// The person who runs the command, asked on the terminal and never on standard input, which carries data.
+pub trait Person: Sync {
+    /// Shows `question`, which may have several lines, and says whether the answer was `y` or `Y`.
+    fn confirm(&self, question: &str) -> Result<bool, PersonError>;
+}
+
+/// Files named by a configuration, such as a stored advertisement.
+pub trait Files: Sync {
+    /// The whole content of the file at `path`. The implementation limits its size.
+    fn read(&self, path: &str) -> Result<Secret, io::Error>;
+}
+
+/// Why nobody could be asked.
+#[derive(Debug)]
+pub enum PersonError {
+    /// There is no terminal: a script, a boot script, a service.
+    NoTerminal,
+    /// The terminal failed.
+    Terminal {
+        /// How.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for PersonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PersonError::NoTerminal => f.write_str("there is no terminal to ask on"),
+            PersonError::Terminal { .. } => f.write_str("the terminal cannot be used"),
+        }
+    }
+}
+
+impl std::error::Error for PersonError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            PersonError::NoTerminal => None,
+            PersonError::Terminal { source } => Some(source),
+        }
+    }
+}

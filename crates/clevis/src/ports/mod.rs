@@ -1,0 +1,9 @@
+//! What a pin may reach outside itself. The caller implements these traits; this crate only calls them.
+
+mod cancel;
+mod host;
+mod net;
+
+pub use cancel::{Cancel, Deadline};
+pub use host::{Files, Person, PersonError};
+pub use net::{HttpRequest, HttpResponse, LONGEST_ANSWER, Method, Net, NetError, TlsFiles};

@@ -1,0 +1,173 @@
+//! Names to addresses, and addresses to a connection: several addresses race (RFC 8305, without its address sorting, which
+//! the resolver has done), so that a silent IPv6 route costs a quarter of a second and not the whole limit.
+
+use super::address::Place;
+use super::patience::{LONG, Patience};
+use super::socket::{RequestForm, Socket};
+use clevis::NetError;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+use ureq::Error;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, Either, NextTimeout, Transport};
+
+/// How long one address has the race to itself (RFC 8305, section 5, "Connection Attempt Delay").
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// Most addresses of one name that are tried; `ureq` carries no more.
+const MOST_ADDRESSES: usize = 16;
+
+/// Finds addresses within the limits of the exchange.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// Limits of the exchange in progress.
+    pub(super) patience: Patience,
+    /// A proxy that is asked instead of the server, without a tunnel.
+    pub(super) instead: Option<Place>,
+}
+
+impl Resolver for Names {
+    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let place = match &self.instead {
+            Some(proxy) => proxy.clone(),
+            None => Place::of(uri).map_err(boxed)?,
+        };
+        let found = lookup(&place, &self.patience).map_err(boxed)?;
+        let mut addresses = self.empty();
+        found.into_iter().take(MOST_ADDRESSES).for_each(|address| addresses.push(address));
+        Ok(addresses)
+    }
+}
+
+/// The addresses of `place`, at least one. The system's resolver cannot be interrupted, so it works in a thread that is left
+/// behind when nobody waits any more.
+fn lookup(place: &Place, patience: &Patience) -> Result<Vec<SocketAddr>, NetError> {
+    if let Ok(address) = place.host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, place.port)]);
+    }
+    let failed = |source: io::Error| NetError::Resolve { host: place.host.clone(), source };
+    let (found, answer) = mpsc::sync_channel(1);
+    let (host, port) = (place.host.clone(), place.port);
+    let ask = move || {
+        // Nobody may be waiting any more; then the answer is of no use.
+        let _ = found.send((host.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>));
+    };
+    thread::Builder::new().name("resolver".into()).spawn(ask).map_err(failed)?;
+    loop {
+        match answer.recv_timeout(patience.left()?) {
+            Ok(Ok(addresses)) if addresses.is_empty() => return Err(failed(io::ErrorKind::NotFound.into())),
+            Ok(addresses) => return addresses.map_err(failed),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(failed(io::ErrorKind::Other.into())),
+        }
+    }
+}
+
+/// Opens connections, unless a tunnel through a proxy is there already.
+#[derive(Debug)]
+pub(super) struct Dial {
+    /// Limits of the exchange in progress.
+    pub(super) patience: Patience,
+    /// How requests on these connections name their target.
+    pub(super) form: RequestForm,
+}
+
+impl<In: Transport> Connector<In> for Dial {
+    type Out = Either<In, Socket>;
+
+    fn connect(&self, details: &ConnectionDetails<'_>, tunnel: Option<In>) -> Result<Option<Self::Out>, Error> {
+        if let Some(tunnel) = tunnel {
+            return Ok(Some(Either::A(tunnel)));
+        }
+        let stream = race(&details.addrs, &self.patience).map_err(boxed)?;
+        // A request is one or two small writes: they must not wait for the acknowledgement of the one before.
+        stream.set_nodelay(true)?;
+        Ok(Some(Either::B(Socket::new(stream, self.patience.clone(), self.form.clone()))))
+    }
+}
+
+/// The first of `addresses` that accepts a connection. The next one starts when one has failed or had its head start.
+fn race(addresses: &[SocketAddr], patience: &Patience) -> Result<TcpStream, NetError> {
+    let mut race =
+        Race { waiting: addresses.to_vec().into(), running: Vec::new(), next_start: Instant::now(), failed: None };
+    loop {
+        race.start_those_due();
+        if race.running.is_empty() {
+            return Err(no_connection(race.failed));
+        }
+        if let Some(stream) = race.step(patience)? {
+            return Ok(stream);
+        }
+    }
+}
+
+/// Connections on their way.
+struct Race {
+    waiting: VecDeque<SocketAddr>,
+    running: Vec<(SocketAddr, TcpStream)>,
+    next_start: Instant,
+    failed: Option<(SocketAddr, io::Error)>,
+}
+
+impl Race {
+    fn start_those_due(&mut self) {
+        while self.running.is_empty() || Instant::now() >= self.next_start {
+            let Some(address) = self.waiting.pop_front() else { return };
+            match start(address) {
+                Ok(stream) => {
+                    self.running.push((address, stream));
+                    self.next_start = Instant::now() + HEAD_START;
+                }
+                Err(source) => self.failed = Some((address, source)),
+            }
+        }
+    }
+
+    /// Waits for one of them to be connected or refused, at most until the next may start.
+    fn step(&mut self, patience: &Patience) -> Result<Option<TcpStream>, NetError> {
+        let mut sockets: Vec<PollFd<'_>> = self.running.iter().map(|(_, s)| PollFd::new(s, PollFlags::OUT)).collect();
+        let pause =
+            if self.waiting.is_empty() { LONG } else { self.next_start.saturating_duration_since(Instant::now()) };
+        patience.wait(&mut sockets, pause)?;
+        let Some(ready) = sockets.iter().position(|s| !s.revents().is_empty()) else { return Ok(None) };
+        let (address, stream) = self.running.swap_remove(ready);
+        match stream.take_error() {
+            Ok(None) => Ok(Some(stream)),
+            Ok(Some(source)) | Err(source) => {
+                self.failed = Some((address, source));
+                self.next_start = Instant::now();
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Starts connecting without waiting for the end of it.
+fn start(address: SocketAddr) -> io::Result<TcpStream> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    match connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(TcpStream::from(socket)),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn no_connection(failed: Option<(SocketAddr, io::Error)>) -> NetError {
+    match failed {
+        Some((address, source)) => NetError::Connect { address: address.to_string(), source },
+        None => NetError::Connect { address: "no address".into(), source: io::ErrorKind::NotFound.into() },
+    }
+}
+
+fn boxed(error: NetError) -> Error {
+    Error::Other(error.into())
+}

@@ -1,0 +1,225 @@
+//! The HTTP client: `clevis::Net` on `ureq`.
+//!
+//! `ureq` writes the requests and reads the answers; below it stand a resolver ([`dial`]), a transport ([`socket`]) and TLS
+//! ([`tls`]) of our own, all of which wait in one place ([`patience`]) where a deadline and a cancel are seen within 50 ms.
+//! `ureq`'s own time limits are not used. Answers of old servers are borne: HTTP/1.0, lines that end in a bare LF, a body
+//! without a length that ends with the connection, and pieces of any size.
+//!
+//! One agent of `ureq` serves one origin and one exchange at a time, with one connection that is kept for the next. So the
+//! transport knows whose limits it works under, and forty disks bound to one server share a handshake.
+
+mod address;
+mod dial;
+mod patience;
+mod proxy;
+mod socket;
+mod tls;
+
+use address::{Address, Scheme};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clevis::{Cancel, Deadline, HttpRequest, HttpResponse, LONGEST_ANSWER, Method, Net, NetError, TlsFiles};
+use dial::{Dial, Names};
+use patience::Patience;
+use proxy::{Proxies, Route};
+use socket::{BUFFER, RequestForm};
+use std::io::{self, Read};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tls::{Secure, SystemRoots};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
+use ureq::{Agent, Body, Error, http};
+
+/// Limit of a whole exchange whose caller sets none.
+pub const TOTAL_LIMIT: Duration = Duration::from_secs(30);
+
+/// Longest head of an answer.
+const LONGEST_HEAD: usize = 64 << 10;
+
+/// Most connections that are kept for later.
+const MOST_KEPT: usize = 16;
+
+/// Name and version, as every request tells them.
+const USER_AGENT: &str = concat!("cotter/", env!("CARGO_PKG_VERSION"));
+
+/// The client. It is shared by all threads of a process.
+#[derive(Debug)]
+pub struct Client {
+    proxies: Proxies,
+    roots: SystemRoots,
+    kept: Mutex<Vec<Line>>,
+}
+
+/// An agent and its connection to one origin.
+#[derive(Debug)]
+struct Line {
+    origin: Origin,
+    agent: Agent,
+    patience: Patience,
+    /// For a proxy that is asked without a tunnel.
+    proxy_login: Option<String>,
+    /// The variable that names the proxy of a tunnel.
+    tunnel_from: &'static str,
+}
+
+/// What two exchanges must have in common to use one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Origin {
+    scheme: Scheme,
+    place: address::Place,
+    tls: TlsFiles,
+}
+
+impl Client {
+    /// A client that uses the proxies set in the environment of this process.
+    pub fn from_environment() -> Client {
+        Client::with_variables(|name| std::env::var(name).ok())
+    }
+
+    /// A client that finds its proxy settings by `variable`, such as `http_proxy`.
+    pub fn with_variables(variable: impl Fn(&str) -> Option<String>) -> Client {
+        Client { proxies: Proxies::read(variable), roots: SystemRoots::default(), kept: Mutex::default() }
+    }
+
+    fn take_kept(&self, origin: &Origin) -> Option<Line> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = kept.iter().position(|line| line.origin == *origin)?;
+        Some(kept.swap_remove(at))
+    }
+
+    fn keep(&self, line: Line) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < MOST_KEPT {
+            kept.push(line);
+        }
+    }
+
+    fn new_line(&self, address: &Address, origin: Origin, patience: Patience) -> Result<Line, NetError> {
+        let tls = match address.scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(tls::configure(&origin.tls, &self.roots)?),
+        };
+        let (mut form, mut instead, mut proxy_login) = (RequestForm::Origin, None, None);
+        let (mut tunnel, mut tunnel_from) = (None, "");
+        match self.proxies.route(address)? {
+            Route::Direct => {}
+            Route::Through { proxy, credentials } => {
+                form = RequestForm::Absolute(format!("http://{}", address.place));
+                instead = Some(proxy);
+                proxy_login = credentials.as_deref().map(basic);
+            }
+            Route::Tunnel { proxy, variable } => (tunnel, tunnel_from) = (Some(proxy), variable),
+        }
+        let connector =
+            ().chain(ConnectProxyConnector::default())
+                .chain(Dial { patience: patience.clone(), form })
+                .chain(Secure { config: tls });
+        let agent = Agent::with_parts(agent_config(tunnel), connector, Names { patience: patience.clone(), instead });
+        Ok(Line { origin, agent, patience, proxy_login, tunnel_from })
+    }
+}
+
+fn agent_config(tunnel: Option<ureq::Proxy>) -> ureq::config::Config {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(tunnel)
+        .user_agent(USER_AGENT)
+        .max_response_header_size(LONGEST_HEAD)
+        .input_buffer_size(BUFFER)
+        .output_buffer_size(BUFFER)
+        .max_idle_connections(1)
+        .max_idle_connections_per_host(1)
+        .build()
+}
+
+impl Net for Client {
+    fn exchange(&self, request: &HttpRequest<'_>, until: Deadline, cancel: &Cancel) -> Result<HttpResponse, NetError> {
+        let since = Instant::now();
+        let until = until.instant().unwrap_or(since + TOTAL_LIMIT);
+        let address = Address::parse(request.url)?;
+        let origin = Origin { scheme: address.scheme, place: address.place.clone(), tls: request.tls.clone() };
+        if let Some(line) = self.take_kept(&origin) {
+            line.patience.renew(since, until, cancel);
+            match line.exchange(request, &address) {
+                // The server may close a kept connection at any moment; both requests may be sent twice.
+                Err(NetError::Broken { .. }) => {}
+                answer => return self.finish(line, answer),
+            }
+        }
+        let line = self.new_line(&address, origin, Patience::new(since, until, cancel))?;
+        let answer = line.exchange(request, &address);
+        self.finish(line, answer)
+    }
+}
+
+impl Client {
+    fn finish(&self, line: Line, answer: Result<HttpResponse, NetError>) -> Result<HttpResponse, NetError> {
+        if answer.is_ok() {
+            self.keep(line);
+        }
+        answer
+    }
+}
+
+impl Line {
+    fn exchange(&self, request: &HttpRequest<'_>, address: &Address) -> Result<HttpResponse, NetError> {
+        self.patience.left()?;
+        let answer = self.ask(request, address).and_then(|answer| read_body(answer, LONGEST_ANSWER));
+        // Whatever the layers in between made of the end of our patience, that is the reason.
+        answer.map_err(|error| self.patience.left().err().unwrap_or_else(|| self.reason(error)))
+    }
+
+    fn ask(&self, request: &HttpRequest<'_>, address: &Address) -> Result<http::Response<Body>, Error> {
+        let mut head = http::Request::builder().uri(&address.uri);
+        if let Some(login) = &address.credentials {
+            head = head.header(http::header::AUTHORIZATION, basic(login));
+        }
+        if let Some(login) = &self.proxy_login {
+            head = head.header(http::header::PROXY_AUTHORIZATION, login);
+        }
+        match request.method {
+            Method::Get => self.agent.run(head.method(http::Method::GET).body(())?),
+            Method::Post => {
+                if let Some(content_type) = request.content_type {
+                    head = head.header(http::header::CONTENT_TYPE, content_type);
+                }
+                self.agent.run(head.method(http::Method::POST).body(request.body)?)
+            }
+        }
+    }
+
+    /// Why there is no answer, in the words of the port.
+    fn reason(&self, error: Error) -> NetError {
+        match error {
+            Error::Other(inner) => match inner.downcast::<NetError>() {
+                Ok(ours) => *ours,
+                Err(source) => NetError::Broken { source },
+            },
+            Error::Rustls(source) => NetError::Tls { source: source.into() },
+            Error::Io(source) if concerns_tls(&source) => NetError::Tls { source: source.into() },
+            Error::Io(source) => NetError::Broken { source: source.into() },
+            Error::ConnectProxyFailed(why) => NetError::Proxy { variable: self.tunnel_from, why },
+            Error::BadUri(_) | Error::Http(_) => NetError::BadUrl { why: "it cannot be put into a request" },
+            other => NetError::Broken { source: other.into() },
+        }
+    }
+}
+
+/// A name and password as HTTP sends them (RFC 7617).
+fn basic(login: impl AsRef<[u8]>) -> String {
+    format!("Basic {}", STANDARD.encode(login))
+}
+
+fn read_body(answer: http::Response<Body>, limit: usize) -> Result<HttpResponse, Error> {
+    let status = answer.status().as_u16();
+    let mut body = Vec::new();
+    let one_more = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    answer.into_body().into_reader().take(one_more).read_to_end(&mut body)?;
+    if body.len() > limit { Err(Error::Other(NetError::TooLong.into())) } else { Ok(HttpResponse { status, body }) }
+}
+
+fn concerns_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+}

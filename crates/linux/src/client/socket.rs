@@ -1,0 +1,124 @@
+//! A TCP connection as `ureq` wants one, on a socket that never blocks.
+
+use super::patience::{LONG, Patience};
+use rustix::event::{PollFd, PollFlags};
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use ureq::Error;
+use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
+
+/// Buffer for each direction. Requests and answers of a key server fit in one; longer bodies pass through in pieces.
+pub(super) const BUFFER: usize = 16 << 10;
+
+/// How the request line names its target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RequestForm {
+    /// `GET /adv HTTP/1.1`, to a server or through a tunnel.
+    Origin,
+    /// `GET http://server/adv HTTP/1.1`, to a proxy; holds `http://server` (RFC 9112, 3.2.2). `ureq` only knows tunnels, and
+    /// proxies commonly refuse those to port 80.
+    Absolute(String),
+}
+
+/// The connection. Its own waits take the place of `ureq`'s time limits, which are not set.
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: TcpStream,
+    buffers: LazyBuffers,
+    patience: Patience,
+    form: RequestForm,
+    /// What is sent next begins a request.
+    at_head: bool,
+}
+
+impl Socket {
+    /// Takes a connected socket that does not block.
+    pub(super) fn new(stream: TcpStream, patience: Patience, form: RequestForm) -> Socket {
+        Socket { stream, buffers: LazyBuffers::new(BUFFER, BUFFER), patience, form, at_head: true }
+    }
+}
+
+impl Transport for Socket {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
+        let output = self.buffers.output();
+        let (output, _) = output.split_at_checked(amount).ok_or(Error::ConnectionFailed)?;
+        match &self.form {
+            RequestForm::Absolute(server) if self.at_head => {
+                let whole = absolute(output, server);
+                send(&self.stream, &self.patience, &whole)?;
+            }
+            _ => send(&self.stream, &self.patience, output)?,
+        }
+        self.at_head = false;
+        Ok(())
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
+        self.at_head = true;
+        let amount = receive(&self.stream, &self.patience, self.buffers.input_append_buf())?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    /// Open is a connection that is silent: one that ended is readable, and one with bytes left over is out of step.
+    fn is_open(&mut self) -> bool {
+        matches!(self.stream.peek(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// The request head with `server` in front of the target of its first line.
+fn absolute(head: &[u8], server: &str) -> Vec<u8> {
+    let target = head.iter().position(|b| *b == b' ').map_or(0, |space| space + 1);
+    let (method, rest) = head.split_at(target);
+    [method, server.as_bytes(), rest].concat()
+}
+
+fn send(mut stream: &TcpStream, patience: &Patience, mut bytes: &[u8]) -> Result<(), Error> {
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            Ok(sent) => bytes = bytes.split_at_checked(sent).map_or(&[], |(_, rest)| rest),
+            Err(e) => wait_unless_broken(stream, patience, PollFlags::OUT, e)?,
+        }
+    }
+    Ok(())
+}
+
+fn receive(mut stream: &TcpStream, patience: &Patience, into: &mut [u8]) -> Result<usize, Error> {
+    loop {
+        match stream.read(into) {
+            Ok(amount) => return Ok(amount),
+            Err(e) => wait_unless_broken(stream, patience, PollFlags::IN, e)?,
+        }
+    }
+}
+
+fn wait_unless_broken(
+    stream: &TcpStream,
+    patience: &Patience,
+    ready: PollFlags,
+    error: io::Error,
+) -> Result<(), Error> {
+    match error.kind() {
+        io::ErrorKind::Interrupted => Ok(()),
+        io::ErrorKind::WouldBlock => {
+            patience.wait(&mut [PollFd::new(stream, ready)], LONG).map_err(|e| Error::Other(e.into()))
+        }
+        _ => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_asked_for_the_whole_address() {
+        let head = absolute(b"POST /rec/x HTTP/1.1\r\nhost: s\r\n", "http://s:8080");
+        assert_eq!(head, b"POST http://s:8080/rec/x HTTP/1.1\r\nhost: s\r\n");
+    }
+}

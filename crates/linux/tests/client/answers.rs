@@ -1,0 +1,176 @@
+//! Answers of servers, good, old and broken.
+
+use crate::server::{After, answering, request, serve};
+use crate::{client, get, post};
+use clevis::NetError;
+use std::io::Write;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// The answer to a `GET` comes back with this status and body.
+fn check(answer: &'static [u8], after: After, status: u16, body: &str) {
+    let (address, _) = answering(answer, after);
+    let found = get(&client(), &format!("http://{address}/adv/")).unwrap();
+    assert_eq!((found.status, String::from_utf8(found.body).unwrap().as_str()), (status, body));
+}
+
+fn refused(answer: &'static [u8], after: After) -> NetError {
+    let (address, _) = answering(answer, after);
+    get(&client(), &format!("http://{address}/adv/")).unwrap_err()
+}
+
+#[test]
+fn an_answer_of_any_status_is_an_answer() {
+    check(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/jose+json\r\nContent-Length: 2\r\n\r\n{}",
+        After::Keep,
+        200,
+        "{}",
+    );
+    check(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", After::Keep, 404, "");
+    check(b"HTTP/1.1 500 No\r\nContent-Length: 4\r\n\r\noops", After::Keep, 500, "oops");
+    check(b"HTTP/1.1 204 \r\n\r\n", After::Keep, 204, "");
+    check(b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", After::Keep, 200, "{}");
+}
+
+#[test]
+fn redirects_are_not_followed() {
+    let (elsewhere, asked) = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", After::Keep);
+    let answer = format!("HTTP/1.1 302 Found\r\nLocation: http://{elsewhere}/adv/\r\nContent-Length: 0\r\n\r\n");
+    check(answer.leak().as_bytes(), After::Keep, 302, "");
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn old_servers_are_borne() {
+    check(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", After::Close, 200, "{}");
+    check(b"HTTP/1.0 200 OK\r\n\r\n{}", After::Close, 200, "{}");
+    check(b"HTTP/1.0 200 OK\n\n{}", After::Close, 200, "{}");
+    check(b"HTTP/1.1 200 OK\nContent-Type: x\nContent-Length: 2\n\n{}", After::Keep, 200, "{}");
+    check(b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n{}", After::Keep, 200, "{}");
+    check(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}", After::Close, 200, "{}");
+    check(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+        After::Keep,
+        200,
+        "{}",
+    );
+}
+
+#[test]
+fn an_answer_may_come_in_pieces() {
+    let (address, _) = serve(|mut stream, _| {
+        request(&mut stream).unwrap();
+        for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}" {
+            stream.write_all(&[*byte]).unwrap();
+            stream.set_nodelay(true).unwrap();
+            thread::yield_now();
+        }
+    });
+    assert_eq!(get(&client(), &format!("http://{address}/adv/")).unwrap().body, b"{}");
+}
+
+#[test]
+fn rubbish_is_refused() {
+    for rubbish in [
+        &b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n\r\n\r\n"[..],
+        b"\x15\x03\x01\x00\x02\x02\x16",
+        b"{}",
+        b"HTTP/2.0 200 OK\r\n\r\n",
+        b"HTTP/1.1 099 Odd\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+        b"",
+    ] {
+        let error = refused(rubbish, After::Close);
+        assert!(matches!(error, NetError::Broken { .. }), "{:?}: {error:?}", String::from_utf8_lossy(rubbish));
+    }
+}
+
+#[test]
+fn too_long_an_answer_is_refused() {
+    let sending = |length: usize| {
+        serve(move |mut stream, _| {
+            request(&mut stream).unwrap();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            // The client hangs up when it has seen enough.
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&vec![b'x'; length]));
+        })
+        .0
+    };
+    let longest = get(&client(), &format!("http://{}/", sending(clevis::LONGEST_ANSWER))).unwrap();
+    assert_eq!(longest.body.len(), clevis::LONGEST_ANSWER);
+    let error = get(&client(), &format!("http://{}/", sending(clevis::LONGEST_ANSWER + 1))).unwrap_err();
+    assert!(matches!(error, NetError::TooLong), "{error:?}");
+    let (endless, _) = serve(|mut stream, _| {
+        request(&mut stream).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\n").unwrap();
+        while stream.write_all(b"x: y\r\n").is_ok() {}
+    });
+    let error = get(&client(), &format!("http://{endless}/")).unwrap_err();
+    assert!(matches!(error, NetError::Broken { .. }), "{error:?}");
+}
+
+#[test]
+fn requests_are_what_a_key_server_expects() {
+    let (seen, requests) = mpsc::channel();
+    let (address, connections) = serve(move |mut stream, _| {
+        while let Some(bytes) = request(&mut stream) {
+            seen.send(String::from_utf8(bytes).unwrap()).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+        }
+    });
+    let client = client();
+    get(&client, &format!("{address}/adv/")).unwrap();
+    let request = requests.recv_timeout(Duration::from_secs(5)).unwrap();
+    assert!(request.starts_with("GET /adv/ HTTP/1.1\r\n"), "{request}");
+    assert!(request.to_ascii_lowercase().contains(&format!("\r\nhost: {address}\r\n")), "{request}");
+    post(&client, &format!("http://user:p%40ss@{address}//rec/x"), b"{\"kty\":\"EC\"}").unwrap();
+    let request = requests.recv_timeout(Duration::from_secs(5)).unwrap();
+    assert!(request.starts_with("POST //rec/x HTTP/1.1\r\n"), "{request}");
+    assert!(request.ends_with("\r\n\r\n{\"kty\":\"EC\"}"), "{request}");
+    let head = request.to_ascii_lowercase();
+    assert!(head.contains("\r\ncontent-type: application/jwk+json\r\n"), "{request}");
+    assert!(head.contains("\r\ncontent-length: 12\r\n") && !head.contains("expect:"), "{request}");
+    assert!(request.contains(": Basic dXNlcjpwQHNz\r\n"), "{request}");
+    assert_eq!(connections.load(Ordering::SeqCst), 1, "the connection is used again");
+}
+
+#[test]
+fn a_kept_connection_that_ended_is_replaced() {
+    let (address, connections) = serve(|mut stream, number| {
+        request(&mut stream).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+        if number == 0 {
+            // The second request arrives, and the connection ends without an answer.
+            request(&mut stream).unwrap();
+        }
+    });
+    let (client, url) = (client(), format!("http://{address}/rec/x"));
+    post(&client, &url, b"{}").unwrap();
+    post(&client, &url, b"{}").unwrap();
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn nobody_there_is_said_so() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = get(&client(), &format!("http://{free}/adv/")).unwrap_err();
+    assert!(matches!(&error, NetError::Connect { address, .. } if *address == free.to_string()), "{error:?}");
+    // A label may have 63 characters: the resolver refuses this name without asking anybody.
+    let error = get(&client(), &format!("http://{}.invalid/adv/", "x".repeat(64))).unwrap_err();
+    assert!(matches!(error, NetError::Resolve { .. }), "{error:?}");
+    assert!(matches!(get(&client(), "ftp://127.0.0.1/").unwrap_err(), NetError::BadUrl { .. }));
+}
+
+#[test]
+fn names_are_resolved() {
+    let (address, _) = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", After::Keep);
+    assert_eq!(get(&client(), &format!("localhost:{}/adv/", address.port())).unwrap().status, 200);
+}
