@@ -7,6 +7,9 @@
 
 mod disk;
 mod memory;
+pub mod nbd;
+pub mod partition;
+mod reader;
 mod unit;
 mod window;
 
