@@ -4,7 +4,6 @@
 //! that no byte uses. So a thumbprint over a decoded key is the thumbprint of the text, and a changed character is seen.
 
 use base64::engine::{Engine as _, general_purpose::URL_SAFE_NO_PAD};
-use base64::{DecodeError, DecodeSliceError};
 use crypto::Secret;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -59,20 +58,23 @@ pub fn decode_secret(text: &str) -> Result<Secret, B64Error> {
 /// Four characters are three bytes, two are one, three are two, and one alone is nothing.
 fn decoded_len(text: &str) -> Result<usize, B64Error> {
     let (whole, rest) = (text.len() / 4, text.len() % 4);
-    match rest {
-        1 => Err(B64Error::Length { characters: text.len() }),
-        _ => Ok(whole * 3 + rest.saturating_sub(1)),
-    }
+    if rest == 1 { Err(fault(text)) } else { Ok(whole * 3 + rest.saturating_sub(1)) }
 }
 
 fn decode_into(text: &str, bytes: &mut [u8]) -> Result<(), B64Error> {
-    let characters = text.len();
     match URL_SAFE_NO_PAD.decode_slice(text, bytes) {
         Ok(_) => Ok(()),
-        Err(DecodeSliceError::DecodeError(DecodeError::InvalidByte(offset, _))) => Err(B64Error::Character { offset }),
-        Err(DecodeSliceError::DecodeError(DecodeError::InvalidLastSymbol(..))) => Err(B64Error::StrayBits),
-        // Padding, and sizes that `decoded_len` has already refused.
-        Err(_) => Err(B64Error::Length { characters }),
+        Err(_) => Err(fault(text)),
+    }
+}
+
+/// What is wrong with a text that was not decoded. The library's own errors quote characters and treat `=` apart.
+fn fault(text: &str) -> B64Error {
+    let strange = |byte: u8| !byte.is_ascii_alphanumeric() && byte != b'-' && byte != b'_';
+    match text.bytes().position(strange) {
+        Some(offset) => B64Error::Character { offset },
+        None if text.len() % 4 == 1 => B64Error::Length { characters: text.len() },
+        None => B64Error::StrayBits,
     }
 }
 
@@ -121,7 +123,7 @@ mod tests {
             ("Zm8=", B64Error::Character { offset: 3 }),
             ("A+z_", B64Error::Character { offset: 1 }),
             ("A-z/", B64Error::Character { offset: 3 }),
-            ("Zm9v\n", B64Error::Length { characters: 5 }),
+            ("Zm9v\n", B64Error::Character { offset: 4 }),
             (" Zm9", B64Error::Character { offset: 0 }),
             ("Zm9v Zg", B64Error::Character { offset: 4 }),
             ("Zh", B64Error::StrayBits),

@@ -15,6 +15,11 @@ use std::fmt;
 /// Most signatures in one document: verification is work that a stranger can ask for.
 pub const MOST_SIGNATURES: usize = 64;
 
+/// The longest JWS that is read, in bytes: 64 KiB, some ninety keys in an advertisement.
+pub const LONGEST: usize = Limits::SMALL.bytes;
+/// The parts of a compact JWS; there is a dot between two of them.
+const PARTS: usize = 3;
+
 /// A payload and at least one signature over it. Nothing in it is verified until [`Jws::verified_by`] says so.
 #[derive(Clone, Debug)]
 pub struct Jws {
@@ -35,6 +40,11 @@ pub struct Signature {
 /// Why a document is not a JWS, or was not made into one.
 #[derive(Debug)]
 pub enum JwsError {
+    /// A compact JWS longer than [`LONGEST`].
+    TooLong {
+        /// How long it is, in bytes.
+        bytes: usize,
+    },
     /// Not JSON, or too much of it.
     Json {
         /// What should have been.
@@ -108,9 +118,15 @@ impl Jws {
     /// # Errors
     /// [`JwsError`].
     pub fn parse_compact(bytes: &[u8]) -> Result<Jws, JwsError> {
-        let text = std::str::from_utf8(bytes.trim_ascii()).unwrap_or_default();
-        let parts: Vec<&str> = text.split('.').collect();
-        let [protected, payload, signature] = parts[..] else { return Err(JwsError::Parts { found: parts.len() }) };
+        let bytes = bytes.trim_ascii();
+        if bytes.len() > LONGEST {
+            return Err(JwsError::TooLong { bytes: bytes.len() });
+        }
+        let text = String::from_utf8_lossy(bytes); // what is not text is not base64url either
+        let parts: Vec<&str> = text.splitn(PARTS + 1, '.').collect();
+        let [protected, payload, signature] = parts[..] else {
+            return Err(JwsError::Parts { found: 1 + text.matches('.').count() });
+        };
         let payload = decode(payload, "jws.payload")?;
         let signature = Signature::new("jws", protected, None, decode(signature, "jws.signature")?)?;
         Ok(Jws { payload, signatures: vec![signature] })
@@ -248,10 +264,11 @@ impl From<FieldError> for JwsError {
 impl fmt::Display for JwsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            JwsError::TooLong { bytes } => write!(f, "a JWS of {bytes} bytes is longer than {LONGEST}"),
             JwsError::Json { place, .. } => write!(f, "{place} is not JSON"),
             JwsError::Field(_) => f.write_str("not a JWS"),
             JwsError::Base64 { place, .. } => write!(f, "{place} is not base64url"),
-            JwsError::Parts { found } => write!(f, "a compact JWS has 3 parts, not {found}"),
+            JwsError::Parts { found } => write!(f, "a compact JWS has {PARTS} parts, not {found}"),
             JwsError::SignatureCount { found } => write!(f, "{found} signatures where 1 to {MOST_SIGNATURES} may be"),
             JwsError::Critical { place } => write!(f, "{place} demands extensions (`crit`), and none is supported"),
             JwsError::Ambiguous { name } => write!(f, "{name} stands in two headers of one signature"),
