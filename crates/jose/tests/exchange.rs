@@ -1,5 +1,7 @@
 //! The McCallum-Relyea exchange: blinding is undone, and the three forms that José has of it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // also in helpers of tests
+
 use crypto::SystemRandom;
 use crypto::ec::{Curve, EcError, Point, Scalar};
 use jose::ecmr::{self, EcmrError};

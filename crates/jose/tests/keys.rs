@@ -1,5 +1,7 @@
 //! Reading, writing and describing keys: vectors of the RFCs, and everything that is refused.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // also in helpers of tests
+
 use crypto::ec::{Curve, EcError, Point, Scalar};
 use crypto::{Random, RandomFailed, Secret, SystemRandom};
 use jose::{Jwk, JwkError, KeyOperation, Required, ThumbprintHash, b64};

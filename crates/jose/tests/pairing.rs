@@ -3,6 +3,7 @@
 //! Everything goes through arguments and standard input; the program takes several JSON values from there, in the order of its
 //! options. Keys in arguments are made for the test.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // also in helpers of tests
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the other half of a pairing is a program
 
 use crypto::ec::{Curve, Point, Scalar};

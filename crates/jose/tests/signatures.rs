@@ -1,5 +1,7 @@
 //! Signatures: vectors of RFC 7515, what is refused, and what a changed byte does.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // also in helpers of tests
+
 use crypto::SystemRandom;
 use crypto::ec::Curve;
 use jose::{Jwk, Jws, b64, jws};
