@@ -56,6 +56,21 @@ impl Secret {
         constant_time::verify_slices_are_equal(&self.0, other).is_ok()
     }
 
+    /// The same buffer after `change`.
+    #[must_use]
+    pub fn rewritten(mut self, change: impl FnOnce(&mut [u8])) -> Secret {
+        change(&mut self.0);
+        self
+    }
+
+    /// The same bytes in a buffer of `len`, with zeros behind them; the old buffer is wiped.
+    #[must_use]
+    pub fn lengthened_to(self, len: usize) -> Secret {
+        Secret::filled_by(len.max(self.len()), |longer| {
+            longer.iter_mut().zip(self.expose()).for_each(|(to, from)| *to = *from);
+        })
+    }
+
     /// The first `len` bytes only; what is cut off is wiped.
     #[must_use]
     pub fn shortened_to(mut self, len: usize) -> Secret {
