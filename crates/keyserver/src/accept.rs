@@ -1,0 +1,144 @@
+//! Taking connections, as many as are permitted, until a stop is asked for.
+
+use crate::connection::Host;
+use crate::crew::Crew;
+use crate::listener::{Connection, Listener, Peer};
+use rustix::process::{Resource, getrlimit};
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep, timeout};
+
+/// File descriptors that are not connections: listeners, event loops, key files, the log.
+const OTHER_FILES: usize = 64;
+/// The pause after an accept that failed for want of memory or descriptors.
+const BREATH: Duration = Duration::from_millis(100);
+/// How often the log says that connections wait.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// Accepts on all listeners and hands over to the crew.
+struct Reception {
+    host: Host,
+    crew: Crew,
+    seats: Arc<Semaphore>,
+    number_of_seats: u32,
+    complained: Cell<Option<Instant>>,
+}
+
+/// A listener in the event loop.
+enum Door {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Serves until a stop is asked for and what was in flight is finished, or the time for that is over.
+pub(crate) async fn until_stopped(listeners: Vec<Listener>, host: Host, crew: Crew) -> io::Result<()> {
+    let number_of_seats = seats(host.limits.connections);
+    let seats = Arc::new(Semaphore::new(number_of_seats as usize));
+    let stop = host.stop.clone();
+    let reception = Rc::new(Reception { host, crew, seats, number_of_seats, complained: Cell::new(None) });
+    let doors = listeners.into_iter().map(Door::open).collect::<io::Result<Vec<_>>>()?;
+    let accepting: Vec<_> = doors.into_iter().map(|door| spawn_local(Rc::clone(&reception).accept_at(door))).collect();
+    stop.asked().await;
+    for task in accepting {
+        task.abort();
+        let _ = task.await; // now its listener is closed: whoever comes is refused
+    }
+    reception.finish().await;
+    Ok(())
+}
+
+impl Reception {
+    async fn accept_at(self: Rc<Reception>, door: Door) {
+        loop {
+            // The seat comes first: without one, connections wait in the kernel's queue rather than being shut out.
+            let Some(seat) = self.seat().await else { return };
+            match door.next().await {
+                Ok((connection, peer)) => self.crew.take(connection, peer, seat),
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    self.host.log.line(format_args!("a connection could not be accepted: {error}"));
+                    sleep(BREATH).await;
+                }
+            }
+        }
+    }
+
+    async fn seat(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() {
+            return Some(seat);
+        }
+        self.complain();
+        Arc::clone(&self.seats).acquire_owned().await.ok()
+    }
+
+    fn complain(&self) {
+        let now = Instant::now();
+        if self.complained.get().is_none_or(|last| now.duration_since(last) >= COMPLAIN_EVERY) {
+            self.complained.set(Some(now));
+            let number = self.number_of_seats;
+            self.host
+                .log
+                .line(format_args!("{number} connections are open, as many as are permitted: the next ones wait"));
+        }
+    }
+
+    /// Waits until every connection has given its seat back. Each has been asked to stop by itself.
+    async fn finish(&self) {
+        let all_seats = self.seats.acquire_many(self.number_of_seats);
+        if timeout(self.host.limits.grace, all_seats).await.is_err() {
+            let open = self.number_of_seats as usize - self.seats.available_permits();
+            self.host.log.line(format_args!("stopped with {open} requests unfinished"));
+        }
+    }
+}
+
+/// As many connections as are permitted and as the process may have files for.
+fn seats(permitted: usize) -> u32 {
+    let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
+    let possible = files.map_or(usize::MAX, |files| files.saturating_sub(OTHER_FILES));
+    u32::try_from(permitted.min(possible).clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX)
+}
+
+impl Door {
+    fn open(listener: Listener) -> io::Result<Door> {
+        match listener {
+            Listener::Tcp(listener) => TcpListener::from_std(listener).map(Door::Tcp),
+            Listener::Unix(listener) => UnixListener::from_std(listener).map(Door::Unix),
+        }
+    }
+
+    /// The next connection, taken out of this event loop again: it will live in another.
+    async fn next(&self) -> io::Result<(Connection, Peer)> {
+        match self {
+            Door::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                Ok((Connection::Tcp(stream.into_std()?), Peer::at(address)))
+            }
+            Door::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Connection::Unix(stream.into_std()?), Peer::unknown()))
+            }
+        }
+    }
+}
+
+/// Whether an accept failed because the one who came has gone again, or lives behind a broken network (accept(2)).
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::Interrupted
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+            | Kind::TimedOut
+    )
+}
