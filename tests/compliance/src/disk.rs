@@ -196,15 +196,19 @@ impl Disk {
 mod tests {
     use super::*;
 
+    /// What the tests of `cotter image` take cryptsetup's word for.
     #[test]
-    fn cryptsetup_encrypts_and_decrypts_a_file_without_root() {
+    fn cryptsetup_encrypts_and_decrypts_files_without_root() {
         let content: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
-        let disk = Disk::encrypted(&content, Cipher::ACCEPTED[1]);
-        assert!(disk.dump().contains("sector: 4096"));
-        assert!(disk.opens_with(PASSPHRASE.as_bytes()) && !disk.opens_with(b"wrong"));
-        let plain = disk.decrypted();
-        assert!(plain.starts_with(&content));
-        assert_eq!(disk.volume_key().len(), 64);
-        assert!(!disk.bytes().windows(4096).any(|window| window == &content[..4096]));
+        for cipher in Cipher::ACCEPTED {
+            let disk = Disk::encrypted(&content, cipher);
+            let dump = disk.dump();
+            let sector = format!("sector: {}", cipher.sector_bytes);
+            assert!(dump.contains(cipher.name) && dump.contains(&sector), "{dump}");
+            assert!(disk.opens_with(PASSPHRASE.as_bytes()) && !disk.opens_with(b"wrong"));
+            assert!(disk.decrypted().starts_with(&content));
+            assert_eq!(disk.volume_key().len() * 8, cipher.key_bits as usize);
+            assert!(!disk.bytes().windows(4096).any(|window| window == &content[..4096]));
+        }
     }
 }

@@ -46,6 +46,18 @@ impl Trace {
         secret.forms.iter().any(|form| self.calls.iter().any(|call| call.contains(&form.traced)))
     }
 
+    /// How often a call was made; `name` ends in its parenthesis.
+    pub fn count(&self, name: &str) -> usize {
+        self.calls.iter().filter(|call| call.contains(&format!(" {name}"))).count()
+    }
+
+    /// Connections to another machine. A UNIX socket is none.
+    pub fn connections_beyond_loopback(&self) -> Vec<String> {
+        let connects = self.calls.iter().filter(|call| call.contains(" connect(") && call.contains("AF_INET"));
+        let loopback = [traced(b"127.0.0.1"), "127.0.0.1".to_owned(), traced(b"::1"), "\"::1\"".to_owned()];
+        connects.filter(|call| !loopback.iter().any(|address| call.contains(address))).cloned().collect()
+    }
+
     /// How many calls were written down.
     pub fn len(&self) -> usize {
         self.calls.len()

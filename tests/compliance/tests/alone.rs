@@ -1,0 +1,147 @@
+//! The program on its own: as the one file in an empty root, and showing itself in `cotter demo`.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
+
+use compliance::program::cotter;
+use compliance::secret::{Trace, files_below};
+use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+const PLAINTEXT: &[u8] = b"a plaintext";
+
+/// What `cargo xtask release` left; `cargo xtask test` names it in `COTTER_STATIC`.
+fn static_program() -> PathBuf {
+    if let Some(file) = std::env::var_os("COTTER_STATIC") {
+        return file.into();
+    }
+    let test = std::env::current_exe().unwrap();
+    let target = test.ancestors().nth(3).unwrap();
+    let file = target.join(format!("{}-unknown-linux-gnu/release/cotter", std::env::consts::ARCH));
+    assert!(file.is_file(), "{} is not there; this makes it: cargo xtask release", file.display());
+    file
+}
+
+/// A directory that holds the static program and nothing else, to be the root of a process.
+struct EmptyRoot(tempfile::TempDir);
+
+impl EmptyRoot {
+    fn new() -> EmptyRoot {
+        let root = tempfile::tempdir().unwrap();
+        fs::copy(static_program(), root.path().join("cotter")).unwrap();
+        EmptyRoot(root)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// `/cotter` with that root. Only root may change its root; everyone else becomes root of a namespace first. The
+    /// network stays the machine's.
+    fn cotter(&self) -> Program {
+        let privileged = fs::metadata("/proc/self").unwrap().uid() == 0;
+        let program = Program::new(if privileged { "chroot" } else { "unshare" });
+        let program = if privileged { program } else { program.args(["-r", "chroot"]) };
+        program.arg(self.path()).arg("/cotter")
+    }
+}
+
+/// Encrypt, decrypt, bind, unlock and read, with no file in the root but the program and the disk.
+#[test]
+fn the_static_program_needs_no_other_file() {
+    let root = EmptyRoot::new();
+    let keys = KeyDirectory::new(Maker::Theirs, Curve::P521);
+    let server = Server::start(Maker::Theirs, &keys);
+    let encrypt = root.cotter().args(["encrypt", "tang", &server.config(), "-y"]).input(PLAINTEXT);
+    let jwe = encrypt.succeed().stdout;
+    assert_eq!(root.cotter().arg("decrypt").input(jwe.clone()).succeed().stdout, PLAINTEXT);
+    assert_eq!(Maker::Theirs.decrypt(&jwe), PLAINTEXT);
+
+    let disk = Disk::formatted(Maker::Theirs);
+    disk.bind(Maker::Theirs, "tang", &server.config());
+    fs::copy(disk.path(), root.path().join("disk.img")).unwrap();
+    let unlock = root.cotter().args(["luks", "unlock", "--print-key", "-d", "/disk.img"]);
+    assert_eq!(unlock.succeed().stdout, disk.pass(Maker::Theirs, "1"));
+    assert!(root.cotter().args(["luks", "list", "-d", "/disk.img"]).succeed().text().contains(&server.url()));
+    let names: BTreeSet<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, BTreeSet::from(["cotter".into(), "disk.img".into()]), "something was left in the root");
+}
+
+/// A name is resolved without the C library's plug-ins: from our own reading of `/etc/hosts`, and failing with words.
+#[test]
+fn the_static_program_resolves_names() {
+    let root = EmptyRoot::new();
+    let keys = KeyDirectory::new(Maker::Theirs, Curve::P521);
+    let server = Server::start(Maker::Theirs, &keys);
+    fs::create_dir(root.path().join("etc")).unwrap();
+    fs::write(root.path().join("etc/hosts"), "127.0.0.1 keys.example\n").unwrap();
+    let config = format!(r#"{{"url":"http://keys.example:{}"}}"#, server.port());
+    let jwe = root.cotter().args(["encrypt", "tang", &config, "-y"]).input(PLAINTEXT).succeed().stdout;
+    assert_eq!(root.cotter().arg("decrypt").input(jwe).succeed().stdout, PLAINTEXT);
+}
+
+/// One demo at a time, because each looks for what the others might leave.
+static ONE_DEMO: Mutex<()> = Mutex::new(());
+
+fn demo(scratch: &Path) -> Program {
+    let places = ["HOME", "TMPDIR", "XDG_RUNTIME_DIR"];
+    places.into_iter().fold(Program::cotter().arg("demo"), |program, name| program.env(name, scratch))
+}
+
+/// Names with our name in them in every directory that programs use for passing things.
+fn traces_of_ours() -> BTreeSet<PathBuf> {
+    let directories = ["/dev/shm", "/tmp", "/var/tmp", "/run", "/run/lock", "/run/cryptsetup"];
+    let entries = directories.iter().flat_map(|directory| fs::read_dir(directory).into_iter().flatten().flatten());
+    entries.map(|entry| entry.path()).filter(|path| path.to_string_lossy().to_lowercase().contains("cotter")).collect()
+}
+
+#[track_caller]
+fn assert_nothing_left(scratch: &Path, before: &BTreeSet<PathBuf>) {
+    assert_eq!(files_below(scratch), Vec::<PathBuf>::new());
+    assert_eq!(fs::read_dir(scratch).unwrap().count(), 0, "an empty directory was left behind");
+    assert_eq!(&traces_of_ours(), before);
+}
+
+#[test]
+fn the_demo_works_and_leaves_nothing() {
+    let _one = ONE_DEMO.lock();
+    let scratch = tempfile::tempdir().unwrap();
+    let before = traces_of_ours();
+    let ended = demo(scratch.path()).succeed();
+    assert!(ended.text().lines().count() > 5, "a reader learns nothing from: {}", ended.text());
+    assert_nothing_left(scratch.path(), &before);
+}
+
+/// Ctrl-C at several moments: it ends soon, and it has cleaned up.
+#[test]
+fn an_interrupted_demo_leaves_nothing() {
+    let _one = ONE_DEMO.lock();
+    for wait_ms in [20, 100, 300, 700, 1500] {
+        let scratch = tempfile::tempdir().unwrap();
+        let before = traces_of_ours();
+        let running = demo(scratch.path()).start();
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        running.interrupt();
+        let ended = running.wait();
+        let limit = Duration::from_millis(wait_ms) + Duration::from_secs(10);
+        assert!(ended.took < limit, "an interrupt after {wait_ms} ms was not noticed for {:?}", ended.took);
+        assert_nothing_left(scratch.path(), &before);
+    }
+}
+
+/// No other program is started, and nothing but the loopback is spoken to.
+#[test]
+fn the_demo_needs_nobody() {
+    let _one = ONE_DEMO.lock();
+    let (scratch, trace_goes_to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let trace = Trace::of(demo(scratch.path()), trace_goes_to.path());
+    assert!(trace.ended.status.success(), "{}", trace.ended.said());
+    assert_eq!(trace.count("execve("), 1, "another program than {} was started", cotter().display());
+    assert!(trace.count("connect(") > 0, "no connection was seen");
+    assert_eq!(trace.connections_beyond_loopback(), Vec::<String>::new());
+}
