@@ -10,7 +10,8 @@
 
 use crate::b64::{self, B64Error};
 use crate::concat_kdf::concat_kdf;
-use crate::jwk::{Jwk, JwkError, KeyOperation, Required};
+use crate::jwk::{Jwk, JwkError};
+use crate::operation::{KeyOperation, Required};
 use crate::sorted::sorted;
 use crate::unknown::Unknown;
 use crypto::aead::{A256Gcm, AeadError, IV_LEN, TAG_LEN};

@@ -8,6 +8,7 @@
 //! private key and are never published: what is not understood may be a secret. The original publishes them.
 
 use crate::b64::{self, B64Error};
+use crate::operation::{KeyOperation, Required};
 use crate::sorted::sorted;
 use crate::thumbprint::{Thumbprint, ThumbprintHash};
 use crate::unknown::Unknown;
@@ -34,29 +35,6 @@ enum Material {
 const MATERIAL: [&str; 14] = ["crv", "d", "dp", "dq", "e", "k", "kty", "n", "oth", "p", "q", "qi", "x", "y"];
 /// What is published beside the public half.
 const PUBLISHED: [&str; 4] = ["alg", "key_ops", "kid", "use"];
-
-/// What a key may be used for (RFC 7517 section 4.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum KeyOperation {
-    Sign,
-    Verify,
-    Encrypt,
-    Decrypt,
-    WrapKey,
-    UnwrapKey,
-    DeriveKey,
-    DeriveBits,
-}
-
-/// Whether a key must say what it is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Required {
-    /// `key_ops` or `use` must name it.
-    Explicit,
-    /// A key with neither member is for everything.
-    Implied,
-}
 
 /// Which half of a key is wanted.
 #[derive(Clone, Copy, PartialEq)]
@@ -118,43 +96,6 @@ pub enum JwkError {
         /// Where the key is.
         place: String,
     },
-}
-
-impl KeyOperation {
-    /// All eight.
-    pub const ALL: [KeyOperation; 8] = [
-        Self::Sign,
-        Self::Verify,
-        Self::Encrypt,
-        Self::Decrypt,
-        Self::WrapKey,
-        Self::UnwrapKey,
-        Self::DeriveKey,
-        Self::DeriveBits,
-    ];
-
-    /// Its name in `key_ops`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sign => "sign",
-            Self::Verify => "verify",
-            Self::Encrypt => "encrypt",
-            Self::Decrypt => "decrypt",
-            Self::WrapKey => "wrapKey",
-            Self::UnwrapKey => "unwrapKey",
-            Self::DeriveKey => "deriveKey",
-            Self::DeriveBits => "deriveBits",
-        }
-    }
-
-    /// The value of `use` that stands for it (RFC 7517 section 4.2). José lets neither stand for a derivation.
-    fn implied_by(self) -> Option<&'static str> {
-        match self {
-            Self::Sign | Self::Verify => Some("sig"),
-            Self::Encrypt | Self::Decrypt | Self::WrapKey | Self::UnwrapKey => Some("enc"),
-            Self::DeriveKey | Self::DeriveBits => None,
-        }
-    }
 }
 
 /// The name of ECDSA on `curve` (RFC 7518 section 3.4).

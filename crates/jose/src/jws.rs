@@ -5,7 +5,8 @@
 //! algorithm is read, and verified by no key. `crit` is refused, because nothing that it could name is implemented.
 
 use crate::b64::{self, B64Error};
-use crate::jwk::{Jwk, KeyOperation, Required, signature_name};
+use crate::jwk::{Jwk, signature_name};
+use crate::operation::{KeyOperation, Required};
 use crate::sorted::sorted;
 use crate::unknown::Unknown;
 use crypto::ec::{self, EcError};

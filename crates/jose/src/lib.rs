@@ -15,13 +15,15 @@ pub mod ecmr;
 pub mod jwe;
 mod jwk;
 pub mod jws;
+mod operation;
 mod sorted;
 mod thumbprint;
 mod unknown;
 
 pub use concat_kdf::concat_kdf;
 pub use jwe::{Jwe, JweError};
-pub use jwk::{Jwk, JwkError, KeyOperation, Required};
+pub use jwk::{Jwk, JwkError};
 pub use jws::{Jws, JwsError};
+pub use operation::{KeyOperation, Required};
 pub use thumbprint::{Thumbprint, ThumbprintHash};
 pub use unknown::Unknown;

@@ -39,8 +39,12 @@ fn bare(key: &Jwk) -> Jwk {
     Jwk::from_field(&Value::Object(members).field("key")).unwrap()
 }
 
+fn compact(object: Object) -> String {
+    Value::Object(object).to_compact().to_string()
+}
+
 fn flattened(jwe: &Jwe) -> String {
-    Value::Object(jwe.to_flattened()).to_compact().to_string()
+    compact(jwe.to_flattened())
 }
 
 fn told(error: &dyn std::error::Error) -> String {
@@ -204,11 +208,11 @@ fn one_mebibyte_is_the_limit_both_ways() {
 #[test]
 fn flattened_documents_that_are_none_are_refused() {
     let sound = dir(&Object::new()).to_flattened();
-    let with = |name: &str, value: Value| Value::Object(sound.clone().with(name, value)).to_compact().to_string();
+    let with = |name: &str, value: Value| compact(sound.clone().with(name, value));
     let without = |name: &str| {
         let mut rest = sound.clone();
         rest.remove(name);
-        Value::Object(rest).to_compact().to_string()
+        compact(rest)
     };
     assert!(Jwe::parse_flattened(without("encrypted_key").as_bytes()).is_ok());
     assert!(Jwe::parse_flattened(with("unheard", Value::Null).as_bytes()).is_ok());
@@ -228,8 +232,13 @@ fn flattened_documents_that_are_none_are_refused() {
     ] {
         assert_eq!(refused_flattened(&text), expected, "{text}");
     }
+    let protected = |header: &str| sound.clone().with("protected", b64::encode(header.as_bytes()));
+    for (header, name, value) in [(r#"{"enc":"A256GCM"}"#, "alg", "dir"), (r#"{"alg":"dir"}"#, "enc", "A256GCM")] {
+        let text = compact(protected(header).with("header", Object::new().with(name, value)));
+        assert_eq!(refused_flattened(&text), format!("not a JWE: jwe.protected.{name} is missing"));
+    }
     let twice = Object::new().with("kid", "x");
-    let text = Value::Object(sound.clone().with("header", twice.clone()).with("unprotected", twice)).to_compact();
+    let text = compact(sound.clone().with("header", twice.clone()).with("unprotected", twice));
     assert_eq!(refused_flattened(&text), "`kid` stands in two headers");
 }
 

@@ -72,7 +72,7 @@ fn the_public_half_is_that_of_rfc_7517_a1() {
 
 #[test]
 fn a_key_is_written_as_it_was_read_but_sorted() {
-    let text = changed(EC, r#"{"comment":"kept with the private half","k":"AAAA"}"#);
+    let text = changed(EC, r#"{"comment":"kept with the private half","k":"AAAA","p":"AAAA","oth":[]}"#);
     let sorted = concat!(
         r#"{"comment":"kept with the private half","crv":"P-256","#,
         r#""d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE","kid":"1","kty":"EC","use":"enc","#,

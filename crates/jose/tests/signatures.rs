@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // also in helpers of tests
 
 use crypto::SystemRandom;
-use crypto::ec::Curve;
+use crypto::ec::{self, Curve};
 use jose::{Jwk, Jws, b64, jws};
 use json::{Limits, Object, Value};
 use proptest::prelude::*;
@@ -113,18 +113,23 @@ fn a_key_is_used_for_what_it_says() {
     }
 }
 
-/// The algorithm is that of the protected header, and must be the one of the key's curve.
+/// A JWS by `signer` over a header that says what it likes.
+fn signed_with(signer: &Jwk, header: &str) -> String {
+    let protected = b64::encode(header.as_bytes());
+    let signature = ec::sign(signer.private().unwrap(), format!("{protected}.eA").as_bytes()).unwrap();
+    format!(r#"{{"payload":"eA","protected":"{protected}","signature":"{}"}}"#, b64::encode(&signature))
+}
+
+/// The signature itself is sound each time; the algorithm must be the one of the key's curve, and stand in the protected header.
 #[test]
 fn a_header_that_lies_about_the_algorithm_is_not_believed() {
     let signer = signing(Curve::P256);
-    let jws = Jws::sign(b"x".to_vec(), &Object::new(), &[&signer]).unwrap();
-    let honest = b64::encode(br#"{"alg":"ES256"}"#);
+    let verified = |header: &str| Jws::parse(signed_with(&signer, header).as_bytes()).unwrap().verified_by(&signer);
+    assert!(verified(r#"{"alg":"ES256"}"#));
     for alg in ["ES384", "ES512", "HS256", "none", "es256", ""] {
-        let lie = b64::encode(format!(r#"{{"alg":"{alg}"}}"#).as_bytes());
-        let text = compact(&jws).replace(&honest, &lie);
-        assert!(!Jws::parse(text.as_bytes()).unwrap().verified_by(&signer), "{alg}");
+        assert!(!verified(&format!(r#"{{"alg":"{alg}"}}"#)), "{alg}");
     }
-    let unprotected = compact(&jws).replace(&honest, &b64::encode(b"{}")).replace('}', r#","header":{"alg":"ES256"}}"#);
+    let unprotected = signed_with(&signer, "{}").replace('}', r#","header":{"alg":"ES256"}}"#);
     assert_eq!(refused(&unprotected), "not a JWS: jws.protected.alg is missing");
 }
 
