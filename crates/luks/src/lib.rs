@@ -1,1 +1,43 @@
-//! (to be filled)
+//! LUKS on disk, and the decrypted view.
+//!
+//! A header is read once ([`Header::read`]), then accepted ([`Header::accept`]), and only an accepted one opens a slot
+//! ([`open_keyslot`]), is changed ([`Edit`]) or is looked through ([`Plain`]). LUKS2 is here; LUKS1 and LUKSMeta are not yet,
+//! and neither are reencryption, authenticated data and headers apart from their data: each is refused by name.
+//!
+//! Absent on purpose: the device mapper, pins, policies, locks. The judge of all of it is cryptsetup: what is written here it
+//! opens, what it writes is opened here.
+
+#![forbid(unsafe_code)]
+
+mod accept;
+mod af;
+mod cipher;
+mod edit;
+mod format;
+mod header;
+mod kdf;
+mod luks2;
+mod open;
+mod plain;
+mod refused;
+mod undo;
+
+pub use accept::{Accepted, Allowed, Data};
+pub use af::STRIPES;
+pub use cipher::{Cipher, SectorSize};
+pub use edit::{Edit, EditError, NewKeyslot, Step};
+pub use format::{FormatError, FormatEvent, FormatOptions, FormatPlan, Formatted};
+pub use header::{CopyError, CopyState, Header, HeaderError};
+pub use kdf::{Kdf, KdfCost, LEAST_ITERATIONS, Measured, scaled_argon2};
+pub use luks2::area::Area;
+pub use luks2::binary_header::{BinaryError, HeaderCopy, HeaderSize};
+pub use luks2::digest::{Digest, DigestKind, Pbkdf2Digest};
+pub use luks2::id::{Slot, TokenId};
+pub use luks2::json::{Config, Metadata, MetadataError, Misplaced};
+pub use luks2::keyslot::{KdfMember, Keyslot, KeyslotKind, Luks2Keyslot, Priority};
+pub use luks2::segment::{CryptSegment, Segment, SegmentKind};
+pub use luks2::token::Token;
+pub use open::{OpenError, open_any, open_keyslot, open_order};
+pub use plain::{Plain, PlainError};
+pub use refused::Refused;
+pub use undo::{Applied, ApplyError, RevertError, Undo, WriteFailure};

@@ -1,0 +1,11 @@
+//! LUKS2 as it stands on the disk ("LUKS2 On-Disk Format Specification", version 1.1.2).
+
+pub(crate) mod area;
+pub(crate) mod base64;
+pub(crate) mod binary_header;
+pub(crate) mod digest;
+pub(crate) mod id;
+pub(crate) mod json;
+pub(crate) mod keyslot;
+pub(crate) mod segment;
+pub(crate) mod token;
