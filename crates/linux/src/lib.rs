@@ -1,9 +1,26 @@
-//! (to be filled)
+//! The machine: disks, locks, the HTTP client, the terminal, the clock, signals. All system calls of the core's callers are here.
+//!
+//! This room implements the ports that the core declares and decides nothing: no policy, no format. `unsafe` stands in `sys`
+//! alone, for the few C library calls that have no safe binding.
+
+#![deny(unsafe_code)]
 
 mod client;
 mod clock;
+mod disk;
 mod files;
+mod key_directory;
+mod lock;
+mod serve_blocks;
+mod stdin;
+mod terminal;
 
 pub use client::{Client, TOTAL_LIMIT};
 pub use clock::deadline_after;
+pub use disk::{Access, DiskError, FileDisk};
 pub use files::HostFiles;
+pub use key_directory::KeyDirectory;
+pub use lock::{HeaderLock, Holder, LockError, LockMode};
+pub use serve_blocks::{BlockEvent, BlockListener, ServeBlocksError, StopBlocks};
+pub use stdin::{StdinError, read_key_file, read_stdin, read_stdin_line};
+pub use terminal::Terminal;
