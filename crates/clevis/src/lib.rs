@@ -1,9 +1,22 @@
 //! Pins and policies: how a secret is tied to what must be present to bring it back.
+//!
+//! A [`Pin`] encrypts a secret into a JWE and decrypts it again; the JWE's header names the pin (`clevis.pin`) and holds what
+//! it needs to know. [`encrypt`], [`decrypt`] and [`describe`] find the pin in the table that the caller hands in with the
+//! other [`Ports`]: there is no global registry. The formats are those of Clevis, byte for byte.
+//!
+//! LUKS and disks are absent on purpose, and so is the machine: network, files, the person and the clock are ports.
 
 #![forbid(unsafe_code)]
 
+mod config;
+mod error;
+mod pin;
+pub mod pins;
 mod ports;
 
+pub use config::{Config, ConfigError};
+pub use error::{Asked, BindingError, Failure, Name, NextStep, PinError, Url};
+pub use pin::{Description, Pin, Ports, Shown, TrustPolicy, decrypt, describe, encrypt, pin_name};
 pub use ports::{
     Cancel, Deadline, Files, HttpRequest, HttpResponse, LONGEST_ANSWER, Method, Net, NetError, Person, PersonError,
     TlsFiles,

@@ -1,0 +1,557 @@
+//! Why a pin gave nothing, who can do something about it, and what.
+
+use crate::config::ConfigError;
+use crate::ports::{NetError, PersonError};
+use crypto::{PrimeError, RandomFailed};
+use jose::b64::B64Error;
+use jose::{JweError, JwkError};
+use json::FieldError;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use tang::TangError;
+
+/// Why a pin gave no secret, or did not take one.
+#[derive(Debug)]
+pub enum PinError {
+    /// Nobody answered. The same attempt may work later.
+    Unreachable {
+        /// Who was asked.
+        server: Url,
+        /// Why there is no answer.
+        source: NetError,
+    },
+    /// The server answered, and the answer is no.
+    Refused {
+        /// Who was asked.
+        server: Url,
+        /// For what.
+        asked: Asked,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The server's keys are not accepted: not signed as they must be, or not those that were asked for.
+    BadAdvertisement {
+        /// Whose keys, whether they were fetched or given.
+        server: Url,
+        /// What is wrong with them.
+        source: TangError,
+    },
+    /// What came back from a recovery is no answer of a key server.
+    BadAnswer {
+        /// Who was asked.
+        server: Url,
+        /// What is wrong with the answer.
+        source: TangError,
+    },
+    /// A person looked at the server's keys and said no.
+    Declined {
+        /// Whose keys.
+        server: Url,
+    },
+    /// A person has to say yes to the server's keys, and nobody could be asked.
+    CannotAsk {
+        /// Why not.
+        source: PersonError,
+    },
+    /// The configuration cannot be followed.
+    Config(ConfigError),
+    /// A file that the configuration names cannot be read.
+    File {
+        /// Its path.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The JWE cannot be read.
+    NotAJwe {
+        /// What is wrong with it.
+        source: JweError,
+    },
+    /// The JWE was made by a pin that is not here.
+    UnknownPin {
+        /// Its name.
+        name: Name,
+        /// The pins that are.
+        known: Vec<&'static str>,
+    },
+    /// The JWE's header does not say what its pin needs.
+    BadBinding {
+        /// The pin.
+        pin: &'static str,
+        /// What is wrong.
+        source: BindingError,
+    },
+    /// The key that was found does not open the JWE: it was changed, or the key is another's.
+    WrongKey {
+        /// The pin that found it.
+        pin: &'static str,
+        /// What the decryption says.
+        source: JweError,
+    },
+    /// Too many shares of a threshold are missing.
+    TooFew {
+        /// How many are needed.
+        needed: usize,
+        /// How many there are in all.
+        shares: usize,
+        /// Why each of the missing ones is missing, most telling first.
+        failures: Vec<Failure>,
+    },
+    /// A share of a threshold could not be tied to its pin.
+    Share {
+        /// Which pin.
+        pin: Name,
+        /// Where its configuration stands.
+        place: String,
+        /// Why not.
+        source: Box<PinError>,
+    },
+    /// A `null` pin that was told to fail.
+    ToldToFail,
+    /// Encryption failed.
+    Seal {
+        /// Of which pin.
+        pin: &'static str,
+        /// Why.
+        source: JweError,
+    },
+    /// No prime for a threshold.
+    Prime(PrimeError),
+    /// No random numbers.
+    Random(RandomFailed),
+    /// The system gives no thread.
+    Thread(io::Error),
+    /// Somebody else answered first, or the person gave up.
+    Cancelled,
+}
+
+/// What a key server was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Its keys.
+    Advertisement,
+    /// Its half of an exchange.
+    Recovery,
+}
+
+/// One missing share.
+#[derive(Debug)]
+pub struct Failure {
+    /// Which share, counted from 0 as the JWE lists them.
+    pub share: usize,
+    /// The pin that holds it, if its JWE could be read that far.
+    pub pin: Option<Name>,
+    /// Why it is missing.
+    pub error: PinError,
+}
+
+/// What is wrong with the header of a JWE.
+#[derive(Debug)]
+pub enum BindingError {
+    /// A member is missing, of the wrong kind, or means nothing.
+    Field(FieldError),
+    /// A member is not base64url.
+    Base64 {
+        /// Where it is.
+        place: String,
+        /// What is wrong with it.
+        source: B64Error,
+    },
+    /// A key cannot be read.
+    Key(JwkError),
+    /// The server's keys in it do not serve.
+    Tang(TangError),
+    /// More of something than is allowed.
+    TooMuch {
+        /// Of what.
+        what: &'static str,
+        /// How much is allowed.
+        limit: usize,
+    },
+    /// A share is not one of this threshold: it has another length, or lies outside the field.
+    OddShare,
+    /// Two shares are the same, or the modulus is not prime.
+    NoSecret,
+}
+
+/// What to do after a failure: three answers and no fourth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    /// Wait; the same attempt may work later.
+    RetryLater,
+    /// This one will not work: try the next.
+    TryAnother,
+    /// Nothing will work until a person has changed something.
+    Stop,
+}
+
+/// A URL out of a configuration or a header, which may hold anything.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Url(String);
+
+/// A name out of a configuration or a header, which may hold anything.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Name(String);
+
+/// Longest part of an outside text that a message shows, in characters.
+const SHOWN: usize = 200;
+
+impl Url {
+    /// The URL as it is shown: without a user name and password.
+    pub fn new(url: &str) -> Url {
+        let (scheme, rest) = url.split_once("://").map_or(("", url), |(s, r)| (s, r));
+        let (server, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let server = server.rsplit_once('@').map_or(server, |(_, server)| server);
+        let between = if scheme.is_empty() { "" } else { "://" };
+        Url(format!("{scheme}{between}{server}{path}"))
+    }
+}
+
+impl Name {
+    /// The name as it stands.
+    pub fn new(name: &str) -> Name {
+        Name(name.to_owned())
+    }
+
+    /// The name as it stands, for comparing and not for showing.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PinError {
+    /// Wait and retry, try the next attempt, or stop everything.
+    pub fn next_step(&self) -> NextStep {
+        match self {
+            PinError::Unreachable { source, .. } => after_net_error(source),
+            // 5xx: the server has a problem of its own, which its keeper may solve. Anything else is its considered answer.
+            PinError::Refused { status: 500.., .. } | PinError::Thread(_) => NextStep::RetryLater,
+            PinError::TooFew { needed, shares, failures } => after_threshold(*needed, *shares, failures),
+            PinError::Share { source, .. } => source.next_step(),
+            PinError::Refused { .. }
+            | PinError::BadAnswer { .. }
+            | PinError::NotAJwe { .. }
+            | PinError::UnknownPin { .. }
+            | PinError::BadBinding { .. }
+            | PinError::WrongKey { .. }
+            | PinError::ToldToFail
+            | PinError::Cancelled => NextStep::TryAnother,
+            PinError::BadAdvertisement { .. }
+            | PinError::Declined { .. }
+            | PinError::CannotAsk { .. }
+            | PinError::Config(_)
+            | PinError::File { .. }
+            | PinError::Seal { .. }
+            | PinError::Prime(_)
+            | PinError::Random(_) => NextStep::Stop,
+        }
+    }
+
+    /// One command or one place to look, for the person reading the console.
+    pub fn hint(&self) -> String {
+        match self {
+            PinError::Unreachable { server, source } => network_hint(server, source),
+            PinError::Refused { server, asked: Asked::Recovery, status: 404 } => {
+                format!("the key of this binding is gone from {server}: put its file back there, or bind again")
+            }
+            PinError::Refused { server, status: 500.., .. } => format!("look at the log of the key server at {server}"),
+            PinError::BadAdvertisement { source: TangError::UntrustedKeys { .. }, .. } => {
+                "compare with `cotter keys show DIR` on the server; the keys may have been rotated".into()
+            }
+            PinError::Refused { server, .. }
+            | PinError::BadAdvertisement { server, .. }
+            | PinError::BadAnswer { server, .. } => {
+                format!("check that {server} is a key server: `cotter keys show {server}`")
+            }
+            PinError::Declined { .. } => "give the right server's thumbprint as `thp`".into(),
+            PinError::CannotAsk { .. } => "give a thumbprint as `thp`, an advertisement as `adv`, or `-y`".into(),
+            PinError::Config(_) => "see `cotter encrypt --help` for the options of each pin".into(),
+            PinError::File { path, .. } => format!("check the file {}", path.escape_debug()),
+            PinError::NotAJwe { .. } | PinError::BadBinding { .. } | PinError::WrongKey { .. } => {
+                "the binding is damaged: restore it from a backup of the header, or bind again".into()
+            }
+            PinError::UnknownPin { known, .. } => format!("this program knows {}", known.join(", ")),
+            PinError::TooFew { failures, .. } => match failures.first() {
+                Some(first) => first.error.hint(),
+                None => "bind again with as many shares as the threshold needs".into(),
+            },
+            PinError::Share { source, .. } => source.hint(),
+            PinError::ToldToFail => "this pin is for tests; bind to another".into(),
+            PinError::Thread(_) => "see `ulimit -u` and the memory that is free".into(),
+            PinError::Seal { .. } | PinError::Prime(_) | PinError::Random(_) => {
+                "this should not happen; please report it with the whole message".into()
+            }
+            PinError::Cancelled => "nothing to do: another attempt was faster, or somebody gave up".into(),
+        }
+    }
+
+    /// How much this says about what to do. Where several attempts failed, the one that says most is shown first: damage and
+    /// tampering before refusals, refusals before an unreachable server, and what was only cancelled last.
+    pub fn weight(&self) -> u8 {
+        match self {
+            PinError::Cancelled | PinError::Unreachable { source: NetError::Cancelled, .. } => 0,
+            PinError::Unreachable { source: NetError::TimedOut { .. }, .. } => 1,
+            PinError::Unreachable { source: NetError::Resolve { .. } | NetError::Connect { .. }, .. } => 2,
+            PinError::ToldToFail => 2,
+            PinError::Unreachable { .. } | PinError::Thread(_) => 3,
+            PinError::Refused { .. } => 4,
+            PinError::UnknownPin { .. } | PinError::Declined { .. } | PinError::CannotAsk { .. } => 5,
+            PinError::NotAJwe { .. } | PinError::BadBinding { .. } | PinError::Config(_) | PinError::File { .. } => 6,
+            PinError::BadAdvertisement { .. } | PinError::BadAnswer { .. } | PinError::WrongKey { .. } => 7,
+            PinError::Seal { .. } | PinError::Prime(_) | PinError::Random(_) => 8,
+            PinError::TooFew { failures, .. } => failures.iter().map(|f| f.error.weight()).max().unwrap_or(6),
+            PinError::Share { source, .. } => source.weight(),
+        }
+    }
+}
+
+fn after_net_error(error: &NetError) -> NextStep {
+    match error {
+        NetError::BadUrl { .. } | NetError::TlsFile { .. } | NetError::Proxy { .. } | NetError::TooLong => {
+            NextStep::TryAnother
+        }
+        NetError::Cancelled => NextStep::TryAnother,
+        NetError::Resolve { .. }
+        | NetError::Connect { .. }
+        | NetError::Tls { .. }
+        | NetError::Broken { .. }
+        | NetError::TimedOut { .. } => NextStep::RetryLater,
+    }
+}
+
+/// Waiting helps if enough of the missing shares may come back. One that was cancelled gave no answer at all.
+fn after_threshold(needed: usize, shares: usize, failures: &[Failure]) -> NextStep {
+    let lost = failures.iter().filter(|f| f.error.weight() > 0 && f.error.next_step() != NextStep::RetryLater).count();
+    if shares.saturating_sub(lost) >= needed { NextStep::RetryLater } else { NextStep::TryAnother }
+}
+
+fn network_hint(server: &Url, error: &NetError) -> String {
+    match error {
+        NetError::BadUrl { .. } => "correct `url`; it is `http://HOST:PORT` or `https://HOST:PORT`".into(),
+        NetError::TlsFile { path, .. } => format!("check the file {}", path.escape_debug()),
+        NetError::Proxy { variable, .. } => format!("correct {variable}, or name {server} in no_proxy"),
+        NetError::Resolve { .. } => format!("check the name and the name server, then `cotter keys show {server}`"),
+        NetError::Tls { .. } => format!("check the clock, and the certificates: `cotter keys show {server}`"),
+        NetError::Connect { .. } | NetError::TimedOut { .. } => {
+            format!("check the network and that the server runs, then `cotter keys show {server}`")
+        }
+        NetError::Broken { .. } | NetError::TooLong => {
+            format!("check that {server} is a key server: `cotter keys show {server}`")
+        }
+        NetError::Cancelled => PinError::Cancelled.hint(),
+    }
+}
+
+impl fmt::Display for PinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PinError::Unreachable { server, .. } => write!(f, "{TALKING} {server}"),
+            PinError::Refused { server, asked: Asked::Recovery, status: 404 } => {
+                write!(f, "{TALKING} {server}: it does not have the key of this binding (404)")
+            }
+            PinError::Refused { server, asked: Asked::Recovery, status } => {
+                write!(f, "{TALKING} {server}: it answers a recovery with {status}")
+            }
+            PinError::Refused { server, asked: Asked::Advertisement, status } => {
+                write!(f, "{TALKING} {server}: it answers a request for its keys with {status}")
+            }
+            PinError::BadAdvertisement { server, .. } => write!(f, "the keys of {server} are not accepted"),
+            PinError::BadAnswer { server, .. } => write!(f, "the answer of {server} is not accepted"),
+            PinError::Declined { server } => write!(f, "the keys of {server} were declined"),
+            PinError::CannotAsk { .. } => f.write_str("nobody can be asked to trust the server's keys"),
+            PinError::Config(source) => source.fmt(f),
+            PinError::File { path, .. } => write!(f, "{} cannot be read", path.escape_debug()),
+            PinError::NotAJwe { .. } => f.write_str("the JWE cannot be read"),
+            PinError::UnknownPin { name, .. } => write!(f, "there is no pin {name}"),
+            PinError::BadBinding { pin, .. } => write!(f, "the JWE is not one that the pin {pin} made"),
+            PinError::WrongKey { pin, .. } => write!(f, "the key that the pin {pin} found does not open the JWE"),
+            PinError::TooFew { needed, shares, failures } => {
+                write!(f, "{needed} of {shares} shares are needed, and {} are missing", failures.len())?;
+                failures.iter().try_for_each(|failure| write!(f, "; {failure}"))
+            }
+            PinError::Share { pin, place, .. } => write!(f, "no share for the pin {pin} at {}", place.escape_debug()),
+            PinError::ToldToFail => f.write_str("the pin null was told to fail"),
+            PinError::Seal { pin, .. } => write!(f, "the pin {pin} could not encrypt"),
+            PinError::Prime(_) => f.write_str("no threshold could be set up"),
+            PinError::Random(_) => f.write_str("no random numbers"),
+            PinError::Thread(_) => f.write_str("no thread for a share"),
+            PinError::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+/// The original's words: its desktop agent looks for them in the journal (nbde-formats 6.4).
+const TALKING: &str = "Error communicating with server";
+
+impl Error for PinError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            PinError::Unreachable { source, .. } => Some(source),
+            PinError::BadAdvertisement { source, .. } | PinError::BadAnswer { source, .. } => Some(source),
+            PinError::CannotAsk { source } => Some(source),
+            PinError::Config(source) => source.source(),
+            PinError::File { source, .. } => Some(source),
+            PinError::NotAJwe { source } => Some(source),
+            PinError::BadBinding { source, .. } => Some(source),
+            PinError::WrongKey { source, .. } | PinError::Seal { source, .. } => Some(source),
+            PinError::Share { source, .. } => Some(source.as_ref()),
+            PinError::Prime(source) => Some(source),
+            PinError::Random(source) => Some(source),
+            PinError::Thread(source) => Some(source),
+            // All of a threshold's reasons are in its own text.
+            PinError::TooFew { .. }
+            | PinError::Refused { .. }
+            | PinError::Declined { .. }
+            | PinError::UnknownPin { .. }
+            | PinError::ToldToFail
+            | PinError::Cancelled => None,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "share {}", self.share + 1)?;
+        if let Some(pin) = &self.pin {
+            write!(f, " ({pin})")?;
+        }
+        write!(f, ": {}", self.error)?;
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for BindingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BindingError::Field(source) => source.fmt(f),
+            BindingError::Base64 { place, .. } => write!(f, "{place} is not base64url"),
+            BindingError::Key(_) => f.write_str("the key in it cannot be read"),
+            BindingError::Tang(_) => f.write_str("the server's keys in it do not serve"),
+            BindingError::TooMuch { what, limit } => write!(f, "it has more than {limit} {what}"),
+            BindingError::OddShare => f.write_str("a share is not one of this threshold"),
+            BindingError::NoSecret => f.write_str("two shares are the same, or the modulus is not prime"),
+        }
+    }
+}
+
+impl Error for BindingError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            BindingError::Base64 { source, .. } => Some(source),
+            BindingError::Key(source) => Some(source),
+            BindingError::Tang(source) => Some(source),
+            // A field error is shown as it is.
+            BindingError::Field(_) | BindingError::TooMuch { .. } | BindingError::OddShare | BindingError::NoSecret => {
+                None
+            }
+        }
+    }
+}
+
+impl From<ConfigError> for PinError {
+    fn from(source: ConfigError) -> PinError {
+        PinError::Config(source)
+    }
+}
+
+impl From<FieldError> for BindingError {
+    fn from(source: FieldError) -> BindingError {
+        BindingError::Field(source)
+    }
+}
+
+/// Text from outside: cut short, and with its control characters shown instead of obeyed.
+fn show(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    text.chars()
+        .take(SHOWN)
+        .try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_debug()) } else { write!(f, "{c}") })
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(&self.0, f)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn unreachable() -> PinError {
+        let source = NetError::TimedOut { after: Duration::from_secs(30) };
+        PinError::Unreachable { server: Url::new("http://s"), source }
+    }
+
+    fn too_few(needed: usize, shares: usize, errors: Vec<PinError>) -> PinError {
+        let failure = |(share, error)| Failure { share, pin: Some(Name::new("tang")), error };
+        PinError::TooFew { needed, shares, failures: errors.into_iter().enumerate().map(failure).collect() }
+    }
+
+    fn refused(status: u16) -> PinError {
+        PinError::Refused { server: Url::new("http://s"), asked: Asked::Recovery, status }
+    }
+
+    #[test]
+    fn the_original_agents_words_are_kept() {
+        assert!(unreachable().to_string().contains("Error communicating with server http://s"));
+        assert!(refused(404).to_string().contains("Error communicating with server http://s"));
+    }
+
+    #[test]
+    fn waiting_is_for_what_may_change_by_itself() {
+        assert_eq!(unreachable().next_step(), NextStep::RetryLater);
+        assert_eq!(refused(503).next_step(), NextStep::RetryLater);
+        assert_eq!(refused(404).next_step(), NextStep::TryAnother);
+        assert_eq!(too_few(1, 2, vec![unreachable(), refused(404)]).next_step(), NextStep::RetryLater);
+        assert_eq!(too_few(2, 2, vec![unreachable(), refused(404)]).next_step(), NextStep::TryAnother);
+        assert_eq!(too_few(1, 2, vec![PinError::Cancelled, refused(404)]).next_step(), NextStep::RetryLater);
+        assert_eq!(PinError::Declined { server: Url::new("s") }.next_step(), NextStep::Stop);
+    }
+
+    #[test]
+    fn a_threshold_tells_every_reason() {
+        let error = too_few(2, 3, vec![refused(404), unreachable()]).to_string();
+        assert!(error.contains("2 of 3 shares") && error.contains("share 1 (tang): Error") && error.contains("(404)"));
+        assert!(error.contains("share 2") && error.contains("no answer within 30.0 s"), "{error}");
+    }
+
+    #[test]
+    fn the_more_telling_error_weighs_more() {
+        assert!(refused(404).weight() > unreachable().weight());
+        assert!(unreachable().weight() > PinError::Cancelled.weight());
+        assert_eq!(too_few(2, 2, vec![unreachable(), refused(404)]).weight(), refused(404).weight());
+    }
+
+    #[test]
+    fn outside_text_is_short_harmless_and_without_passwords() {
+        assert_eq!(Url::new("http://u:planted@h/a@b").to_string(), "http://h/a@b");
+        assert_eq!(Url::new("u:planted@h:80").to_string(), "h:80");
+        assert_eq!(Url::new("http://h/\u{1b}[2J").to_string(), "http://h/\\u{1b}[2J");
+        assert_eq!(Name::new(&"x".repeat(10_000)).to_string().len(), SHOWN);
+    }
+}

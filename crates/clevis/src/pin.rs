@@ -1,0 +1,124 @@
+//! The joint: what a pin does, what it is given, and how a JWE finds its pin.
+
+use crate::config::Config;
+use crate::error::{BindingError, Name, PinError};
+use crate::ports::{Cancel, Deadline, Files, Net, Person};
+use crypto::{Random, Secret};
+use jose::Jwe;
+use json::{Field, Value};
+
+/// A way to tie a secret to what must be present to bring it back.
+pub trait Pin: Sync {
+    /// Name in the JWE header, `clevis.pin`.
+    fn name(&self) -> &'static str;
+
+    /// Encrypts `secret` so that only a machine meeting `config` can bring it back.
+    fn encrypt(&self, config: &Config, secret: &Secret, ports: &Ports<'_>) -> Result<Jwe, PinError>;
+
+    /// Brings the secret back, or says why not and what to do next.
+    fn decrypt(&self, jwe: &Jwe, ports: &Ports<'_>) -> Result<Secret, PinError>;
+
+    /// The configuration as `clevis luks list` shows it; `header` is that of a JWE of this pin.
+    fn describe(&self, header: &Field<'_>, pins: &[&dyn Pin]) -> Result<Shown, PinError>;
+}
+
+/// Everything that a pin may reach outside itself.
+#[derive(Clone, Copy)]
+pub struct Ports<'a> {
+    /// The pins that exist, for those that hold others.
+    pub pins: &'a [&'a dyn Pin],
+    /// The network.
+    pub net: &'a dyn Net,
+    /// Files that a configuration names.
+    pub files: &'a dyn Files,
+    /// The person at the terminal.
+    pub person: &'a dyn Person,
+    /// Random numbers.
+    pub random: &'a dyn Random,
+    /// Whether that person has to say yes to keys that nothing else vouches for.
+    pub trust: TrustPolicy,
+    /// When to give up.
+    pub until: Deadline,
+    /// When to stop before that.
+    pub cancel: &'a Cancel,
+}
+
+/// What happens with a server's keys at encryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrustPolicy {
+    /// The configuration vouches for them, or a person is asked.
+    Ask,
+    /// `-y`: any keys will do, even against a `thp`, as the original has it.
+    Yes,
+}
+
+/// A binding in the words of a configuration.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The configuration.
+    pub config: Value,
+    /// Whether the binding holds more than these words say, so that binding anew by them would make another policy.
+    pub lossy: bool,
+}
+
+/// A line of `clevis luks list`.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// The pin.
+    pub pin: &'static str,
+    /// Its configuration.
+    pub shown: Shown,
+}
+
+/// Encrypts `secret` by the pin called `pin_name`.
+///
+/// # Errors
+/// [`PinError::UnknownPin`], and those of the pin.
+pub fn encrypt(pin_name: &str, config: &Config, secret: &Secret, ports: &Ports<'_>) -> Result<Jwe, PinError> {
+    find(pin_name, ports.pins)?.encrypt(config, secret, ports)
+}
+
+/// Decrypts `jwe` by the pin that its header names.
+///
+/// # Errors
+/// [`PinError::UnknownPin`], [`PinError::BadBinding`], and those of the pin.
+pub fn decrypt(jwe: &Jwe, ports: &Ports<'_>) -> Result<Secret, PinError> {
+    pin_of(jwe, ports.pins)?.decrypt(jwe, ports)
+}
+
+/// Says how `jwe` is bound, without asking anybody.
+///
+/// # Errors
+/// [`PinError::UnknownPin`] and [`PinError::BadBinding`].
+pub fn describe(jwe: &Jwe, pins: &[&dyn Pin]) -> Result<Description, PinError> {
+    let pin = pin_of(jwe, pins)?;
+    let shown = pin.describe(&header(jwe).field(HEADER), pins)?;
+    Ok(Description { pin: pin.name(), shown })
+}
+
+/// The name of the pin in the header, `clevis.pin`.
+///
+/// # Errors
+/// [`PinError::BadBinding`] if there is none.
+pub fn pin_name(jwe: &Jwe) -> Result<Name, PinError> {
+    let header = header(jwe);
+    let name = (|| Ok(Name::new(header.field(HEADER).member("clevis")?.member("pin")?.text()?)))();
+    name.map_err(|source| PinError::BadBinding { pin: "clevis", source: BindingError::Field(source) })
+}
+
+/// What errors call the header.
+pub(crate) const HEADER: &str = "header";
+
+/// The protected header, to be walked.
+pub(crate) fn header(jwe: &Jwe) -> Value {
+    jwe.header().clone().into()
+}
+
+fn pin_of<'a>(jwe: &Jwe, pins: &[&'a dyn Pin]) -> Result<&'a dyn Pin, PinError> {
+    find(pin_name(jwe)?.as_str(), pins)
+}
+
+fn find<'a>(name: &str, pins: &[&'a dyn Pin]) -> Result<&'a dyn Pin, PinError> {
+    let unknown = || PinError::UnknownPin { name: Name::new(name), known: pins.iter().map(|pin| pin.name()).collect() };
+    pins.iter().copied().find(|pin| pin.name() == name).ok_or_else(unknown)
+}
