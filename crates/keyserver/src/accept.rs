@@ -5,13 +5,16 @@ use crate::crew::Crew;
 use crate::listener::{Connection, Listener, Peer};
 use rustix::process::{Resource, getrlimit};
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::spawn_local;
+use tokio::task::{coop::unconstrained, spawn_local, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
 /// File descriptors that are not connections: listeners, event loops, key files, the log.
@@ -43,18 +46,20 @@ pub(crate) async fn until_stopped(listeners: Vec<Listener>, host: Host, crew: Cr
     let stop = host.stop.clone();
     let reception = Rc::new(Reception { host, crew, seats, number_of_seats, complained: Cell::new(None) });
     let doors = listeners.into_iter().map(Door::open).collect::<io::Result<Vec<_>>>()?;
-    let accepting: Vec<_> = doors.into_iter().map(|door| spawn_local(Rc::clone(&reception).accept_at(door))).collect();
+    let accepting: Vec<_> =
+        doors.iter().map(|door| spawn_local(Rc::clone(&reception).accept_at(Rc::clone(door)))).collect();
     stop.asked().await;
     for task in accepting {
         task.abort();
-        let _ = task.await; // now its listener is closed: whoever comes is refused
+        let _ = task.await;
     }
+    reception.take_those_waiting(doors).await;
     reception.finish().await;
     Ok(())
 }
 
 impl Reception {
-    async fn accept_at(self: Rc<Reception>, door: Door) {
+    async fn accept_at(self: Rc<Reception>, door: Rc<Door>) {
         loop {
             // The seat comes first: without one, connections wait in the kernel's queue rather than being shut out.
             let Some(seat) = self.seat().await else { return };
@@ -88,6 +93,19 @@ impl Reception {
         }
     }
 
+    /// Takes those who were there before the stop, as far as there are seats, and closes the doors: whoever comes now is
+    /// refused by the kernel.
+    async fn take_those_waiting(&self, doors: Vec<Rc<Door>>) {
+        yield_now().await; // the event loop looks at its sockets
+        for door in doors {
+            while let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned()
+                && let Some(Ok((connection, peer))) = at_once(door.next()).await
+            {
+                self.crew.take(connection, peer, seat);
+            }
+        }
+    }
+
     /// Waits until every connection has given its seat back. Each has been asked to stop by itself.
     async fn finish(&self) {
         let all_seats = self.seats.acquire_many(self.number_of_seats);
@@ -106,11 +124,12 @@ fn seats(permitted: usize) -> u32 {
 }
 
 impl Door {
-    fn open(listener: Listener) -> io::Result<Door> {
-        match listener {
-            Listener::Tcp(listener) => TcpListener::from_std(listener).map(Door::Tcp),
-            Listener::Unix(listener) => UnixListener::from_std(listener).map(Door::Unix),
-        }
+    fn open(listener: Listener) -> io::Result<Rc<Door>> {
+        let door = match listener {
+            Listener::Tcp(listener) => Door::Tcp(TcpListener::from_std(listener)?),
+            Listener::Unix(listener) => Door::Unix(UnixListener::from_std(listener)?),
+        };
+        Ok(Rc::new(door))
     }
 
     /// The next connection, taken out of this event loop again: it will live in another.
@@ -126,6 +145,16 @@ impl Door {
             }
         }
     }
+}
+
+/// What `future` gives without waiting, if anything.
+async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(unconstrained(future));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Whether an accept failed because the one who came has gone again, or lives behind a broken network (accept(2)).

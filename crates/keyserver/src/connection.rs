@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 /// What all connections of a server share.
@@ -85,16 +86,21 @@ impl Host {
         <B::ResBody as hyper::body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let mut connection = pin!(connection);
-        let mut asked_to_stop = pin!(self.stop.clone().asked());
+        let mut asked_to_stop = pin!(async {
+            self.stop.clone().asked().await;
+            yield_now().await; // the event loop looks at its sockets: what the peer has sent by now has begun
+        });
         let mut stopping = false;
         let (mut phase, mut change) = pace.now();
         let mut alarm = pin!(sleep(phase.limit(&self.limits)));
         poll_fn(|cx| {
-            if !stopping && asked_to_stop.as_mut().poll(cx).is_ready() {
+            let mut progress = connection.as_mut().poll(cx);
+            if progress.is_pending() && !stopping && asked_to_stop.as_mut().poll(cx).is_ready() {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
+                progress = connection.as_mut().poll(cx);
             }
-            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            if let Poll::Ready(result) = progress {
                 return Poll::Ready(End::Finished(result));
             }
             if pace.now() != (phase, change) {

@@ -28,6 +28,20 @@ fn a_request_that_has_begun_is_answered_and_nobody_new_is_let_in() {
 }
 
 #[test]
+fn a_request_sent_before_the_stop_is_answered() {
+    for _ in 0..20 {
+        let mut server = Server::start();
+        let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            client.send(request("GET", "/adv", ""));
+        }
+        server.stop.stop(); // before most of them have even been accepted
+        assert!(clients.iter_mut().all(|client| client.answer().status == 200));
+        server.wait();
+    }
+}
+
+#[test]
 fn a_stop_does_not_wait_for_ever() {
     let mut server = Server::with(Limits { grace: Duration::from_millis(300), ..Limits::default() });
     let mut client = server.connect();
