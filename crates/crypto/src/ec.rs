@@ -123,7 +123,7 @@ pub enum EcError {
     NotSigned,
 }
 
-/// A point of a curve, never the one at infinity.
+/// A point of a curve, never the one at infinity. It may be the secret of an exchange, so it is wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Point {
     curve: Curve,
@@ -213,6 +213,12 @@ impl Point {
     /// `04 ‖ x ‖ y` (SEC 1, section 2.3.3, uncompressed).
     fn encoded(&self) -> &[u8] {
         self.encoded.get(..self.curve.encoded_len()).unwrap_or_default()
+    }
+}
+
+impl Drop for Point {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.encoded);
     }
 }
 
