@@ -10,6 +10,7 @@ mod memory;
 pub mod nbd;
 pub mod partition;
 mod reader;
+pub mod signature;
 mod unit;
 mod window;
 
