@@ -29,9 +29,7 @@ pub fn read(disk: &dyn BlockRead) -> Result<Option<Table>, PartitionError> {
     let mut sector = [0; mbr::LENGTH];
     disk.read_at(Bytes(0), &mut sector).map_err(PartitionError::Disk)?;
     let Some(first) = mbr::BootRecord::parse(&sector) else { return Ok(None) };
-    let table = if first.is_protective() { gpt::read(disk)? } else { mbr::read(disk, &first)? };
-    table::check_apart(&table.partitions)?;
-    Ok(Some(table))
+    if first.is_protective() { gpt::read(disk) } else { mbr::read(disk, &first) }.map(Some)
 }
 
 impl Partition {
@@ -41,5 +39,37 @@ impl Partition {
     /// [`BlockError::BeyondEnd`] if `disk` is not the one the table was read from and is shorter.
     pub fn window<D: BlockRead>(&self, disk: D) -> Result<crate::Window<D>, BlockError> {
         crate::Window::new(disk, self.start, self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BlockWrite, MemoryDisk};
+
+    #[test]
+    fn a_disk_without_a_boot_record_has_no_table() {
+        for length in [0, 1, 511, 512, 4096] {
+            assert!(read(&MemoryDisk::zeroed(length)).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn a_boot_sector_with_code_where_the_table_would_be_is_none() {
+        let disk = MemoryDisk::zeroed(4096);
+        disk.write_at(Bytes(510), &[0x55, 0xaa]).unwrap();
+        assert!(read(&disk).unwrap().is_some(), "an empty table");
+        disk.write_at(Bytes(446), b"n").unwrap();
+        assert!(read(&disk).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_boot_record_decides_which_scheme_it_is() {
+        let disk = MemoryDisk::zeroed(1 << 20);
+        gpt::write(&disk, SectorSize::B512, Uuid::from_bytes([1; 16]), &[]).unwrap();
+        assert!(matches!(read(&disk).unwrap().unwrap().scheme, Scheme::Gpt { .. }));
+        // Without its protective entry a GPT is not one, for Linux neither.
+        disk.write_at(Bytes(446), &[0; 16]).unwrap();
+        assert!(matches!(read(&disk).unwrap().unwrap().scheme, Scheme::Mbr { .. }));
     }
 }

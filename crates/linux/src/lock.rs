@@ -2,8 +2,7 @@
 //!
 //! On a plain file it is `flock` on the file itself. On a block device it is `flock` on `/run/cryptsetup/L_MAJOR:MINOR`,
 //! shared to read and exclusive to write, and whoever has got it looks whether the lock file still has its name, because the
-//! last one to leave takes it away (seen in cryptsetup 2.6.1 with `strace`; its `docs/on-disk-format-luks2.pdf`, section 3.1.3,
-//! says only that there are locks).
+//! last one to leave takes it away. No document describes this; it is what cryptsetup 2.6.1 was seen to do under `strace`.
 //!
 //! Unlike libcryptsetup nobody waits here without end: a lock is held for the time of a few small writes, never over a network
 //! or a key derivation, so one that does not come free belongs to something that hangs, which the error names.

@@ -21,55 +21,55 @@ pub(super) const NO_ZEROES: u16 = 1 << 1;
 
 /// What a client may ask for before it says what it wants.
 pub(super) mod option {
-    pub(in crate::nbd) const EXPORT_NAME: u32 = 1;
-    pub(in crate::nbd) const ABORT: u32 = 2;
-    pub(in crate::nbd) const LIST: u32 = 3;
-    pub(in crate::nbd) const STARTTLS: u32 = 5;
-    pub(in crate::nbd) const INFO: u32 = 6;
-    pub(in crate::nbd) const GO: u32 = 7;
-    pub(in crate::nbd) const STRUCTURED_REPLY: u32 = 8;
+    pub(crate) const EXPORT_NAME: u32 = 1;
+    pub(crate) const ABORT: u32 = 2;
+    pub(crate) const LIST: u32 = 3;
+    pub(crate) const STARTTLS: u32 = 5;
+    pub(crate) const INFO: u32 = 6;
+    pub(crate) const GO: u32 = 7;
+    pub(crate) const STRUCTURED_REPLY: u32 = 8;
 }
 
 /// Kinds of answers to an option.
 pub(super) mod reply {
-    pub(in crate::nbd) const ACK: u32 = 1;
-    pub(in crate::nbd) const SERVER: u32 = 2;
-    pub(in crate::nbd) const INFO: u32 = 3;
-    pub(in crate::nbd) const UNSUPPORTED: u32 = (1 << 31) + 1;
-    pub(in crate::nbd) const INVALID: u32 = (1 << 31) + 3;
-    pub(in crate::nbd) const UNKNOWN: u32 = (1 << 31) + 6;
+    pub(crate) const ACK: u32 = 1;
+    pub(crate) const SERVER: u32 = 2;
+    pub(crate) const INFO: u32 = 3;
+    pub(crate) const UNSUPPORTED: u32 = (1 << 31) + 1;
+    pub(crate) const INVALID: u32 = (1 << 31) + 3;
+    pub(crate) const UNKNOWN: u32 = (1 << 31) + 6;
 }
 
 /// Kinds of information about an export.
 pub(super) mod info {
-    pub(in crate::nbd) const EXPORT: u16 = 0;
-    pub(in crate::nbd) const NAME: u16 = 1;
-    pub(in crate::nbd) const DESCRIPTION: u16 = 2;
-    pub(in crate::nbd) const BLOCK_SIZE: u16 = 3;
+    pub(crate) const EXPORT: u16 = 0;
+    pub(crate) const NAME: u16 = 1;
+    pub(crate) const DESCRIPTION: u16 = 2;
+    pub(crate) const BLOCK_SIZE: u16 = 3;
 }
 
 /// Transmission flags.
 pub(super) mod flag {
-    pub(in crate::nbd) const HAS_FLAGS: u16 = 1;
-    pub(in crate::nbd) const READ_ONLY: u16 = 1 << 1;
-    pub(in crate::nbd) const SEND_FLUSH: u16 = 1 << 2;
-    pub(in crate::nbd) const SEND_FUA: u16 = 1 << 3;
-    pub(in crate::nbd) const SEND_DF: u16 = 1 << 7;
-    pub(in crate::nbd) const CAN_MULTI_CONN: u16 = 1 << 8;
+    pub(crate) const HAS_FLAGS: u16 = 1;
+    pub(crate) const READ_ONLY: u16 = 1 << 1;
+    pub(crate) const SEND_FLUSH: u16 = 1 << 2;
+    pub(crate) const SEND_FUA: u16 = 1 << 3;
+    pub(crate) const SEND_DF: u16 = 1 << 7;
+    pub(crate) const CAN_MULTI_CONN: u16 = 1 << 8;
 }
 
 /// Commands and their flags.
 pub(super) mod command {
-    pub(in crate::nbd) const READ: u16 = 0;
-    pub(in crate::nbd) const WRITE: u16 = 1;
-    pub(in crate::nbd) const DISC: u16 = 2;
-    pub(in crate::nbd) const FLUSH: u16 = 3;
-    pub(in crate::nbd) const TRIM: u16 = 4;
-    pub(in crate::nbd) const WRITE_ZEROES: u16 = 6;
+    pub(crate) const READ: u16 = 0;
+    pub(crate) const WRITE: u16 = 1;
+    pub(crate) const DISC: u16 = 2;
+    pub(crate) const FLUSH: u16 = 3;
+    pub(crate) const TRIM: u16 = 4;
+    pub(crate) const WRITE_ZEROES: u16 = 6;
     /// Force unit access: durable before it is answered.
-    pub(in crate::nbd) const FLAG_FUA: u16 = 1;
+    pub(crate) const FLAG_FUA: u16 = 1;
     /// Do not fragment the answer.
-    pub(in crate::nbd) const FLAG_DF: u16 = 1 << 2;
+    pub(crate) const FLAG_DF: u16 = 1 << 2;
 }
 
 /// The errors a command may end with, the only values of `errno` the protocol knows.

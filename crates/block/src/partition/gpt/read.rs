@@ -5,7 +5,7 @@ use super::format::{
 };
 use crate::disk::{BlockError, BlockRead};
 use crate::partition::table::{
-    Copies, Damage, HeaderFault, Kind, Partition, PartitionError, Scheme, SectorSize, Table,
+    Copies, Damage, HeaderFault, Kind, Partition, PartitionError, Scheme, SectorSize, Table, check_apart,
 };
 use crate::reader::Reader;
 use crate::unit::Bytes;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 const LARGEST_SECTOR: usize = 4096;
 
 /// Reads the table of a disk whose MBR announces one.
-pub(in crate::partition) fn read(disk: &dyn BlockRead) -> Result<Table, PartitionError> {
+pub(crate) fn read(disk: &dyn BlockRead) -> Result<Table, PartitionError> {
     let (copy, damage) = match first_good(disk, Copies::Primary) {
         Ok(primary) => {
             let damage = check_backup(disk, &primary).err().map(|fault| Damage { copy: Copies::Backup, fault });
@@ -27,6 +27,7 @@ pub(in crate::partition) fn read(disk: &dyn BlockRead) -> Result<Table, Partitio
         },
     };
     let partitions = copy.partitions(disk.len())?;
+    check_apart(&partitions)?;
     let Header { disk_uuid, sector_size, .. } = copy.header;
     Ok(Table { scheme: Scheme::Gpt { disk_uuid, sector_size, damage }, partitions })
 }
@@ -244,7 +245,7 @@ mod tests {
     use super::super::format::LINUX_LUKS;
     use super::super::write::{NewPartition, write};
     use super::*;
-    use crate::{BlockWrite, MemoryDisk, Window, partition};
+    use crate::{BlockWrite, MemoryDisk, Window};
     use proptest::prelude::*;
 
     const MIB: u64 = 1 << 20;
@@ -269,12 +270,12 @@ mod tests {
         disk.to_vec()
     }
 
-    fn read_bytes(bytes: Vec<u8>) -> Result<Option<Table>, PartitionError> {
-        partition::read(&MemoryDisk::from(bytes))
+    fn read_bytes(bytes: Vec<u8>) -> Result<Table, PartitionError> {
+        read(&MemoryDisk::from(bytes))
     }
 
     fn damage(bytes: Vec<u8>) -> Option<Damage> {
-        match read_bytes(bytes).unwrap().unwrap().scheme {
+        match read_bytes(bytes).unwrap().scheme {
             Scheme::Gpt { damage, .. } => damage,
             Scheme::Mbr { .. } => panic!("not a GPT"),
         }
@@ -309,7 +310,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read_in_both_sector_sizes() {
         for size in [SectorSize::B512, SectorSize::B4096] {
-            let table = read_bytes(sample(size)).unwrap().unwrap();
+            let table = read_bytes(sample(size)).unwrap();
             let Scheme::Gpt { disk_uuid, sector_size, damage: None } = table.scheme else { panic!("{table:?}") };
             assert_eq!((disk_uuid, sector_size), (Uuid::from_bytes([9; 16]), size));
             let expected = |number: u8, start, length| Partition {
@@ -422,7 +423,7 @@ mod tests {
     fn a_name_cannot_steer_the_terminal() {
         let mut bytes = sample(SectorSize::B512);
         patch_entry(&mut bytes, 56, &[0x1b, 0, b'[', 0, 0x00, 0xd8, b'x', 0, 0, 0]);
-        let table = read_bytes(bytes).unwrap().unwrap();
+        let table = read_bytes(bytes).unwrap();
         assert_eq!(table.partitions[0].name, "\u{fffd}[\u{fffd}x");
     }
 
@@ -433,16 +434,11 @@ mod tests {
             fn len(&self) -> Bytes {
                 Bytes(MIB)
             }
-            fn read_at(&self, offset: Bytes, into: &mut [u8]) -> Result<(), BlockError> {
-                if offset == Bytes(0) {
-                    let disk = MemoryDisk::zeroed(8 << 20);
-                    write(&disk, SectorSize::B512, Uuid::from_bytes([1; 16]), &[]).unwrap();
-                    return disk.read_at(offset, into);
-                }
+            fn read_at(&self, offset: Bytes, _: &mut [u8]) -> Result<(), BlockError> {
                 Err(BlockError::Failed { doing: "read", offset, source: std::io::Error::other("bad sector") })
             }
         }
-        let error = partition::read(&Broken).unwrap_err();
+        let error = read(&Broken).unwrap_err();
         assert!(
             matches!(
                 &error,
@@ -458,7 +454,7 @@ mod tests {
         let disk = MemoryDisk::from(good.clone());
         for at in (512..512 + 92).chain(1024..1024 + 256) {
             disk.write_at(Bytes(at as u64), &[good[at] ^ 0x10]).unwrap();
-            let table = partition::read(&disk).unwrap().unwrap();
+            let table = read(&disk).unwrap();
             let Scheme::Gpt { damage: Some(Damage { copy: Copies::Primary, .. }), .. } = table.scheme else {
                 panic!("a changed byte {at} went unnoticed")
             };
