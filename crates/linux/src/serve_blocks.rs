@@ -49,8 +49,6 @@ pub enum BlockEvent {
     Opened {
         /// Which connection.
         connection: u64,
-        /// The client's process, if the system tells.
-        process: Option<i32>,
     },
     /// A client only looked what there is, and left.
     Looked {
@@ -139,7 +137,7 @@ impl BlockListener {
                 };
                 let shared = &self.shared;
                 let started = thread::Builder::new().name(format!("nbd-{connection}")).spawn_scoped(scope, move || {
-                    on_event(BlockEvent::Opened { connection, process: process_of(&stream) });
+                    on_event(BlockEvent::Opened { connection });
                     on_event(serve_one(connection, export, &stream));
                     shared.leave(connection);
                 });
@@ -165,11 +163,6 @@ fn serve_one(connection: u64, export: &Export, stream: &UnixStream) -> BlockEven
         Ok(Negotiated::Ended(ending)) => BlockEvent::Looked { connection, ending },
         Err(error) => BlockEvent::Broken { connection, error },
     }
-}
-
-fn process_of(stream: &UnixStream) -> Option<i32> {
-    let peer = rustix::net::sockopt::socket_peercred(stream).ok()?;
-    Some(peer.pid.as_raw_nonzero().get())
 }
 
 impl StopBlocks {
@@ -444,8 +437,7 @@ mod tests {
         let looked = |event: &&BlockEvent| matches!(event, BlockEvent::Looked { connection: 2, .. });
         assert_eq!(seen.iter().filter(served).count(), 1, "{seen:?}");
         assert_eq!(seen.iter().filter(looked).count(), 1, "{seen:?}");
-        let own = i32::try_from(std::process::id()).unwrap();
-        assert!(matches!(seen[0], BlockEvent::Opened { connection: 1, process: Some(process) } if process == own));
+        assert!(matches!(seen[0], BlockEvent::Opened { connection: 1 }));
     }
 
     #[test]
