@@ -24,14 +24,18 @@ pub(super) fn check_reasons(manifest: &str) -> Vec<Fault> {
     faults
 }
 
-/// A crate names its dependencies and nothing else: version, features and reason stand in the root.
+/// A crate names its dependencies and nothing else: version, features and reason stand in the root. A path to a crate
+/// that the root does not offer to every room, such as one of tests, is no version.
 pub(super) fn check_inherited(files: &[SourceFile]) -> Vec<Fault> {
     let mut faults = Vec::new();
     let manifests = files.iter().filter(|file| file.path.ends_with("/Cargo.toml"));
     for manifest in manifests {
         for name in ["dependencies", "dev-dependencies", "build-dependencies"] {
             let lines = section(&manifest.text, name).filter(|line| !line.is_empty() && !line.starts_with('#'));
-            let own = lines.filter(|line| !line.replace(' ', "").contains("workspace=true"));
+            let own = lines.filter(|line| {
+                let words = line.split('#').next().unwrap_or(line).replace(' ', "");
+                !words.contains("workspace=true") && !words.contains("={path=")
+            });
             faults.extend(
                 own.map(|line| Fault::new(&manifest.path, format!("`{line}` belongs into the root Cargo.toml"))),
             );
@@ -86,7 +90,9 @@ mod tests {
     fn a_dependency_with_a_version_of_its_own_is_a_fault() {
         let good = "[dependencies]\n# why\nserde.workspace = true\nclap = { workspace = true }\n\n[dev-dependencies]\n";
         assert_eq!(check_inherited(&[file("crates/a/Cargo.toml", good)]), Vec::new());
-        let bad = "[package]\nname = \"b\"\n[dev-dependencies]\ntempfile = \"3\"\n";
+        let path = "[dependencies]\ncompliance = { path = \"../tests/compliance\" }\n";
+        assert_eq!(check_inherited(&[file("benches/Cargo.toml", path)]), Vec::new());
+        let bad = "[package]\nname = \"b\"\n[dev-dependencies]\ntempfile = \"3\" # workspace = true\n";
         assert_eq!(check_inherited(&[file("crates/b/Cargo.toml", bad)]).len(), 1);
     }
 
