@@ -77,6 +77,11 @@ impl<D: BlockRead> Plain<D> {
         self.data.sector_size.bytes()
     }
 
+    /// The disk below.
+    pub fn into_disk(self) -> D {
+        self.disk
+    }
+
     /// Where `offset` of the data is on the disk. `offset` is inside the data, and that inside the disk: no overflow.
     fn on_disk(&self, offset: u64) -> Bytes {
         Bytes(self.data.offset.0.saturating_add(offset))

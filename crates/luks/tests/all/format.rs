@@ -1,0 +1,132 @@
+//! Volumes made by us.
+
+use crate::support::*;
+use block::{BlockRead, Bytes, MemoryDisk};
+use crypto::kdf::{Argon2Cost, Argon2Variant};
+use crypto::{Hash, SystemRandom};
+use luks::*;
+
+fn check_they_open(options: FormatOptions) -> String {
+    let what = format!("{options:?}");
+    let disk = MemoryDisk::zeroed(usize::try_from(options.data_offset.0).unwrap() + (1 << 20));
+    let plan = FormatPlan::new(disk.len(), options).unwrap();
+    let formatted = plan.apply(&disk, &passphrase("one"), &SystemRandom, &mut |_| {}).unwrap();
+    let file = TestFile::new(&disk.to_vec());
+    assert!(they_open(&file, 0, "one"), "{what}");
+    assert!(!they_open(&file, 0, "two"), "{what}");
+    let dump = cryptsetup(&["luksDump", file.name()], "").unwrap();
+    assert!(dump.contains(&formatted.header.uuid().to_string()), "{dump}");
+    // Their key is ours.
+    let args = ["luksDump", "-q", "--dump-volume-key", "--key-file=-", file.name()];
+    let said = cryptsetup(&args, "one").unwrap();
+    let shown: String = said.rsplit("MK dump:").next().unwrap().split_whitespace().collect();
+    let ours: String = formatted.key.expose().iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(shown, ours, "{said}");
+    dump
+}
+
+#[test]
+fn what_we_format_they_open() {
+    let base = || FormatOptions::new(pbkdf2());
+    check_they_open(base());
+    check_they_open(FormatOptions { kdf: argon2(Argon2Variant::Argon2id), ..base() });
+    check_they_open(FormatOptions { kdf: argon2(Argon2Variant::Argon2i), key_len: 32, ..base() });
+    for key_len in [16, 32] {
+        check_they_open(FormatOptions { cipher: Cipher::AesCbcEssivSha256, key_len, ..base() });
+    }
+    for size in [512, 1024, 2048, 4096] {
+        let dump = check_they_open(FormatOptions { sector_size: SectorSize::new(size), ..base() });
+        assert!(dump.contains(&format!("sector: {size} [bytes]")), "{dump}");
+    }
+    for header_size in HeaderSize::all() {
+        let dump = check_they_open(FormatOptions { header_size, ..base() });
+        assert!(dump.contains(&format!("Metadata area: \t{} [bytes]", header_size.bytes().0)), "{dump}");
+    }
+    let label = "x".repeat(47);
+    let named = FormatOptions { label: label.clone(), subsystem: "sub".into(), data_offset: Bytes(1 << 20), ..base() };
+    let dump = check_they_open(named);
+    assert!(dump.contains(&format!("Label:         \t{label}\n")) && dump.contains("Subsystem:     \tsub\n"), "{dump}");
+}
+
+#[test]
+fn every_hash_that_they_know_too_is_understood_alike() {
+    for hash in Hash::ALL {
+        let kdf = KdfCost::Pbkdf2 { hash, iterations: LEAST_ITERATIONS };
+        check_they_open(FormatOptions { hash, kdf, data_offset: Bytes(1 << 20), ..FormatOptions::new(kdf) });
+    }
+}
+
+#[test]
+fn our_metadata_is_theirs_but_for_what_is_random() {
+    let masked = |json: &str| {
+        let mut parts = json.split("\"salt\":\"");
+        let mut out = parts.next().unwrap().to_owned();
+        parts.for_each(|part| out.push_str(part.split_once('"').unwrap().1));
+        let (start, end) = out.split_once("\"digest\":\"").unwrap();
+        format!("{start}{}", end.split_once('"').unwrap().1)
+    };
+    let theirs = they_format(&TINY_PBKDF2, 32 << 20);
+    let ours = MemoryDisk::zeroed(32 << 20);
+    let plan = FormatPlan::new(ours.len(), FormatOptions::new(pbkdf2())).unwrap();
+    plan.apply(&ours, &passphrase("one"), &SystemRandom, &mut |_| {}).unwrap();
+    assert_eq!(masked(&json_of(&ours.to_vec(), 0)), masked(&json_of(&theirs.bytes(), 0)));
+    assert_eq!(masked(&json_of(&ours.to_vec(), 16384)), masked(&json_of(&theirs.bytes(), 16384)));
+}
+
+#[test]
+fn nothing_behind_the_key_material_is_touched_and_all_before_it_is() {
+    let disk = MemoryDisk::from(vec![0xaa; (1 << 20) + 4096]);
+    let plan = FormatPlan::new(disk.len(), small_options()).unwrap();
+    assert_eq!(plan.wiped(), Bytes(1 << 20));
+    let mut events = Vec::new();
+    plan.apply(&disk, &passphrase("one"), &SystemRandom, &mut |e| events.push(e)).unwrap();
+    let bytes = disk.to_vec();
+    assert!(bytes[1 << 20..].iter().all(|b| *b == 0xaa));
+    assert!(!bytes[..1 << 20].windows(16).any(|w| w == [0xaa; 16]));
+    assert_eq!((events[0], events[events.len() - 1]), (FormatEvent::Stretching, FormatEvent::Writing));
+    assert!(matches!(events[1], FormatEvent::Wiping { done: Bytes(0), total: Bytes(0x10_0000) }));
+}
+
+#[test]
+fn a_plan_can_be_read() {
+    let plan = FormatPlan::new(Bytes(32 << 20), FormatOptions::new(pbkdf2())).unwrap();
+    assert_eq!(
+        plan.to_string(),
+        "overwrite the first 16 MiB of 32 MiB\n\
+         write a LUKS2 header: two copies of 16 KiB, 15.9 MiB for key material\n\
+         add keyslot 0 (pbkdf2, sha256)\n\
+         data from 16 MiB on: aes-xts-plain64 with a key of 512 bits, sectors of 4096 bytes"
+    );
+}
+
+#[test]
+fn each_impossible_plan_is_refused_before_anything_is_written() {
+    let check = |change: &dyn Fn(&mut FormatOptions), expected: &str| {
+        let mut options = small_options();
+        change(&mut options);
+        let error = FormatPlan::new(Bytes(2 << 20), options).unwrap_err();
+        assert!(chain(&error).contains(expected), "{}", chain(&error));
+    };
+    check(&|o| o.key_len = 16, "aes-xts-plain64 does not take a key of 16 bytes");
+    check(&|o| o.data_offset = Bytes(4095), "not a multiple of 4096");
+    check(&|o| o.data_offset = Bytes(4096), "header and one slot take 290816 bytes");
+    check(&|o| o.data_offset = Bytes(290_816 - 4096), "header and one slot take 290816 bytes");
+    check(&|o| o.data_offset = Bytes(2 << 20), "the disk has 2097152 bytes, and 2101248 are the least");
+    check(&|o| o.data_offset = Bytes(u64::MAX - 4095), "are the least");
+    check(&|o| o.label = "x".repeat(48), "at most 47 bytes");
+    check(&|o| o.subsystem = "a\0b".into(), "at most 47 bytes");
+}
+
+#[test]
+fn a_cost_out_of_bounds_leaves_the_disk_alone() {
+    let disk = MemoryDisk::from(vec![0xaa; 2 << 20]);
+    let cost = Argon2Cost { memory_kib: 64, passes: 4, lanes: 65 };
+    let options = FormatOptions { kdf: KdfCost::argon2id(cost), ..small_options() };
+    let plan = FormatPlan::new(disk.len(), options).unwrap();
+    let error = plan.apply(&disk, &passphrase("one"), &SystemRandom, &mut |_| {}).unwrap_err();
+    assert!(chain(&error).contains("slot 0 wants 65 lanes of Argon2, more than 64"), "{}", chain(&error));
+    assert!(disk.to_vec().iter().all(|b| *b == 0xaa));
+    let other = MemoryDisk::zeroed(3 << 20);
+    let error = plan.apply(&other, &passphrase("one"), &SystemRandom, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, FormatError::OtherDisk));
+}

@@ -1,0 +1,15 @@
+//! LUKS seen from outside: cryptsetup 2.6.1 is the judge.
+//!
+//! All volumes are plain files or memory; no root and no device mapper is needed. The costs of the key derivations are tiny.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, missing_docs, unreachable_pub)]
+
+mod accept;
+mod cryptsetup;
+mod edit;
+mod format;
+mod golden;
+mod hostile;
+mod plain;
+mod support;
