@@ -41,16 +41,25 @@ impl Resolver for Names {
             Some(proxy) => proxy.clone(),
             None => Place::of(uri).map_err(boxed)?,
         };
-        let found = lookup(&place, &self.patience).map_err(boxed)?;
+        let found = lookup(&place, &self.patience, system_resolver).map_err(boxed)?;
         let mut addresses = self.empty();
         found.into_iter().take(MOST_ADDRESSES).for_each(|address| addresses.push(address));
         Ok(addresses)
     }
 }
 
-/// The addresses of `place`, at least one. The system's resolver cannot be interrupted, so it works in a thread that is left
-/// behind when nobody waits any more.
-fn lookup(place: &Place, patience: &Patience) -> Result<Vec<SocketAddr>, NetError> {
+/// What the system knows of a name: its hosts file and its name servers.
+fn system_resolver(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    (host, port).to_socket_addrs().map(Iterator::collect)
+}
+
+/// The addresses of `place`, at least one. A resolver cannot be interrupted, so it works in a thread that is left behind when
+/// nobody waits any more.
+fn lookup(
+    place: &Place,
+    patience: &Patience,
+    resolver: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + 'static,
+) -> Result<Vec<SocketAddr>, NetError> {
     if let Ok(address) = place.host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, place.port)]);
     }
@@ -59,7 +68,7 @@ fn lookup(place: &Place, patience: &Patience) -> Result<Vec<SocketAddr>, NetErro
     let (host, port) = (place.host.clone(), place.port);
     let ask = move || {
         // Nobody may be waiting any more; then the answer is of no use.
-        let _ = found.send((host.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>));
+        let _ = found.send(resolver(&host, port));
     };
     thread::Builder::new().name("resolver".into()).spawn(ask).map_err(failed)?;
     loop {
@@ -170,4 +179,88 @@ fn no_connection(failed: Option<(SocketAddr, io::Error)>) -> NetError {
 
 fn boxed(error: NetError) -> Error {
     Error::Other(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clevis::Cancel;
+    use rustix::net::{bind, listen, socket};
+    use std::net::{Ipv4Addr, TcpListener};
+
+    fn patience(limit: Duration, cancel: &Cancel) -> Patience {
+        let now = Instant::now();
+        Patience::new(now, now + limit, cancel)
+    }
+
+    fn ample() -> Patience {
+        patience(Duration::from_secs(20), &Cancel::new())
+    }
+
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// An address that refuses, because nobody listens there any more.
+    fn refusing() -> SocketAddr {
+        listener().1
+    }
+
+    /// An address that never answers: a listener whose queue is full.
+    fn silent() -> (TcpListener, Vec<TcpStream>, SocketAddr) {
+        let queue = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&queue, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        listen(&queue, 0).unwrap();
+        let queue = TcpListener::from(queue);
+        let address = queue.local_addr().unwrap();
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
+        (queue, std::iter::from_fn(connect).collect(), address)
+    }
+
+    #[test]
+    fn the_first_address_that_answers_wins() {
+        let (_silent, _filling, black_hole) = silent();
+        let (_listener, alive) = listener();
+        for addresses in
+            [vec![alive], vec![refusing(), alive], vec![black_hole, refusing(), alive], vec![black_hole, alive]]
+        {
+            let stream = race(&addresses, &ample()).unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), alive, "{addresses:?}");
+        }
+    }
+
+    #[test]
+    fn when_none_answers_the_last_reason_is_told() {
+        let (first, last) = (refusing(), refusing());
+        let error = race(&[first, last], &ample()).unwrap_err();
+        assert!(matches!(&error, NetError::Connect { address, .. } if *address == last.to_string()), "{error:?}");
+        assert!(matches!(race(&[], &ample()).unwrap_err(), NetError::Connect { .. }));
+    }
+
+    #[test]
+    fn a_slow_resolver_is_left_behind() {
+        let place = Place { host: "slow.test".into(), port: 80 };
+        let slow = || {
+            let (hold, held) = mpsc::channel::<()>();
+            let held = std::sync::Mutex::new(held);
+            let resolver = move |_: &str, _: u16| {
+                held.lock().unwrap().recv().ok();
+                Ok(Vec::new())
+            };
+            (hold, resolver)
+        };
+        let (_hold, resolver) = slow();
+        let timed_out = lookup(&place, &patience(Duration::from_millis(50), &Cancel::new()), resolver);
+        assert!(matches!(timed_out, Err(NetError::TimedOut { .. })));
+        let (_hold, resolver) = slow();
+        let cancel = Cancel::new();
+        cancel.cancel();
+        let cancelled = lookup(&place, &patience(Duration::from_secs(20), &cancel), resolver);
+        assert!(matches!(cancelled, Err(NetError::Cancelled)));
+        let nothing = lookup(&place, &ample(), |_, _| Ok(Vec::new()));
+        assert!(matches!(nothing, Err(NetError::Resolve { host, .. }) if host == "slow.test"));
+    }
 }

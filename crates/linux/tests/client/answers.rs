@@ -32,6 +32,9 @@ fn an_answer_of_any_status_is_an_answer() {
     check(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", After::Keep, 404, "");
     check(b"HTTP/1.1 500 No\r\nContent-Length: 4\r\n\r\noops", After::Keep, 500, "oops");
     check(b"HTTP/1.1 204 \r\n\r\n", After::Keep, 204, "");
+    check(b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n{}", After::Keep, 204, "");
+    check(b"HTTP/1.1 304 Not Modified\r\n\r\n", After::Close, 304, "");
+    check(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", After::Close, 101, "");
     check(b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", After::Keep, 200, "{}");
 }
 
@@ -173,4 +176,43 @@ fn nobody_there_is_said_so() {
 fn names_are_resolved() {
     let (address, _) = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", After::Keep);
     assert_eq!(get(&client(), &format!("localhost:{}/adv/", address.port())).unwrap().status, 200);
+}
+
+/// Answers with some of their bytes changed end in an answer or an error; a panic would end this test.
+#[test]
+fn no_answer_ends_in_a_panic() {
+    const SEEDS: [&[u8]; 4] = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\nConnection: keep-alive\r\n\r\n{\"keys\":[1,2,3,4,5]}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\n12345\r\n0\r\nA: b\r\n\r\n",
+        b"HTTP/1.0 302 Found\nLocation: /elsewhere\n\nbody",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n",
+    ];
+    let (address, _) = serve(|mut stream, number| {
+        if request(&mut stream).is_some() {
+            // A client that refuses the head does not wait for the rest.
+            let _ = stream.write_all(&changed(SEEDS[number % SEEDS.len()], number));
+        }
+    });
+    let client = client();
+    let answers = (0..400).filter(|_| get(&client, &format!("http://{address}/adv/")).is_ok()).count();
+    assert!((1..400).contains(&answers), "{answers} of 400 were answers");
+}
+
+/// `seed` with up to three bytes overwritten and perhaps cut short, as `number` has it.
+fn changed(seed: &[u8], number: usize) -> Vec<u8> {
+    // A linear congruential generator (Knuth, MMIX): the same bytes in every run.
+    let mut state = u64::try_from(number).unwrap();
+    let mut next = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    let mut bytes = seed.to_vec();
+    for _ in 0..next(4) {
+        let at = next(bytes.len());
+        bytes[at] = b"\r\n :;0159fF\x00\xff-+GHT/"[next(21)];
+    }
+    if next(4) == 0 {
+        bytes.truncate(next(seed.len()));
+    }
+    bytes
 }
