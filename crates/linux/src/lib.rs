@@ -11,8 +11,10 @@ mod disk;
 mod files;
 mod key_directory;
 mod lock;
+pub mod machine;
 mod serve_blocks;
 mod stdin;
+mod sys;
 mod terminal;
 
 pub use client::{Client, TOTAL_LIMIT};
@@ -23,4 +25,8 @@ pub use key_directory::KeyDirectory;
 pub use lock::{HeaderLock, Holder, LockError, LockMode};
 pub use serve_blocks::{BlockEvent, BlockListener, ServeBlocksError, StopBlocks};
 pub use stdin::{StdinError, read_key_file, read_stdin, read_stdin_line};
+pub use sys::{
+    Inherited, InheritedError, StopSignal, allow_many_open_files, forbid_dumps, on_stop_signal, take_inherited,
+    use_own_name_service,
+};
 pub use terminal::Terminal;

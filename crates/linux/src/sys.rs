@@ -1,0 +1,15 @@
+//! The few calls of the C library and of the kernel for which there is no safe binding. The only room here with `unsafe`.
+
+#![allow(unsafe_code)]
+
+mod hardening;
+mod inherited;
+mod name_service;
+mod open_files;
+mod signals;
+
+pub use hardening::forbid_dumps;
+pub use inherited::{Inherited, InheritedError, take_inherited};
+pub use name_service::use_own_name_service;
+pub use open_files::allow_many_open_files;
+pub use signals::{StopSignal, on_stop_signal};

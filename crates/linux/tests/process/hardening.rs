@@ -1,0 +1,26 @@
+use crate::child::{again, part, said, say};
+use linux::{allow_many_open_files, forbid_dumps};
+use rustix::process::{DumpableBehavior, Resource, dumpable_behavior, getrlimit};
+
+#[test]
+fn nothing_is_dumped() {
+    if part().is_some() {
+        forbid_dumps().unwrap();
+        let limit = getrlimit(Resource::Core);
+        say(dumpable_behavior().unwrap() == DumpableBehavior::NotDumpable);
+        say(format_args!("{:?} {:?}", limit.current, limit.maximum));
+        return;
+    }
+    let output = again("harden", "ulimit -S -c unlimited 2>/dev/null").output().unwrap();
+    assert_eq!(said(&output.stdout), ["true", "Some(0) Some(0)"]);
+}
+
+#[test]
+fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
+    if part().is_some() {
+        let maximum = allow_many_open_files().unwrap();
+        say(maximum.is_some() && getrlimit(Resource::Nofile).current == maximum);
+        return;
+    }
+    assert_eq!(said(&again("files", "ulimit -H -n 500; ulimit -S -n 100").output().unwrap().stdout), ["true"]);
+}
