@@ -3,8 +3,8 @@
 //! Each pairing test leaves one file of lines `table TAB pairing TAB result`; this is where they become tables.
 
 use crate::failure::Failure;
-use crate::program;
 use crate::workspace::Workspace;
+use crate::{program, setup};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -15,8 +15,8 @@ const LINES_GO_TO: &str = "COTTER_PAIRINGS";
 const HEAD: &str = "\
 # Pairings
 
-Ours and the originals in every combination, as `cargo xtask pairings` saw them. It starts the Debian packages named
-below; nothing here is written by hand.
+Ours and the originals in every combination, as `cargo xtask pairings` saw them; nothing here is written by hand. A table
+of its own shows the originals among themselves, so that a failure of ours can be told from one of the machine.
 
 ";
 
@@ -39,7 +39,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
         text += &fs::read_to_string(&path).map_err(|source| Failure::File { path: path.clone(), source })?;
     }
     let path = workspace.root.join("docs/pairings.md");
-    fs::write(&path, document(&text)).map_err(|source| Failure::File { path: path.clone(), source })?;
+    fs::write(&path, document(&text, &setup::versions()))
+        .map_err(|source| Failure::File { path: path.clone(), source })?;
     println!("wrote {}", path.display());
     tested
 }
@@ -54,7 +55,7 @@ fn names(directory: &Path) -> Result<Vec<std::ffi::OsString>, Failure> {
 }
 
 /// One section for each table, in the order of their names; the rows as they came.
-fn document(lines: &str) -> String {
+fn document(lines: &str, originals: &str) -> String {
     let mut tables: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
     for line in lines.lines() {
         let mut parts = line.splitn(3, '\t');
@@ -62,7 +63,7 @@ fn document(lines: &str) -> String {
             tables.entry(table).or_default().push((pairing, result));
         }
     }
-    let mut text = HEAD.to_owned();
+    let mut text = format!("{HEAD}Originals, as Debian packages: {originals}.\n\n");
     for (table, rows) in tables {
         text += &format!("## {table}\n\n| pairing | seen |\n| --- | --- |\n");
         for (pairing, result) in rows {
@@ -84,9 +85,9 @@ mod tests {
 
     #[test]
     fn lines_become_tables() {
-        let text = document("b\tx\tworks\na\ty|z\tfails\n\nb\tw\tworks\n");
+        let text = document("b\tx\tworks\na\ty|z\tfails\n\nb\tw\tworks\n", "jose 11");
         let tables = text.strip_prefix(HEAD);
-        let expected = "## a\n\n| pairing | seen |\n| --- | --- |\n| y\\|z | fails |\n\n\
+        let expected = "Originals, as Debian packages: jose 11.\n\n## a\n\n| pairing | seen |\n| --- | --- |\n| y\\|z | fails |\n\n\
                         ## b\n\n| pairing | seen |\n| --- | --- |\n| x | works |\n| w | works |\n";
         assert_eq!(tables, Some(expected));
     }

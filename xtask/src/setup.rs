@@ -58,6 +58,14 @@ pub(crate) fn run() -> Result<(), Failure> {
     if still.is_empty() { Ok(()) } else { Err(refusal(&still)) }
 }
 
+/// Each package with its version, as far as this machine's package manager knows them; for documents.
+pub(crate) fn versions() -> String {
+    let mut command = Command::new("dpkg-query");
+    command.args(["-W", "-f=${Package} ${Version}\\n"]).args(packages(&NEEDED.iter().collect::<Vec<_>>()));
+    let text = command.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines().collect::<Vec<_>>().join(", ")
+}
+
 fn missing() -> Vec<&'static Needed> {
     NEEDED.iter().filter(|needed| find(needed.program).is_none()).collect()
 }
