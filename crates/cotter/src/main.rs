@@ -1,2 +1,60 @@
-//! x
-fn main() {}
+//! `cotter`: the command line. It reads arguments, wires the edge to the core, and prints.
+
+#![forbid(unsafe_code)]
+// Nothing of a program is reachable from outside; here `pub` says what a module offers to the others, and the command line's
+// definitions carry their help as documentation.
+#![allow(unreachable_pub, missing_docs)]
+
+mod args;
+mod command;
+mod error;
+mod host;
+mod output;
+mod passphrase;
+mod progress;
+mod volume;
+
+use args::{Cli, Command};
+use clap::Parser;
+use error::CommandError;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    linux::use_own_name_service();
+    if let Err(error) = linux::forbid_dumps() {
+        output::say(&format!("cotter: core dumps cannot be switched off: {error}"));
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(words) => return usage(&words),
+    };
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cotter: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Help goes to standard output and succeeds; anything else is told on standard error.
+fn usage(words: &clap::Error) -> ExitCode {
+    let asked_for = !words.use_stderr();
+    // A reader that has gone away, such as `head`, is no failure of ours.
+    let _ = words.print();
+    if asked_for { ExitCode::SUCCESS } else { ExitCode::from(2) }
+}
+
+fn run(command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Demo(args) => command::demo::run(&args),
+        Command::Serve(args) => command::serve::run(args),
+        Command::Keys(which) => command::keys::run(which),
+        Command::Encrypt(args) => command::clevis::encrypt(&args),
+        Command::Decrypt(args) => command::clevis::decrypt(&args),
+        Command::Luks(which) => command::luks::run(which),
+        Command::Image(which) => command::image::run(which),
+        Command::Completion(args) => command::manual::completion(args.shell),
+        Command::Manual => command::manual::manual(),
+    }
+}

@@ -1,0 +1,267 @@
+//! The command line: one definition from which parsing, help, completion and the manual page come.
+//!
+//! Words become plain values here; nothing touches a disk or the network.
+
+mod image;
+mod luks;
+
+pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
+pub use luks::{
+    BindArgs, DumpArgs, FormatArgs, KeySource, ListArgs, LuksCommand, LuksType, PassArgs, Pbkdf, UnbindArgs, UnlockArgs,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use crypto::ec::Curve;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Opens LUKS-encrypted disks unattended, and says beforehand that it will.
+#[derive(Debug, Parser)]
+#[command(name = "cotter", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "See it work in ten seconds, without root and without a network: cotter demo")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the whole thing: a server, an encrypted disk, a binding, an unattended opening
+    Demo(DemoArgs),
+    /// Run a key server
+    Serve(ServeArgs),
+    /// Make, show, list and rotate the keys of a server
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Encrypt standard input so that only a machine that meets a policy can decrypt it
+    Encrypt(EncryptArgs),
+    /// Decrypt standard input, if this machine meets the policy in it
+    Decrypt(DecryptArgs),
+    /// Format, bind and open LUKS volumes
+    #[command(subcommand)]
+    Luks(LuksCommand),
+    /// Read and serve encrypted disk images without root and without the kernel
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Print a completion script
+    Completion(CompletionArgs),
+    /// Print the manual page (roff)
+    Manual,
+}
+
+/// How to print what a program might read.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Format {
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How long the network may take.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Patience {
+    /// Give up after this many seconds, all servers together
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub timeout: u32,
+}
+
+impl Patience {
+    /// The limit as a duration.
+    pub fn limit(self) -> Duration {
+        Duration::from_secs(self.timeout.into())
+    }
+}
+
+/// `cotter demo`
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Keep the directory with the image and the keys, and say where it is
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// `cotter serve`
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Listen here; may be given several times. Without it the server takes what it was started with: listening sockets
+    /// (systemd), or one connection on standard input (inetd, and units with `Accept=yes`)
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Vec<SocketAddr>,
+    /// The directory with the server's keys
+    #[arg(long, value_name = "DIR")]
+    pub keys: PathBuf,
+    /// Most connections at the same time
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub connections: u32,
+    /// Close a connection that asks nothing for this long
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub idle: u32,
+}
+
+/// `cotter keys …`
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a directory with a new pair of keys
+    Init(KeysInitArgs),
+    /// Print the thumbprints of the keys that sign the advertisement, of a directory or of a server
+    Show(KeysShowArgs),
+    /// Make a new pair and hide the old one, which still answers those who are bound to it
+    Rotate(KeysRotateArgs),
+    /// Print every key of a directory with its state, without any private part
+    List(KeysListArgs),
+}
+
+/// `cotter keys init`
+#[derive(Debug, Args)]
+pub struct KeysInitArgs {
+    /// The directory; it may exist, but not hold keys
+    pub dir: PathBuf,
+    /// The curve; P-521 is what the original uses
+    #[arg(long, value_enum, default_value_t = CurveName::P521)]
+    pub curve: CurveName,
+}
+
+/// `cotter keys show`
+#[derive(Debug, Args)]
+pub struct KeysShowArgs {
+    /// A directory, or the address of a server
+    #[arg(value_name = "DIR|URL")]
+    pub source: String,
+    #[command(flatten)]
+    pub format: Format,
+    #[command(flatten)]
+    pub patience: Patience,
+}
+
+/// `cotter keys rotate`
+#[derive(Debug, Args)]
+pub struct KeysRotateArgs {
+    /// The directory
+    pub dir: PathBuf,
+    /// The curve of the new pair
+    #[arg(long, value_enum, default_value_t = CurveName::P521)]
+    pub curve: CurveName,
+}
+
+/// `cotter keys list`
+#[derive(Debug, Args)]
+pub struct KeysListArgs {
+    /// The directory
+    pub dir: PathBuf,
+    #[command(flatten)]
+    pub format: Format,
+}
+
+/// A curve by its name in JOSE.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CurveName {
+    #[value(name = "P-256")]
+    P256,
+    #[value(name = "P-384")]
+    P384,
+    #[value(name = "P-521")]
+    P521,
+}
+
+impl From<CurveName> for Curve {
+    fn from(name: CurveName) -> Curve {
+        match name {
+            CurveName::P256 => Curve::P256,
+            CurveName::P384 => Curve::P384,
+            CurveName::P521 => Curve::P521,
+        }
+    }
+}
+
+/// `cotter encrypt`
+#[derive(Debug, Args)]
+pub struct EncryptArgs {
+    #[command(flatten)]
+    pub policy: Policy,
+    #[command(flatten)]
+    pub patience: Patience,
+}
+
+/// A pin and its configuration, the two words of every policy.
+#[derive(Debug, Args)]
+pub struct Policy {
+    /// The kind of policy: tang, sss (several, of which some number must agree), null (no protection, for tests)
+    #[arg(value_name = "PIN")]
+    pub pin: String,
+    /// Its configuration in JSON, such as '{"url":"http://keys.example:7500"}'
+    #[arg(value_name = "CFG")]
+    pub config: String,
+    /// Trust the server's keys without asking
+    #[arg(short = 'y', long)]
+    pub yes: bool,
+}
+
+/// `cotter decrypt`
+#[derive(Debug, Args)]
+pub struct DecryptArgs {
+    #[command(flatten)]
+    pub patience: Patience,
+}
+
+/// `cotter completion`
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_forms_that_people_rely_on_are_taken() {
+        for line in [
+            "serve --listen 127.0.0.1:0 --keys /k",
+            "serve --keys /k",
+            "keys init /k",
+            "keys init --curve P-256 /k",
+            "keys show http://localhost:80",
+            "encrypt tang {} -y",
+            "encrypt -y tang {}",
+            "decrypt",
+            "luks format -k - -d f",
+            "luks format --type luks2 --cipher aes-xts-plain64 --key-size 512 --hash sha512 --iter-time 100 --pbkdf pbkdf2 -k F -d D",
+            "luks bind -y -f -s 3 -t 4 -k - -d f tang {}",
+            "luks bind -d f tang {} -y",
+            "luks list -d f",
+            "luks pass -d f -s 1",
+            "luks unbind -f -d f -s 1",
+            "luks unlock --print-key -d f",
+            "luks unlock --print-key -k - -d f",
+            "luks dump --json -d f",
+            "image info f",
+            "image cat f --partition 2",
+            "image serve f --socket /s --read-write",
+            "demo",
+            "completion bash",
+            "manual",
+        ] {
+            let words = ["cotter"].into_iter().chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn half_a_command_is_a_usage_error() {
+        for line in
+            ["", "luks", "luks bind -d f tang", "luks pass -d f", "luks unlock -s x -d f", "serve --keys", "keys init"]
+        {
+            let words = ["cotter"].into_iter().chain(line.split_whitespace());
+            assert!(Cli::try_parse_from(words).is_err(), "{line}");
+        }
+    }
+}

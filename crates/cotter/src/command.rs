@@ -1,0 +1,9 @@
+//! One chapter a command: arguments in, requests to the core, text or JSON out.
+
+pub mod clevis;
+pub mod demo;
+pub mod image;
+pub mod keys;
+pub mod luks;
+pub mod manual;
+pub mod serve;

@@ -1,0 +1,75 @@
+//! `cotter encrypt` and `cotter decrypt`: any bytes, tied to a policy.
+
+use crate::args::{DecryptArgs, EncryptArgs, Policy};
+use crate::error::CommandError;
+use crate::host::Host;
+use crate::output;
+use clevis::{Config, PinError, TrustPolicy};
+use crypto::Secret;
+use jose::Jwe;
+use linux::{StdinError, Terminal};
+
+/// Longest plaintext that is encrypted. A policy is for keys and passphrases; data belongs on a disk.
+const LONGEST_PLAINTEXT: usize = 512 << 10;
+/// Longest JWE that is read.
+const LONGEST_JWE: usize = 1 << 20;
+
+/// Standard input to a compact JWE on standard output, with a newline on a terminal only.
+pub fn encrypt(args: &EncryptArgs) -> Result<(), CommandError> {
+    let config = config(&args.policy)?;
+    let plaintext = read_stdin("what to encrypt", LONGEST_PLAINTEXT)?;
+    let host = Host::new(args.patience.limit());
+    let jwe = clevis::encrypt(&args.policy.pin, &config, &plaintext, &host.ports(trust(&args.policy)));
+    let jwe = jwe.map_err(|error| pin_error("cannot encrypt", error))?;
+    let compact = jwe.to_compact().map_err(|source| CommandError::failed("cannot encrypt", source))?;
+    output::data(compact.as_bytes())?;
+    if output::is_seen() { output::line("") } else { Ok(()) }
+}
+
+/// A compact JWE on standard input to its plaintext on standard output, once the tag of all of it has been verified.
+pub fn decrypt(args: &DecryptArgs) -> Result<(), CommandError> {
+    let jwe = read_stdin("a JWE", LONGEST_JWE)?;
+    let jwe = Jwe::parse_compact(jwe.expose()).map_err(|source| CommandError::failed("cannot read the JWE", source))?;
+    let host = Host::new(args.patience.limit());
+    let plaintext = clevis::decrypt(&jwe, &host.ports(TrustPolicy::Ask));
+    output::data(plaintext.map_err(|error| pin_error("cannot decrypt", error))?.expose())
+}
+
+/// The configuration on the command line.
+pub fn config(policy: &Policy) -> Result<Config, CommandError> {
+    if let Some(error) = unknown_pin(&policy.pin) {
+        return Err(error);
+    }
+    Config::parse(policy.config.as_bytes()).map_err(|source| {
+        let error = CommandError::failed(format!("the configuration of the pin {}", policy.pin), source);
+        error.hint("write it as JSON in single quotes: '{\"url\":\"http://keys.example\"}'")
+    })
+}
+
+fn unknown_pin(name: &str) -> Option<CommandError> {
+    let known: Vec<&str> = clevis::pins::ALL.iter().map(|pin| pin.name()).collect();
+    if known.contains(&name) {
+        return None;
+    }
+    let error = CommandError::usage(format!("there is no pin {}", name.escape_debug()));
+    Some(error.hint(format!("one of: {}", known.join(", "))))
+}
+
+/// How the server's keys are trusted.
+pub fn trust(policy: &Policy) -> TrustPolicy {
+    if policy.yes { TrustPolicy::Yes } else { TrustPolicy::Ask }
+}
+
+/// The error of a pin, with what to do about it.
+pub fn pin_error(what: impl Into<String>, error: PinError) -> CommandError {
+    let hint = error.hint();
+    CommandError::failed(what, error).hint(hint)
+}
+
+/// The keys of a person are not typed blindly into a command that waits for data.
+fn read_stdin(what: &str, most: usize) -> Result<Secret, CommandError> {
+    if Terminal::types_stdin() {
+        return Err(CommandError::usage(format!("give {what} on standard input")));
+    }
+    linux::read_stdin(most).map_err(|source: StdinError| CommandError::failed(format!("cannot read {what}"), source))
+}

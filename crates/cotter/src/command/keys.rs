@@ -1,0 +1,142 @@
+//! `cotter keys`: the key directory of a server.
+
+use crate::args::{Format, KeysCommand, KeysInitArgs, KeysListArgs, KeysRotateArgs, KeysShowArgs};
+use crate::error::CommandError;
+use crate::host::Host;
+use crate::output;
+use crypto::SystemRandom;
+use crypto::ec::Curve;
+use jose::{Jwk, Thumbprint, ThumbprintHash};
+use json::Object;
+use linux::KeyDirectory;
+use std::path::Path;
+use tang::server::{KeyFile, KeySet, KeyState, Role};
+use tang::{Advertisement, Trust};
+
+/// Carries out one of the commands.
+pub fn run(which: KeysCommand) -> Result<(), CommandError> {
+    match which {
+        KeysCommand::Init(args) => init(&args),
+        KeysCommand::Show(args) => show(&args),
+        KeysCommand::Rotate(args) => rotate(&args),
+        KeysCommand::List(args) => list(&args),
+    }
+}
+
+fn init(args: &KeysInitArgs) -> Result<(), CommandError> {
+    make_keys(&args.dir, args.curve.into())?;
+    let set = load(&args.dir)?;
+    for thumbprint in set.signing_thumbprints() {
+        output::line(thumbprint.as_str())?;
+    }
+    output::say(&format!("keys made; serve them with: cotter serve --listen ADDR:PORT --keys {}", args.dir.display()));
+    Ok(())
+}
+
+/// Makes a directory with a new pair; refuses one that has keys.
+pub fn make_keys(dir: &Path, curve: Curve) -> Result<(), CommandError> {
+    let directory = KeyDirectory::create(dir).map_err(cannot("cannot make the key directory", dir))?;
+    let found = directory.read().map_err(cannot("cannot read the key directory", dir))?;
+    if found.iter().any(|(name, _)| name.ends_with(".jwk")) {
+        let error = CommandError::plain(format!("{} has keys already", dir.display()));
+        return Err(error.hint(format!("cotter keys rotate {}", dir.display())));
+    }
+    add_pair(&directory, dir, curve)
+}
+
+/// Writes a new pair; both files are on stable storage when this returns.
+fn add_pair(directory: &KeyDirectory, dir: &Path, curve: Curve) -> Result<(), CommandError> {
+    let failed = |source| CommandError::failed("cannot make a key", source);
+    let pair = [Jwk::signing(curve, &SystemRandom), Jwk::exchange(curve, &SystemRandom)];
+    for key in pair {
+        let file = KeyFile::named_by_thumbprint(key.map_err(failed)?);
+        let contents = file.key().private_json();
+        directory.add(file.name(), contents.as_bytes()).map_err(cannot("cannot write a key into", dir))?;
+    }
+    directory.sync().map_err(cannot("cannot write a key into", dir))
+}
+
+/// The new pair is made and synced before the old one is hidden: a client that asks in between finds both.
+fn rotate(args: &KeysRotateArgs) -> Result<(), CommandError> {
+    let dir = &args.dir;
+    let directory = KeyDirectory::open(dir).map_err(cannot("cannot open the key directory", dir))?;
+    let old: Vec<String> = visible_files(&load(dir)?).map(|file| file.name().to_owned()).collect();
+    add_pair(&directory, dir, args.curve.into())?;
+    for name in &old {
+        directory.rename(name, &format!(".{name}")).map_err(cannot("cannot hide a key in", dir))?;
+        output::say(&format!("hidden: {name}"));
+    }
+    directory.sync().map_err(cannot("cannot hide a key in", dir))?;
+    for thumbprint in load(dir)?.signing_thumbprints() {
+        output::line(thumbprint.as_str())?;
+    }
+    Ok(())
+}
+
+fn show(args: &KeysShowArgs) -> Result<(), CommandError> {
+    let path = Path::new(&args.source);
+    let thumbprints = if path.is_dir() { load(path)?.signing_thumbprints() } else { ask(args)? };
+    for thumbprint in thumbprints {
+        let record = Object::new().with("thumbprint", thumbprint.as_str());
+        output::record(args.format, record, || thumbprint.to_string())?;
+    }
+    Ok(())
+}
+
+/// The thumbprints that a running server advertises. Nothing is trusted: they are for a person to compare.
+fn ask(args: &KeysShowArgs) -> Result<Vec<Thumbprint>, CommandError> {
+    let answer = Host::new(args.patience.limit()).advertisement(&args.source)?;
+    let advertisement = Advertisement::verify(&answer, &Trust::Anyone);
+    let what = || format!("{} does not advertise keys", args.source);
+    Ok(advertisement.map_err(|source| CommandError::failed(what(), source))?.signing_thumbprints())
+}
+
+fn list(args: &KeysListArgs) -> Result<(), CommandError> {
+    let set = read_files(&args.dir)?;
+    for file in &set {
+        print_key(args.format, file)?;
+    }
+    Ok(())
+}
+
+fn print_key(format: Format, file: &KeyFile) -> Result<(), CommandError> {
+    let state = if file.state() == KeyState::Visible { "advertised" } else { "rotated" };
+    let role = match file.role() {
+        Role::Signing => "signing",
+        Role::Exchange => "exchange",
+        Role::Other => "unused",
+    };
+    let curve = file.key().point().map_or("-", |point| point.curve().jose_name());
+    let thumbprint = file.key().thumbprint(ThumbprintHash::S256);
+    let record = Object::new()
+        .with("thumbprint", thumbprint.as_str())
+        .with("state", state)
+        .with("role", role)
+        .with("curve", curve)
+        .with("file", file.name());
+    output::record(format, record, || format!("{thumbprint}  {state:10}  {role:8}  {curve:5}  {}", file.name()))
+}
+
+fn visible_files(set: &KeySet) -> impl Iterator<Item = &KeyFile> {
+    set.files().iter().filter(|file| file.state() == KeyState::Visible)
+}
+
+fn load(dir: &Path) -> Result<KeySet, CommandError> {
+    let directory = KeyDirectory::open(dir).map_err(cannot("cannot open the key directory", dir))?;
+    let files = directory.read().map_err(cannot("cannot read the key directory", dir))?;
+    let what = || format!("the keys in {} cannot be served", dir.display());
+    KeySet::load(files).map_err(|source| CommandError::failed(what(), source))
+}
+
+/// Every key of the directory, also where the set as a whole could not be served.
+fn read_files(dir: &Path) -> Result<Vec<KeyFile>, CommandError> {
+    let directory = KeyDirectory::open(dir).map_err(cannot("cannot open the key directory", dir))?;
+    let mut contents = directory.read().map_err(cannot("cannot read the key directory", dir))?;
+    contents.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let files = contents.iter().filter_map(|(name, contents)| KeyFile::read(name, contents).transpose());
+    files.collect::<Result<_, _>>().map_err(|source| CommandError::failed(dir.display().to_string(), source))
+}
+
+fn cannot(what: &'static str, dir: &Path) -> impl Fn(std::io::Error) -> CommandError {
+    move |source| CommandError::failed(format!("{what} {}", dir.display()), source)
+}

@@ -1,0 +1,157 @@
+//! `cotter luks bind` and `cotter luks unbind`.
+
+use super::print_steps;
+use crate::args::{BindArgs, UnbindArgs};
+use crate::command::clevis::{config, trust};
+use crate::error::CommandError;
+use crate::host::Host;
+use crate::output;
+use crate::passphrase;
+use crate::volume;
+use ::luks::{Accepted, OpenError, TokenId};
+use clevis::PersonError;
+use crypto::{SystemRandom, VolumeKey};
+use json::Object;
+use linux::{Access, FileDisk, Terminal};
+use unlock::{BindRequest, Binding, Bound, CommitError, Prepared, Proof};
+
+/// Binds a keyslot to a policy.
+pub fn bind(args: &BindArgs) -> Result<(), CommandError> {
+    let config = config(&args.policy)?;
+    let request = BindRequest {
+        pin: &args.policy.pin,
+        config: &config,
+        slot: args.slot.map(volume::slot).transpose()?,
+        token: args.token.map(token).transpose()?,
+        proof: if args.require_proof { Proof::Required } else { Proof::IfReachable },
+    };
+    let access = if args.dry_run { Access::Read } else { Access::Write };
+    let disk = volume::open_disk(&args.device.path, access)?;
+    let header = volume::accept(volume::read_header(&disk)?, disk.path())?;
+    check_free(&header, &request)?;
+    let host = Host::new(args.patience.limit());
+    host.cancel_on_signal()?;
+    let key = volume_key(&disk, &header, args, &host)?;
+    let prepared = prepare(&request, args, &host)?;
+    if args.dry_run {
+        let edit = unlock::bind_edit(&header, &key, &prepared, &SystemRandom);
+        let (edit, ..) = edit.map_err(|source| CommandError::failed("the header cannot be changed so", source))?;
+        return print_steps(edit.steps());
+    }
+    let exclusive = || volume::exclusive(&disk);
+    let bound = unlock::bind(&disk, &exclusive, &key, prepared, &SystemRandom, host.cancel());
+    report(args, &bound.map_err(|source| not_written("cannot bind", source))?)
+}
+
+/// A slot or token that is taken is better said before anybody types or is asked.
+fn check_free(header: &Accepted, request: &BindRequest<'_>) -> Result<(), CommandError> {
+    let metadata = header.header().metadata();
+    if let Some(slot) = request.slot.filter(|slot| metadata.keyslots.contains_key(slot)) {
+        return Err(
+            CommandError::plain(format!("keyslot {slot} is in use")).hint("leave out -s for the lowest free one")
+        );
+    }
+    if let Some(token) = request.token.filter(|token| metadata.tokens.contains_key(token)) {
+        return Err(
+            CommandError::plain(format!("token {token} is in use")).hint("leave out -t for the lowest free one")
+        );
+    }
+    Ok(())
+}
+
+/// The key of the volume: by the passphrase, or, if that is wrong, by a binding that is there already.
+fn volume_key(disk: &FileDisk, header: &Accepted, args: &BindArgs, host: &Host) -> Result<VolumeKey, CommandError> {
+    let passphrase = passphrase::existing(&args.key)?;
+    match volume::open_by_passphrase(disk, header, &passphrase, None) {
+        Ok((_, key)) => Ok(key),
+        Err(OpenError::NoSlotOpens { .. }) if !unlock::bindings(header.header()).is_empty() => {
+            output::say("this passphrase opens no keyslot; trying the bindings");
+            Ok(volume::open_by_bindings(disk, header, None, host)?.key)
+        }
+        Err(source) => Err(CommandError::failed(format!("cannot open {}", disk.path().display()), source)),
+    }
+}
+
+fn prepare(request: &BindRequest<'_>, args: &BindArgs, host: &Host) -> Result<Prepared, CommandError> {
+    unlock::prepare(request, &host.ports(trust(&args.policy))).map_err(|source| {
+        let hint = source.hint();
+        CommandError::failed(format!("cannot bind {}", args.device.path.display()), source).hint(hint)
+    })
+}
+
+fn report(args: &BindArgs, bound: &Bound) -> Result<(), CommandError> {
+    let proved = bound.unproved.is_none();
+    output::say(&format!("keyslot {} is bound to {} (token {})", bound.slot, args.policy.pin, bound.token));
+    if let Some(error) = &bound.unproved {
+        output::say(&format!("not proved: {}", volume::reasons(error)));
+        output::say(&format!(
+            "  try, once the server is up: cotter luks unlock --print-key -s {} -d {} > /dev/null",
+            bound.slot,
+            args.device.path.display()
+        ));
+    }
+    if !args.format.json {
+        return Ok(());
+    }
+    let record = Object::new()
+        .with("slot", u64::from(bound.slot.number()))
+        .with("token", u64::from(bound.token.number()))
+        .with("pin", args.policy.pin.as_str())
+        .with("proved", proved);
+    output::record(args.format, record, String::new)
+}
+
+/// Removes a binding and its keyslot.
+pub fn unbind(args: &UnbindArgs) -> Result<(), CommandError> {
+    let access = if args.dry_run { Access::Read } else { Access::Write };
+    let disk = volume::open_disk(&args.device.path, access)?;
+    let header = volume::accept(volume::read_header(&disk)?, disk.path())?;
+    let binding = binding_of(&header, args)?;
+    if args.dry_run {
+        let edit = unlock::unbind_edit(&header, &binding, &SystemRandom);
+        return print_steps(
+            edit.map_err(|source| CommandError::failed("the header cannot be changed so", source))?.steps(),
+        );
+    }
+    if !args.force && !agreed(&disk, args)? {
+        output::say("nothing was changed");
+        return Ok(());
+    }
+    // From here on a change that has begun is finished: what is overwritten cannot be put together again.
+    let cancel = clevis::Cancel::new();
+    let exclusive = || volume::exclusive(&disk);
+    let done = unlock::unbind(&disk, &exclusive, &binding, &SystemRandom, &cancel);
+    done.map_err(|source| not_written("cannot unbind", source))?;
+    output::say(&format!("keyslot {} is removed", args.slot));
+    Ok(())
+}
+
+fn binding_of(header: &Accepted, args: &UnbindArgs) -> Result<Binding, CommandError> {
+    let slot = volume::slot(args.slot)?;
+    let found = unlock::bindings(header.header()).into_iter().find(|binding| binding.slot == slot);
+    let binding = found.ok_or_else(|| {
+        let error = CommandError::plain(format!("keyslot {slot} is not bound, so it is left alone"));
+        error.hint(format!("cotter luks list -d {}", args.device.path.display()))
+    })?;
+    if header.slots().all(|other| other == slot) {
+        let error = CommandError::plain(format!("keyslot {slot} is the last one: without it nothing opens the volume"));
+        return Err(error.hint("add a passphrase first: `cryptsetup luksAddKey`"));
+    }
+    Ok(binding)
+}
+
+fn agreed(disk: &FileDisk, args: &UnbindArgs) -> Result<bool, CommandError> {
+    let question = format!("Remove keyslot {} of {} and what opens it?", args.slot, disk.path().display());
+    clevis::Person::confirm(&Terminal, &question).map_err(|source: PersonError| {
+        CommandError::failed("cannot ask whether to go on", source).hint("-f removes it without asking")
+    })
+}
+
+fn not_written(what: &str, source: CommitError) -> CommandError {
+    CommandError::failed(what, source)
+}
+
+fn token(number: u32) -> Result<TokenId, CommandError> {
+    let wrong = || CommandError::usage(format!("there is no token {number}: they go from 0 to 31"));
+    TokenId::new(number.into()).ok_or_else(wrong)
+}

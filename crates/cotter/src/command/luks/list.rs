@@ -1,0 +1,42 @@
+//! `cotter luks list`: which keyslots are bound, and to what.
+
+use crate::args::{Format, ListArgs};
+use crate::error::{CommandError, visible};
+use crate::output;
+use crate::volume;
+use json::Object;
+use linux::Access;
+use unlock::Binding;
+
+/// Prints one line for each binding: `SLOT: PIN 'CONFIG'`, as the original does.
+pub fn run(args: &ListArgs) -> Result<(), CommandError> {
+    let disk = volume::open_disk(&args.device.path, Access::Read)?;
+    let header = volume::read_header(&disk)?;
+    let only = args.slot.map(volume::slot).transpose()?;
+    for binding in unlock::bindings(&header).iter().filter(|binding| only.is_none_or(|slot| slot == binding.slot)) {
+        print_binding(args.format, "", binding)?;
+    }
+    for token in unlock::unreadable(&header) {
+        output::say(&format!("token {}: {}", token.token, volume::reasons(&token.why)));
+    }
+    Ok(())
+}
+
+/// Prints one binding, for a person with `lead` in front of it.
+pub fn print_binding(format: Format, lead: &str, binding: &Binding) -> Result<(), CommandError> {
+    let record =
+        Object::new().with("slot", u64::from(binding.slot.number())).with("token", u64::from(binding.token.number()));
+    match clevis::describe(&binding.jwe, clevis::pins::ALL) {
+        Ok(found) => {
+            let config = found.shown.config;
+            let text = visible(&config.to_compact());
+            let record = record.with("pin", found.pin).with("config", config).with("complete", !found.shown.lossy);
+            output::record(format, record, || format!("{lead}{}: {} '{text}'", binding.slot, found.pin))
+        }
+        Err(error) => {
+            let why = volume::reasons(&error);
+            let record = record.with("error", why.as_str());
+            output::record(format, record, || format!("{lead}{}: {why}", binding.slot))
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Errors of a command, and how a person reads them: what, where, what next, and every cause.
+
+use std::error::Error;
+use std::fmt;
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub struct CommandError {
+    what: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+    hint: Option<String>,
+    kind: Kind,
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The world did not play along.
+    Failed,
+    /// The words of the command do not make sense together.
+    Usage,
+}
+
+impl CommandError {
+    /// A failure with its cause.
+    pub fn failed(what: impl Into<String>, source: impl Error + Send + Sync + 'static) -> CommandError {
+        CommandError { what: what.into(), source: Some(Box::new(source)), hint: None, kind: Kind::Failed }
+    }
+
+    /// A failure that is its own cause.
+    pub fn plain(what: impl Into<String>) -> CommandError {
+        CommandError { what: what.into(), source: None, hint: None, kind: Kind::Failed }
+    }
+
+    /// Words that do not make sense together.
+    pub fn usage(what: impl Into<String>) -> CommandError {
+        CommandError { what: what.into(), source: None, hint: None, kind: Kind::Usage }
+    }
+
+    /// Adds one command or one place to look.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> CommandError {
+        self.hint = Some(hint.into()).filter(|hint| !hint.is_empty());
+        self
+    }
+
+    /// 1 for a failure, 2 for wrong usage.
+    pub fn exit_code(&self) -> u8 {
+        match self.kind {
+            Kind::Failed => 1,
+            Kind::Usage => 2,
+        }
+    }
+}
+
+/// `what: cause: its cause`, and the hint on a line of its own.
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        let mut cause = self.source.as_deref().map(|source| source as &dyn Error);
+        while let Some(error) = cause {
+            write!(f, ": {}", visible(&error.to_string()))?;
+            cause = error.source();
+        }
+        match &self.hint {
+            Some(hint) => write!(f, "\n  try: {}", visible(hint)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for CommandError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+/// The text without control characters: part of it may come from a header or a server, and the terminal obeys them.
+pub fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_is_shown_and_the_hint_stands_apart() {
+        let inner = CommandError::failed("no connection", std::io::Error::other("refused\x1b[2J"));
+        let error = CommandError::failed("cannot bind", inner).hint("check the network");
+        let text = error.to_string();
+        assert!(text.starts_with("cannot bind: no connection: refused\u{fffd}[2J"), "{text}");
+        assert!(text.ends_with("\n  try: check the network"), "{text}");
+        assert_eq!((error.exit_code(), CommandError::usage("x").exit_code()), (1, 2));
+    }
+}

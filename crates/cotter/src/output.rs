@@ -1,0 +1,33 @@
+//! What is printed: data on standard output, talk on standard error.
+
+use crate::args::Format;
+use crate::error::CommandError;
+use json::{Object, Value};
+use std::io::{self, IsTerminal, Write};
+
+/// Writes bytes to standard output, all of them, and nothing else.
+pub fn data(bytes: &[u8]) -> Result<(), CommandError> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|e| CommandError::failed("cannot write the output", e))
+}
+
+/// Writes a line to standard output.
+pub fn line(text: &str) -> Result<(), CommandError> {
+    data(format!("{text}\n").as_bytes())
+}
+
+/// Writes a record as JSON on one line, or as its text for a person.
+pub fn record(format: Format, record: Object, text: impl FnOnce() -> String) -> Result<(), CommandError> {
+    if format.json { line(&Value::Object(record).to_compact()) } else { line(&text()) }
+}
+
+/// Whether a person reads standard output.
+pub fn is_seen() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Tells a person something on standard error.
+pub fn say(text: &str) {
+    // Nobody is there to be told that nobody is there.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}

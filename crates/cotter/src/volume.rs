@@ -1,0 +1,136 @@
+//! A LUKS volume on a disk of this machine: its header read and accepted, its key found.
+
+use crate::args::KeySource;
+use crate::error::CommandError;
+use crate::host::Host;
+use crate::output;
+use crate::passphrase;
+use crate::progress::Progress;
+use block::BlockRead;
+use clevis::TrustPolicy;
+use crypto::{Passphrase, VolumeKey};
+use linux::{Access, FileDisk, HeaderLock, LockMode};
+use luks::{Accepted, Allowed, Header, OpenError, Slot};
+use std::path::Path;
+use std::time::Duration;
+use unlock::{Event, Failed, Unlocked};
+
+/// How long to wait for somebody else who is changing the header.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Opens a block device or a plain file.
+pub fn open_disk(path: &Path, access: Access) -> Result<FileDisk, CommandError> {
+    FileDisk::open(path, access).map_err(|source| {
+        let hint = source.hint();
+        CommandError::failed("cannot open the disk", source).hint(hint)
+    })
+}
+
+/// Reads the header of the volume that a whole disk is, while nobody is changing it.
+pub fn read_header(disk: &FileDisk) -> Result<Header, CommandError> {
+    let held = lock(disk, LockMode::Shared)?;
+    let header = header_of(disk, disk.path());
+    drop(held);
+    header
+}
+
+/// Reads the header of a volume inside an image.
+pub fn header_of(disk: &dyn BlockRead, path: &Path) -> Result<Header, CommandError> {
+    Header::read(disk).map_err(|source| {
+        let hint = source.hint();
+        CommandError::failed(format!("cannot read the header of {}", path.display()), source).hint(hint)
+    })
+}
+
+/// Accepts a header, or says why not.
+pub fn accept(header: Header, path: &Path) -> Result<Accepted, CommandError> {
+    header.accept(&Allowed::default()).map_err(|source| {
+        let hint = source.hint();
+        CommandError::failed(format!("the header of {} is refused", path.display()), source).hint(hint)
+    })
+}
+
+/// Takes the lock that cryptsetup takes.
+pub fn lock(disk: &FileDisk, mode: LockMode) -> Result<HeaderLock, CommandError> {
+    HeaderLock::acquire(disk, mode, LOCK_PATIENCE).map_err(|source| {
+        let hint = source.hint();
+        CommandError::failed(format!("cannot lock the header of {}", disk.path().display()), source).hint(hint)
+    })
+}
+
+/// The write lock as a change takes it.
+pub fn exclusive(disk: &FileDisk) -> Result<Box<dyn Send>, Box<dyn std::error::Error + Send + Sync>> {
+    let held = HeaderLock::acquire(disk, LockMode::Exclusive, LOCK_PATIENCE)?;
+    Ok(Box::new(held))
+}
+
+/// Opens the volume by its bindings, all of them or those of one slot. Each failure of one among several is told when it
+/// happens.
+pub fn open_by_bindings(
+    disk: &dyn BlockRead,
+    header: &Accepted,
+    only: Option<Slot>,
+    host: &Host,
+) -> Result<Unlocked, CommandError> {
+    let plan = unlock::plan(unlock::bindings(header.header()), only);
+    let several = plan.len() > 1;
+    let mut tell = |event: Event<'_>| {
+        if let (true, Event::Failed(attempt, error)) = (several, event) {
+            output::say(&format!("keyslot {}: {}", attempt.binding.slot, reasons(error)));
+        }
+    };
+    unlock::run(plan, disk, header, &host.ports(TrustPolicy::Ask), &mut tell)
+        .map_err(|failed| nothing_opened(failed, header))
+}
+
+fn nothing_opened(failed: Failed, header: &Accepted) -> CommandError {
+    for token in unlock::unreadable(header.header()) {
+        output::say(&format!("token {}: {}", token.token, reasons(&token.why)));
+    }
+    let hint = failed.hint();
+    CommandError::failed("the volume stays closed", failed).hint(hint)
+}
+
+/// An error with all its causes on one line.
+pub fn reasons(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    crate::error::visible(&causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+}
+
+/// Opens the volume with a person's passphrase.
+pub fn open_by_passphrase(
+    disk: &dyn BlockRead,
+    header: &Accepted,
+    passphrase: &Passphrase,
+    only: Option<Slot>,
+) -> Result<(Slot, VolumeKey), OpenError> {
+    let _progress = Progress::spinner("trying the passphrase");
+    match only {
+        Some(slot) => luks::open_keyslot(disk, header, slot, passphrase).map(|key| (slot, key)),
+        None => luks::open_any(disk, header, passphrase),
+    }
+}
+
+/// Opens the volume in the way the arguments say: a key file if one is named, the bindings otherwise.
+pub fn open(
+    disk: &dyn BlockRead,
+    header: &Accepted,
+    key: &KeySource,
+    only: Option<Slot>,
+    host: &Host,
+) -> Result<(Passphrase, VolumeKey), CommandError> {
+    if key.key_file.is_none() {
+        let unlocked = open_by_bindings(disk, header, only, host)?;
+        return Ok((unlocked.passphrase, unlocked.key));
+    }
+    let passphrase = passphrase::existing(key)?;
+    let opened = open_by_passphrase(disk, header, &passphrase, only);
+    let (_, key) = opened.map_err(|source| CommandError::failed("the volume stays closed", source))?;
+    Ok((passphrase, key))
+}
+
+/// The slot with this number, which the parser has kept below 32 where it could.
+pub fn slot(number: u32) -> Result<Slot, CommandError> {
+    Slot::new(number.into())
+        .ok_or_else(|| CommandError::usage(format!("there is no keyslot {number}: they go from 0 to 31")))
+}

@@ -1,0 +1,128 @@
+//! A new binding before any disk is touched: a fresh passphrase, encrypted to a policy and, if that can be, brought back again.
+
+use clevis::{Config, NextStep, PinError, Ports};
+use crypto::{Passphrase, RandomFailed, Secret};
+use jose::Jwe;
+use json::Value;
+use luks::{Slot, TokenId};
+use std::fmt;
+
+/// What is to be bound.
+#[derive(Debug)]
+pub struct BindRequest<'a> {
+    /// The pin.
+    pub pin: &'a str,
+    /// Its configuration.
+    pub config: &'a Config,
+    /// The keyslot; `None`: the lowest that is free.
+    pub slot: Option<Slot>,
+    /// The token; `None`: the lowest that is free.
+    pub token: Option<TokenId>,
+    /// Whether an unproved binding is good enough.
+    pub proof: Proof,
+}
+
+/// Whether a policy must be met once before it is relied on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It must.
+    Required,
+    /// It need not, if the keys were given in the configuration and merely nobody answers.
+    IfReachable,
+}
+
+/// A passphrase and the policy it is encrypted to.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(crate) passphrase: Passphrase,
+    pub(crate) jwe: Jwe,
+    pub(crate) slot: Option<Slot>,
+    pub(crate) token: Option<TokenId>,
+    pub(crate) unproved: Option<PinError>,
+}
+
+/// Why there is nothing to bind.
+#[derive(Debug)]
+pub enum BindError {
+    /// There were no random bytes.
+    Random(RandomFailed),
+    /// The pin did not encrypt.
+    Encrypt(PinError),
+    /// The policy was not met when it was tried, so it would not be met at the next start either.
+    NotProved(PinError),
+    /// The policy gave back another passphrase than went in. This must not happen.
+    WrongSecret,
+}
+
+/// Random bytes of a new passphrase; it is their base64url, as the original makes it since version 20.
+const PASSPHRASE_BYTES: usize = 40;
+
+/// Makes a passphrase of 54 characters, encrypts it, and decrypts it again.
+///
+/// # Errors
+/// [`BindError`]; nothing has been changed anywhere.
+pub fn prepare(request: &BindRequest<'_>, ports: &Ports<'_>) -> Result<Prepared, BindError> {
+    let passphrase = random_passphrase(ports)?;
+    let jwe = clevis::encrypt(request.pin, request.config, passphrase.secret(), ports).map_err(BindError::Encrypt)?;
+    let unproved = match clevis::decrypt(&jwe, ports) {
+        Ok(back) if back.ct_eq(passphrase.expose()) => None,
+        Ok(_) => return Err(BindError::WrongSecret),
+        Err(error) if may_wait(request, &error) => Some(error),
+        Err(error) => return Err(BindError::NotProved(error)),
+    };
+    Ok(Prepared { passphrase, jwe, slot: request.slot, token: request.token, unproved })
+}
+
+/// Whether a binding that could not be tried is good enough: the keys were given, so that a server that is not there yet is no
+/// surprise, and that it is not there is all that went wrong.
+fn may_wait(request: &BindRequest<'_>, error: &PinError) -> bool {
+    let expected = request.proof == Proof::IfReachable && names_keys(request.config.field().value());
+    expected && error.next_step() == NextStep::RetryLater
+}
+
+/// Whether a configuration gives a server's keys, at any depth of a threshold.
+fn names_keys(config: &Value) -> bool {
+    match config {
+        Value::Object(members) => members.iter().any(|(name, value)| name == "adv" || names_keys(value)),
+        Value::Array(items) => items.iter().any(names_keys),
+        _ => false,
+    }
+}
+
+fn random_passphrase(ports: &Ports<'_>) -> Result<Passphrase, BindError> {
+    let bytes = Secret::try_filled_by(PASSPHRASE_BYTES, |into| ports.random.fill(into)).map_err(BindError::Random)?;
+    let text = jose::b64::encode_secret(bytes.expose());
+    Ok(Passphrase::new(Secret::copied_from(text.as_bytes())))
+}
+
+impl BindError {
+    /// One thing to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            BindError::Encrypt(error) | BindError::NotProved(error) => error.hint(),
+            BindError::Random(_) => String::new(),
+            BindError::WrongSecret => "this is a bug: please report it".into(),
+        }
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BindError::Random(_) => "no passphrase could be made",
+            BindError::Encrypt(_) => "the policy was not applied",
+            BindError::NotProved(_) => "the new binding did not give its passphrase back, so nothing was bound",
+            BindError::WrongSecret => "the new binding gave back another passphrase than went in",
+        })
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BindError::Random(source) => Some(source),
+            BindError::Encrypt(source) | BindError::NotProved(source) => Some(source),
+            BindError::WrongSecret => None,
+        }
+    }
+}

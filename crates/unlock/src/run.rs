@@ -1,0 +1,177 @@
+//! Carrying out a plan: all attempts side by side, the first secret that opens its keyslot wins.
+
+use crate::plan::Attempt;
+use block::BlockRead;
+use clevis::{Name, PinError, Ports};
+use crypto::{Passphrase, Secret, VolumeKey};
+use luks::{Accepted, OpenError, Slot, open_keyslot};
+use std::fmt;
+use std::sync::mpsc;
+use std::thread;
+
+/// What opened a volume.
+#[derive(Debug)]
+pub struct Unlocked {
+    /// The keyslot.
+    pub slot: Slot,
+    /// The pin of its binding.
+    pub pin: Name,
+    /// What the binding gave back.
+    pub passphrase: Passphrase,
+    /// What that opened.
+    pub key: VolumeKey,
+}
+
+/// What happens while a plan is carried out.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// An attempt begins.
+    Trying(&'a Attempt),
+    /// It has failed; others may still be under way.
+    Failed(&'a Attempt, &'a AttemptError),
+    /// Its secret opened its keyslot.
+    Opened(&'a Attempt),
+}
+
+/// Why one attempt did not open the volume.
+#[derive(Debug)]
+pub enum AttemptError {
+    /// The pin gave no secret.
+    Pin(PinError),
+    /// The secret does not open the keyslot: the binding is stale, or the slot was changed.
+    Slot(OpenError),
+}
+
+/// Nothing opened the volume: every attempt with its reason, the most telling first. There may have been no attempt at all.
+#[derive(Debug)]
+pub struct Failed {
+    /// What was tried.
+    pub tried: Vec<(Attempt, AttemptError)>,
+}
+
+/// Tries all attempts at once, each in a thread of its own; returns soon after the first that opens its keyslot, when the
+/// others have noticed that they are cancelled.
+///
+/// # Errors
+/// [`Failed`] when the last attempt has failed.
+pub fn run(
+    plan: Vec<Attempt>,
+    disk: &dyn BlockRead,
+    header: &Accepted,
+    ports: &Ports<'_>,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<Unlocked, Failed> {
+    let cancel = ports.cancel.child();
+    let ports = Ports { cancel: &cancel, ..*ports };
+    let mut errors: Vec<Option<AttemptError>> = plan.iter().map(|_| None).collect();
+    let opened = thread::scope(|scope| {
+        let (sender, answers) = mpsc::channel();
+        for (index, attempt) in plan.iter().enumerate() {
+            on_event(Event::Trying(attempt));
+            let (sender, ports) = (sender.clone(), &ports);
+            // A receiver that is gone has its answer already.
+            scope.spawn(move || sender.send((index, clevis::decrypt(&attempt.binding.jwe, ports))).ok());
+        }
+        drop(sender);
+        for (index, answer) in answers {
+            let Some(attempt) = plan.get(index) else { continue };
+            match try_slot(attempt, answer, disk, header) {
+                Ok(unlocked) => {
+                    cancel.cancel();
+                    on_event(Event::Opened(attempt));
+                    return Some(unlocked);
+                }
+                Err(error) => {
+                    on_event(Event::Failed(attempt, &error));
+                    errors.get_mut(index).map(|place| place.replace(error));
+                }
+            }
+        }
+        None
+    });
+    opened.ok_or_else(|| Failed::new(plan, errors))
+}
+
+fn try_slot(
+    attempt: &Attempt,
+    answer: Result<Secret, PinError>,
+    disk: &dyn BlockRead,
+    header: &Accepted,
+) -> Result<Unlocked, AttemptError> {
+    let passphrase = Passphrase::new(answer.map_err(AttemptError::Pin)?);
+    let slot = attempt.binding.slot;
+    let key = open_keyslot(disk, header, slot, &passphrase).map_err(AttemptError::Slot)?;
+    let pin = clevis::pin_name(&attempt.binding.jwe).map_err(AttemptError::Pin)?;
+    Ok(Unlocked { slot, pin, passphrase, key })
+}
+
+impl Failed {
+    fn new(plan: Vec<Attempt>, errors: Vec<Option<AttemptError>>) -> Failed {
+        let mut tried: Vec<_> = plan.into_iter().zip(errors).filter_map(|(a, e)| Some((a, e?))).collect();
+        // A stable sort: equally telling reasons stay in ascending order of keyslots.
+        tried.sort_by_key(|(_, error)| std::cmp::Reverse(error.telling()));
+        Failed { tried }
+    }
+
+    /// One thing to do about it.
+    pub fn hint(&self) -> String {
+        match self.tried.first() {
+            None => "bind a keyslot first: `cotter luks bind -d DEVICE PIN CFG`".into(),
+            Some((_, error)) => error.hint(),
+        }
+    }
+}
+
+impl AttemptError {
+    /// How much the reason says; a binding that cannot work any more says more than a network that is down.
+    fn telling(&self) -> u8 {
+        match self {
+            AttemptError::Slot(_) => u8::MAX,
+            AttemptError::Pin(error) => error.weight(),
+        }
+    }
+
+    /// One thing to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            AttemptError::Slot(_) => {
+                "remove the stale binding and bind anew: `cotter luks unbind`, `cotter luks bind`".into()
+            }
+            AttemptError::Pin(error) => error.hint(),
+        }
+    }
+}
+
+impl fmt::Display for AttemptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AttemptError::Pin(_) => f.write_str("the policy gave no passphrase"),
+            AttemptError::Slot(_) => f.write_str("the policy's passphrase does not open the keyslot"),
+        }
+    }
+}
+
+impl std::error::Error for AttemptError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            AttemptError::Pin(source) => Some(source),
+            AttemptError::Slot(source) => Some(source),
+        }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tried.len() {
+            0 => f.write_str("no keyslot of this volume is bound"),
+            1 => f.write_str("the one binding did not open the volume"),
+            n => write!(f, "none of the {n} bindings opened the volume"),
+        }
+    }
+}
+
+impl std::error::Error for Failed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.tried.first().map(|(_, error)| error as _)
+    }
+}
