@@ -369,6 +369,15 @@ mod tests {
         stream
     }
 
+    /// Stops the server when a test ends, however it ends: a failed one would wait for the server without end.
+    struct Ends(StopBlocks);
+
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            self.0.stop();
+        }
+    }
+
     fn is_closed(stream: &mut UnixStream) -> bool {
         matches!(stream.read(&mut [0; 1]), Ok(0) | Err(_))
     }
@@ -422,6 +431,7 @@ mod tests {
         let stop = listener.stop_handle();
         let (sender, events) = mpsc::channel();
         thread::scope(|scope| {
+            let _ends = Ends(stop.clone());
             let server = scope.spawn(|| listener.serve(&export(), TWO, &|event| sender.send(event).unwrap()));
             let mut busy = enter(&path);
             let mut silent = UnixStream::connect(&path).unwrap();
@@ -456,6 +466,7 @@ mod tests {
         let stop = listener.stop_handle();
         let (sender, events) = mpsc::channel();
         thread::scope(|scope| {
+            let _ends = Ends(stop.clone());
             let server = scope.spawn(|| listener.serve(&export(), TWO, &|event| sender.send(event).unwrap()));
             let (one, _two) = (enter(&path), enter(&path));
             assert!(is_closed(&mut UnixStream::connect(&path).unwrap()));

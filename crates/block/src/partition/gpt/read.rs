@@ -26,7 +26,7 @@ pub(crate) fn read(disk: &dyn BlockRead) -> Result<Table, PartitionError> {
             Err(backup) => return Err(PartitionError::NoGoodGpt { primary, backup }),
         },
     };
-    let partitions = copy.partitions(disk.len())?;
+    let partitions = copy.partitions()?;
     check_apart(&partitions)?;
     let Header { disk_uuid, sector_size, .. } = copy.header;
     Ok(Table { scheme: Scheme::Gpt { disk_uuid, sector_size, damage }, partitions })
@@ -97,12 +97,12 @@ impl Copy {
         Ok(Copy { header, entries })
     }
 
-    fn partitions(&self, disk: Bytes) -> Result<Vec<Partition>, PartitionError> {
+    fn partitions(&self) -> Result<Vec<Partition>, PartitionError> {
         let size = usize::try_from(self.header.entry_size).unwrap_or(usize::MAX);
         let mut partitions = Vec::new();
         for (number, bytes) in (1..).zip(self.entries.chunks_exact(size)) {
             if let Some(entry) = Entry::parse(bytes).filter(Entry::is_used) {
-                partitions.push(self.header.place(number, entry, disk)?);
+                partitions.push(self.header.place(number, entry)?);
             }
         }
         Ok(partitions)
@@ -189,15 +189,16 @@ impl Header {
                 == (other.entry_count, other.entry_size, other.entries_crc)
     }
 
-    fn place(&self, number: u32, entry: Entry, disk: Bytes) -> Result<Partition, PartitionError> {
+    /// The usable range lies inside the disk, by `check`; so does a partition inside that range.
+    fn place(&self, number: u32, entry: Entry) -> Result<Partition, PartitionError> {
         let unit = self.sector_size.bytes().0;
         let behind = entry.last.saturating_add(1);
         let start = Bytes(entry.first.saturating_mul(unit));
         let end = Bytes(behind.saturating_mul(unit));
         let fits = entry.first >= self.first_usable && entry.last <= self.last_usable && entry.first <= entry.last;
-        if !fits || end > disk {
+        if !fits {
             let lowest = Bytes(self.first_usable.saturating_mul(unit));
-            let highest = Bytes(self.last_usable.saturating_add(1).saturating_mul(unit)).min(disk);
+            let highest = Bytes(self.last_usable.saturating_add(1).saturating_mul(unit));
             return Err(PartitionError::OutOfRange { number, start, end, lowest, highest });
         }
         Ok(Partition {
