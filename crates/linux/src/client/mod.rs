@@ -14,6 +14,7 @@ mod patience;
 mod proxy;
 mod socket;
 mod tls;
+mod verifier;
 
 use address::{Address, Scheme};
 use base64::Engine;

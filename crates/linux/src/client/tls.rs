@@ -5,8 +5,10 @@
 
 use super::address::Place;
 use super::socket::BUFFER;
+use super::verifier::OrItself;
 use crate::files::read_file;
 use clevis::{NetError, TlsFiles};
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -40,13 +42,19 @@ fn system_roots() -> RootCertStore {
 
 /// What TLS needs to know for the servers of one policy. Reads the files that the policy names.
 pub(super) fn configure(files: &TlsFiles, system: &SystemRoots) -> Result<Arc<ClientConfig>, NetError> {
-    let roots = match &files.cacert {
-        Some(path) => Arc::new(roots_in(path)?),
-        None => system.get(),
-    };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = versions.map_err(|e| NetError::Tls { source: e.into() })?.with_root_certificates(roots);
+    let builder = ClientConfig::builder_with_provider(provider.clone());
+    let builder = builder.with_safe_default_protocol_versions().map_err(|e| NetError::Tls { source: e.into() })?;
+    let builder = match &files.cacert {
+        None => builder.with_root_certificates(system.get()),
+        Some(path) => {
+            let certificates = certificates_in(path)?;
+            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(path, &certificates)?), provider);
+            let verifier = OrItself::new(verifier.build().map_err(|e| bad_file(path, e))?, certificates);
+            // Called dangerous because it may be anything; this one only adds what `OrItself` says.
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        }
+    };
     let Some(path) = &files.cert else { return Ok(Arc::new(builder.with_no_client_auth())) };
     let chain = certificates_in(path)?;
     // Like curl: a file with both is named once.
@@ -56,10 +64,10 @@ pub(super) fn configure(files: &TlsFiles, system: &SystemRoots) -> Result<Arc<Cl
     builder.with_client_auth_cert(chain, key).map(Arc::new).map_err(|e| bad_file(key_path, e))
 }
 
-fn roots_in(path: &str) -> Result<RootCertStore, NetError> {
+fn roots(path: &str, certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, NetError> {
     let mut store = RootCertStore::empty();
-    for certificate in certificates_in(path)? {
-        store.add(certificate).map_err(|e| bad_file(path, e))?;
+    for certificate in certificates {
+        store.add(certificate.clone()).map_err(|e| bad_file(path, e))?;
     }
     Ok(store)
 }

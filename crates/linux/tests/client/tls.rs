@@ -53,26 +53,29 @@ impl Peer {
     /// Settings of a server for `localhost`, which asks for certificates by `clients` if given.
     pub(crate) fn server_settings(&self, clients: Option<&Peer>) -> Arc<ServerConfig> {
         let (certificate, key) = self.issue("localhost");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder =
-            ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
-        let builder = match clients {
-            None => builder.with_no_client_auth(),
-            Some(clients) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(clients.authority.der().clone()).unwrap();
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-                builder.with_client_cert_verifier(verifier)
-            }
-        };
-        let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
-        Arc::new(builder.with_single_cert(chain, PrivateKeyDer::Pkcs8(key.serialize_der().into())).unwrap())
+        settings(clients, &certificate, &key)
     }
 
     fn serve(&self, clients: Option<&Peer>) -> SocketAddr {
         let settings = self.server_settings(clients);
         serve(move |stream, _| accept(stream, &settings)).0
     }
+}
+
+fn settings(clients: Option<&Peer>, certificate: &rcgen::Certificate, key: &KeyPair) -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(clients) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(clients.authority.der().clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
+    Arc::new(builder.with_single_cert(chain, PrivateKeyDer::Pkcs8(key.serialize_der().into())).unwrap())
 }
 
 /// Speaks TLS on `stream` and answers requests; what the client refuses is the client's test to see.
@@ -109,6 +112,34 @@ fn the_name_must_be_the_servers() {
     let address = peer.serve(None);
     let error = get_with(&client(), &format!("https://{address}/adv/"), &ca(peer.files())).unwrap_err();
     assert!(matches!(error, NetError::Tls { .. }), "{error:?}");
+}
+
+/// What `openssl req -x509` makes: it signs itself and calls itself an authority.
+#[test]
+fn a_server_may_show_the_given_certificate_itself() {
+    let files = Peer::new();
+    let listening = |name: &str, not_after: i32| {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = rcgen::date_time_ymd(not_after, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let settings = settings(None, &certificate, &key);
+        let path = files.write(&format!("{name}{not_after}.pem"), &certificate.pem());
+        (serve(move |stream, _| accept(stream, &settings)).0, path)
+    };
+    let ask = |address: SocketAddr, path: &str| {
+        get_with(&client(), &format!("https://localhost:{}/adv/", address.port()), &ca(path.to_owned()))
+    };
+    let (address, itself) = listening("localhost", 4000);
+    assert_eq!(ask(address, &itself).unwrap().body, b"{}");
+    let (_, another) = listening("localhost", 4001);
+    let (elsewhere, other_name) = listening("elsewhere", 4000);
+    let (late, expired) = listening("localhost", 2000);
+    for (address, path) in [(address, &another), (elsewhere, &other_name), (late, &expired)] {
+        let error = ask(address, path).unwrap_err();
+        assert!(matches!(error, NetError::Tls { .. }), "{path}: {error:?}");
+    }
 }
 
 #[test]
