@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::unix::pipe;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
@@ -44,6 +45,10 @@ impl Host {
         match connection {
             Connection::Tcp(stream) => self.serve_stream(TcpStream::from_std(stream)?, peer).await,
             Connection::Unix(stream) => self.serve_stream(UnixStream::from_std(stream)?, peer).await,
+            Connection::Pipes(input, output) => {
+                let (input, output) = (pipe::Receiver::from_file(input)?, pipe::Sender::from_file(output)?);
+                self.serve_stream(tokio::io::join(input, output), peer).await;
+            }
         }
         Ok(())
     }
@@ -123,7 +128,8 @@ impl End {
             End::TooSlow(phase) => {
                 let what = match phase {
                     Phase::Body => "the body",
-                    Phase::Answer => "the reader of the answer",
+                    Phase::Answer | Phase::LastAnswer => "the reader of the answer",
+                    Phase::Farewell => "the rest of a refused request",
                     _ => "the head",
                 };
                 Some(format!("closed ({what} took longer than {} s)", phase.limit(limits).as_secs_f32()))

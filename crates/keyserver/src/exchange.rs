@@ -31,7 +31,17 @@ type HttpResponse = hyper::Response<Full<Bytes>>;
 
 enum ReadBody {
     Whole(Vec<u8>),
-    TooLong,
+    /// Nothing of it was kept.
+    TooLong(Rest),
+}
+
+/// What became of the rest of a body that is too long.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Thrown away: the connection is good for another request.
+    Read,
+    /// Not read.
+    Unread,
 }
 
 impl Exchange {
@@ -41,9 +51,14 @@ impl Exchange {
         let (head, body) = request.into_parts();
         let waits_for_leave = head.headers.contains_key(EXPECT);
         let (method, target) = (head.method.as_str(), target_of(&head.uri));
-        let answer = match read(body, waits_for_leave).await {
-            Ok(ReadBody::Whole(body)) => self.ask(&ServerRequest { method, target: &target, body: &body }),
-            Ok(ReadBody::TooLong) => Response::refusal(413, "the body is too long"),
+        let (answer, phase) = match read(body, waits_for_leave).await {
+            Ok(ReadBody::Whole(body)) => {
+                (self.ask(&ServerRequest { method, target: &target, body: &body }), Phase::Answer)
+            }
+            Ok(ReadBody::TooLong(rest)) => {
+                let phase = if rest == Rest::Read { Phase::Answer } else { Phase::LastAnswer };
+                (Response::refusal(413, "the body is too long"), phase)
+            }
             Err(error) => {
                 let (peer, method, target) = (&self.peer, shown(method), shown(&target));
                 self.log.line(format_args!("{peer} {method} {target} => closed ({error})"));
@@ -51,7 +66,7 @@ impl Exchange {
             }
         };
         self.record(method, &target, &answer);
-        self.pace.enter(Phase::Answer);
+        self.pace.enter(phase);
         Ok(into_http(answer))
     }
 
@@ -104,31 +119,27 @@ fn target_of(uri: &Uri) -> Cow<'_, str> {
 async fn read(mut body: Incoming, waits_for_leave: bool) -> hyper::Result<ReadBody> {
     let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if declared >= LONGEST_BODY {
-        if !waits_for_leave {
-            discard(body, declared).await?;
-        }
-        return Ok(ReadBody::TooLong);
+        let rest = if waits_for_leave { Rest::Unread } else { discard(body, 0).await? };
+        return Ok(ReadBody::TooLong(rest));
     }
     let mut whole = Vec::with_capacity(declared.min(FIRST_ALLOCATION));
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue }; // trailer fields mean nothing here
         if whole.len() + data.len() >= LONGEST_BODY {
-            discard(body, whole.len()).await?;
-            return Ok(ReadBody::TooLong);
+            return discard(body, whole.len()).await.map(ReadBody::TooLong);
         }
         whole.extend_from_slice(&data);
     }
     Ok(ReadBody::Whole(whole))
 }
 
-/// Reads on without keeping anything, up to a limit; beyond it the connection is closed under the sender's hands.
-async fn discard(mut body: Incoming, mut read: usize) -> hyper::Result<()> {
-    while read <= LONGEST_DISCARDED
-        && let Some(frame) = body.frame().await
-    {
+/// Reads on without keeping anything, up to a limit.
+async fn discard(mut body: Incoming, mut read: usize) -> hyper::Result<Rest> {
+    while read <= LONGEST_DISCARDED {
+        let Some(frame) = body.frame().await else { return Ok(Rest::Read) };
         read = read.saturating_add(frame?.data_ref().map_or(0, Bytes::len));
     }
-    Ok(())
+    Ok(Rest::Unread)
 }
 
 fn into_http(answer: Response) -> HttpResponse {

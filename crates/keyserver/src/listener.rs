@@ -5,9 +5,10 @@ use rustix::io::Errno;
 use rustix::net::sockopt::{set_tcp_nodelay, socket_acceptconn, socket_domain, socket_type};
 use rustix::net::{AddressFamily, SocketType, listen};
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 
 /// Connections that wait to be accepted. The kernel takes the lesser of this and `net.core.somaxconn`.
@@ -29,6 +30,8 @@ pub enum Connection {
     Tcp(TcpStream),
     /// A UNIX stream socket.
     Unix(UnixStream),
+    /// What the peer sends and what it receives.
+    Pipes(File, File),
 }
 
 impl Listener {
@@ -95,11 +98,16 @@ impl Connection {
         ready().map_err(|source| ServeError::Inherited { source })
     }
 
+    /// Takes over a pipe that the peer writes to and another that it reads from.
+    pub fn from_pipes(input: OwnedFd, output: OwnedFd) -> Connection {
+        Connection::Pipes(input.into(), output.into())
+    }
+
     /// Who is at the other end, as the kernel knows it.
     pub fn peer(&self) -> Peer {
         match self {
             Connection::Tcp(stream) => stream.peer_addr().map_or_else(|_| Peer::unknown(), Peer::at),
-            Connection::Unix(_) => Peer::unknown(),
+            Connection::Unix(_) | Connection::Pipes(..) => Peer::unknown(),
         }
     }
 }
@@ -144,15 +152,6 @@ fn stream_family(socket: &OwnedFd) -> io::Result<Family> {
         AddressFamily::INET | AddressFamily::INET6 => Ok(Family::Internet),
         AddressFamily::UNIX => Ok(Family::Unix),
         _ => Err(Errno::AFNOSUPPORT.into()),
-    }
-}
-
-impl AsFd for Connection {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Connection::Tcp(stream) => stream.as_fd(),
-            Connection::Unix(stream) => stream.as_fd(),
-        }
     }
 }
 

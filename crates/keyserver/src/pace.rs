@@ -4,12 +4,13 @@
 //! request's handler what they mean. The connection compares the phase with the clock.
 
 use crate::options::Limits;
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use std::cell::Cell;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// Where a connection stands. Each phase has its own limit of time, counted from its beginning.
@@ -25,6 +26,10 @@ pub(crate) enum Phase {
     Answer,
     /// Between an answer and the next request.
     Idle,
+    /// The last answer is going out while the peer is still sending the request it belongs to.
+    LastAnswer,
+    /// That answer is out; what still comes is thrown away.
+    Farewell,
 }
 
 /// The phase of one connection, shared between its stream, its handler and its clock.
@@ -55,7 +60,7 @@ impl Phase {
         match self {
             Phase::New | Phase::Head => limits.head,
             Phase::Body => limits.body,
-            Phase::Answer => limits.answer,
+            Phase::Answer | Phase::LastAnswer | Phase::Farewell => limits.answer,
             Phase::Idle => limits.idle,
         }
     }
@@ -65,12 +70,35 @@ impl Phase {
 pub(crate) struct Paced<S> {
     stream: S,
     pace: Pace,
+    thrown_away: usize,
 }
+
+/// How much is thrown away after the last answer.
+const LONGEST_FAREWELL: usize = 1024 * 1024;
 
 impl<S> Paced<S> {
     /// Puts `pace` on a stream.
     pub(crate) fn new(stream: S, pace: Pace) -> Paced<S> {
-        Paced { stream, pace }
+        Paced { stream, pace, thrown_away: 0 }
+    }
+}
+
+impl<S: Read + Unpin> Paced<S> {
+    /// Reads and throws away until the peer closes or the limit is reached.
+    ///
+    /// A socket that is closed with unread bytes in it tells the peer so, and the peer then throws away the answer that it
+    /// has not read yet (RFC 9112 section 9.6).
+    fn poll_throw_away(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut room = [MaybeUninit::uninit(); 4096];
+        while self.thrown_away < LONGEST_FAREWELL {
+            let mut read = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, read.unfilled()))?;
+            match read.filled().len() {
+                0 => break,
+                some => self.thrown_away += some,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -85,7 +113,7 @@ impl<S: Read + Unpin> Read for Paced<S> {
     }
 }
 
-impl<S: Write + Unpin> Write for Paced<S> {
+impl<S: Read + Write + Unpin> Write for Paced<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, from)
     }
@@ -100,7 +128,17 @@ impl<S: Write + Unpin> Write for Paced<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let phase = self.pace.now().0;
+        if phase != Phase::Farewell {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        }
+        match phase {
+            // The two first: a head or a body that hyper has refused by itself.
+            Phase::Head | Phase::Body | Phase::LastAnswer => self.pace.enter(Phase::Farewell),
+            Phase::Farewell => {}
+            Phase::New | Phase::Answer | Phase::Idle => return Poll::Ready(Ok(())),
+        }
+        self.poll_throw_away(cx)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -162,6 +162,24 @@ fn broken_requests_end_the_connection() {
 }
 
 #[test]
+fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let server = Server::start();
+    let refused = |bytes: &str| {
+        let mut client = server.connect();
+        client.send(bytes);
+        let status = client.answer().status;
+        assert!(client.is_closed());
+        status
+    };
+    for _ in 0..20 {
+        assert_eq!(refused(&format!("GET /adv HTTP/1.1\r\nX: {}", "x".repeat(500_000))), 431);
+        let length = 1_500_000;
+        let head = format!("POST /rec/x HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n");
+        assert_eq!(refused(&(head + &"x".repeat(length))), 413);
+    }
+}
+
+#[test]
 fn a_body_that_breaks_off_gets_no_answer() {
     let server = Server::start();
     let mut client = server.connect();

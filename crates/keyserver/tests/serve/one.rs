@@ -4,6 +4,7 @@ use crate::answers::good_body;
 use crate::client::{Client, request};
 use crate::server::{Kept, Keys, options};
 use keyserver::{Connection, Limits, Listener, Peer, Stop, StopHandle};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -17,10 +18,13 @@ struct One {
 }
 
 fn serve_one(socket: impl Into<OwnedFd>, peer: Option<&str>) -> One {
+    serve(Connection::from_fd(socket.into()).unwrap(), peer)
+}
+
+fn serve(connection: Connection, peer: Option<&str>) -> One {
     let keys = Keys::new();
     let log = Kept::default();
     let options = options(keys.path(), Limits::default(), &log);
-    let connection = Connection::from_fd(socket.into()).unwrap();
     let peer = peer.map_or_else(|| connection.peer(), Peer::named);
     let (stop, stopped) = Stop::new();
     let thread = thread::spawn(move || keyserver::serve_one(connection, peer, options, stopped).unwrap());
@@ -53,6 +57,19 @@ fn one_unix_connection_is_served_under_the_name_it_is_given() {
     drop(client);
     one.thread.join().unwrap();
     assert!(one.log.text().starts_with("2001:db8::1 GET /adv => 200 ("), "{}", one.log.text());
+}
+
+#[test]
+fn a_pair_of_pipes_is_a_connection() {
+    let ((input, mut to_server), (mut from_server, output)) = (std::io::pipe().unwrap(), std::io::pipe().unwrap());
+    let one = serve(Connection::from_pipes(input.into(), output.into()), None);
+    to_server.write_all(request("GET", "/adv", "").repeat(2).as_bytes()).unwrap();
+    drop(to_server);
+    let mut answers = String::new();
+    from_server.read_to_string(&mut answers).unwrap();
+    one.thread.join().unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200 OK\r\n").count(), 2, "{answers}");
+    assert_eq!(one.log.text().lines().filter(|line| line.starts_with("<unknown> GET /adv => 200 (")).count(), 2);
 }
 
 #[test]
