@@ -467,6 +467,17 @@ fn forget_slot(document: &mut Value, section: &str, slot: Slot) {
     }
 }
 
+/// One line for each step.
+impl fmt::Display for Edit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.steps.is_empty() {
+            return f.write_str("nothing to change");
+        }
+        let lines: Vec<String> = self.steps.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
 impl fmt::Debug for Edit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Edit").field("steps", &self.steps).finish_non_exhaustive()

@@ -24,7 +24,7 @@ pub struct Plain<D> {
     length: Bytes,
     sector: u64,
     cipher: SectorCipher,
-    writing: Ranges,
+    changing: Ranges,
 }
 
 /// Why there is no decrypted view.
@@ -69,7 +69,7 @@ impl<D: BlockRead> Plain<D> {
         };
         let cipher =
             data.cipher.keyed(key.expose(), data.sector_size).map_err(|source| PlainError::Cipher { source })?;
-        Ok(Plain { disk, data, length, sector, cipher, writing: Ranges::default() })
+        Ok(Plain { disk, data, length, sector, cipher, changing: Ranges::default() })
     }
 
     /// How much is encrypted as one; requests of whole sectors are the fast ones.
@@ -139,11 +139,14 @@ impl<D: BlockRead> BlockRead for Plain<D> {
 }
 
 impl<D: BlockRead> Plain<D> {
-    /// Reads less than a sector, out of one sector.
+    /// Reads less than a sector, out of one sector. While its neighbours in there are being changed it waits: in CBC all
+    /// that follows a change is another ciphertext, and half of it would decrypt to rubbish.
     fn read_part(&self, offset: u64, into: &mut [u8]) -> Result<(), BlockError> {
         if into.is_empty() {
             return Ok(());
         }
+        let start = offset - offset % self.sector;
+        let _locked = self.changing.lock(start..start.saturating_add(self.sector));
         let (start, sector) = self.sector_at(offset)?;
         let found = sector.iter().skip(size(offset - start));
         into.iter_mut().zip(found).for_each(|(to, from)| *to = *from);
@@ -181,7 +184,7 @@ impl<D: BlockWrite> BlockWrite for Plain<D> {
     fn write_at(&self, offset: Bytes, from: &[u8]) -> Result<(), BlockError> {
         BlockError::check_range(offset, from.len(), self.length)?;
         let end = offset.0 + Bytes::from(from.len()).0;
-        let _locked = self.writing.lock(offset.0 - offset.0 % self.sector..end.next_multiple_of(self.sector));
+        let _locked = self.changing.lock(offset.0 - offset.0 % self.sector..end.next_multiple_of(self.sector));
         let (head, whole) = self.cut(offset.0, from.len());
         let (head, rest) = from.split_at(head);
         let (whole, tail) = rest.split_at(whole);
@@ -207,7 +210,7 @@ fn failed(doing: &'static str, offset: u64, error: SectorError) -> BlockError {
     BlockError::Failed { doing, offset: Bytes(offset), source: io::Error::other(error) }
 }
 
-/// The ranges that are being written. Whoever asks for one that overlaps another waits.
+/// The ranges that are being changed. Whoever asks for one that overlaps another waits.
 #[derive(Default)]
 struct Ranges {
     taken: Mutex<Vec<Range<u64>>>,

@@ -24,7 +24,7 @@ const LARGEST_KEYSLOTS_AREA: u64 = 128 << 20;
 /// The metadata of a LUKS2 header.
 #[derive(Clone, Debug)]
 pub struct Metadata {
-    pub(crate) document: Value,
+    document: Value,
     size: HeaderSize,
     /// The keyslots.
     pub keyslots: BTreeMap<Slot, Keyslot>,
@@ -142,12 +142,8 @@ impl Metadata {
         Some(area)
     }
 
-    /// The document in its shortest form, as it stands on the disk.
-    pub fn to_compact(&self) -> String {
-        self.document.to_compact().to_string()
-    }
-
-    /// The document, for whoever wants what is not understood here.
+    /// The document, for whoever wants what is not understood here, or all of it: `to_compact` gives the text as it stands on
+    /// the disk.
     pub fn document(&self) -> &Value {
         &self.document
     }

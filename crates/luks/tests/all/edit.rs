@@ -181,7 +181,7 @@ fn each_impossible_change_is_refused() {
     let big = Object::new().with("type", "x").with("keyslots", Vec::<Value>::new()).with("y", "z".repeat(12288));
     assert!(matches!(edit.add_token(None, big), Err(EditError::MetadataFull { .. })));
     assert!(edit.steps().is_empty());
-    assert_eq!(edit.metadata().to_compact(), json_of(&disk.to_vec(), 0));
+    assert_eq!(edit.metadata().document().to_compact().as_str(), json_of(&disk.to_vec(), 0));
 
     edit.add_token(Some(token(3)), clevis_token(0)).unwrap();
     assert!(matches!(edit.add_token(Some(token(3)), clevis_token(0)), Err(EditError::TokenInUse { .. })));
@@ -219,14 +219,14 @@ fn an_edit_can_be_printed() {
     let header = accepted(&disk);
     let before = disk.to_vec();
     let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+    assert_eq!(edit.to_string(), "nothing to change");
     edit.add_keyslot(&new("two").with(&key)).unwrap();
     edit.add_token(None, clevis_token(1)).unwrap();
     edit.replace_token(token(0), clevis_token(0)).unwrap();
     edit.remove_token(token(0)).unwrap();
     edit.remove_keyslot(slot(0)).unwrap();
-    let steps: Vec<String> = edit.steps().iter().map(ToString::to_string).collect();
     assert_eq!(
-        steps,
+        edit.to_string().lines().collect::<Vec<_>>(),
         [
             "add keyslot 1 (pbkdf2), key material at byte 290816 (252 KiB)",
             "add token 0 (\"clevis\") for keyslot 1",
@@ -301,7 +301,7 @@ fn a_header_changed_meanwhile_is_not_overwritten() {
     cryptsetup(&["config", "--label", "theirs", file.name()], "").unwrap();
     let theirs = file.disk();
     let error = edit.apply(&theirs).unwrap_err();
-    assert!(matches!(error, ApplyError::Changed { before: 2, found: 4 } | ApplyError::Changed { before: 2, found: 3 }));
+    assert!(matches!(error, ApplyError::Changed { before: 2, found: 3.. }), "{error}");
     assert_eq!(theirs.to_vec(), file.bytes());
 }
 

@@ -3,11 +3,13 @@
 //! All volumes are plain files or memory; no root and no device mapper is needed. The costs of the key derivations are tiny.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, missing_docs, unreachable_pub)]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::cast_possible_truncation)]
+#![allow(missing_docs, unreachable_pub)]
 
 mod accept;
 mod cryptsetup;
 mod edit;
+mod failures;
 mod format;
 mod golden;
 mod hostile;

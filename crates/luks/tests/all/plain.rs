@@ -5,7 +5,6 @@ use block::{BlockError, BlockRead, BlockWrite, Bytes, MemoryDisk};
 use crypto::{Secret, SystemRandom, VolumeKey};
 use luks::*;
 use proptest::prelude::*;
-use std::sync::Arc;
 
 const MIB: usize = 1 << 20;
 
@@ -174,31 +173,78 @@ fn another_key_gives_no_view() {
     assert!(matches!(Plain::new(&disk, &header, &key), Err(PlainError::WrongKey)));
 }
 
+/// A disk that copies byte by byte without a lock, as slowly as it can: writes can be seen half done.
+struct Slow(Vec<std::sync::atomic::AtomicU8>);
+
+impl BlockRead for Slow {
+    fn len(&self) -> Bytes {
+        self.0.len().into()
+    }
+
+    fn read_at(&self, offset: Bytes, into: &mut [u8]) -> Result<(), BlockError> {
+        BlockError::check_range(offset, into.len(), self.len())?;
+        let bytes = &self.0[usize::try_from(offset.0).unwrap()..];
+        into.iter_mut().zip(bytes).for_each(|(to, from)| *to = from.load(std::sync::atomic::Ordering::Relaxed));
+        Ok(())
+    }
+}
+
+impl BlockWrite for Slow {
+    fn write_at(&self, offset: Bytes, from: &[u8]) -> Result<(), BlockError> {
+        BlockError::check_range(offset, from.len(), self.len())?;
+        let bytes = &self.0[usize::try_from(offset.0).unwrap()..];
+        for (i, (to, from)) in bytes.iter().zip(from).enumerate() {
+            to.store(*from, std::sync::atomic::Ordering::Relaxed);
+            if i % 256 == 0 {
+                std::thread::yield_now();
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), BlockError> {
+        Ok(())
+    }
+}
+
+/// Each thread has bytes of its own in one sector, and some that reach into the next one. What it wrote stays.
 #[test]
-fn writes_into_one_sector_from_many_threads_all_arrive() {
-    let plain = Arc::new(patterned(Cipher::AesXtsPlain64, 64, 4096));
+fn writes_into_one_sector_from_many_threads_all_stay() {
+    let bytes = disk_bytes(patterned(Cipher::AesXtsPlain64, 64, 4096));
+    let plain = view(Slow(bytes.into_iter().map(Into::into).collect()), "one");
+    let (plain, threads) = (&plain, 0..4u8);
     std::thread::scope(|scope| {
-        for thread in 0..8u8 {
-            let plain = Arc::clone(&plain);
+        for thread in threads {
+            let places = [100 * u64::from(thread), 4096 - 2 + 4096 * u64::from(thread % 2), 9000 + u64::from(thread)];
+            let lens = [100, if thread < 2 { 4 } else { 0 }, 1];
             scope.spawn(move || {
-                for round in 0..200u64 {
-                    // Each thread has bytes of its own in the same two sectors, and one write in three crosses them.
-                    let base = u64::from(thread) * 16;
-                    plain.write_at(Bytes(base), &[thread; 16]).unwrap();
-                    plain.write_at(Bytes(8192 - 128 + base), &[thread ^ 0x80; 16]).unwrap();
-                    if round % 3 == 0 {
-                        plain.write_at(Bytes(4096 + 200 * base), &[thread; 100]).unwrap();
+                for round in 0..100u8 {
+                    for (place, len) in places.into_iter().zip(lens) {
+                        let mine = vec![round ^ thread; len];
+                        plain.write_at(Bytes(place), &mine).unwrap();
+                        assert_eq!(
+                            read(plain, usize::try_from(place).unwrap(), len),
+                            mine,
+                            "thread {thread} round {round}"
+                        );
                     }
                 }
             });
         }
     });
-    let bytes = read(&*plain, 0, 8192);
-    for thread in 0..8u8 {
-        let base = usize::from(thread) * 16;
-        assert!(bytes[base..base + 16].iter().all(|b| *b == thread));
-        assert!(bytes[8192 - 128 + base..][..16].iter().all(|b| *b == thread ^ 0x80));
-    }
+}
+
+#[test]
+fn bytes_beside_a_change_are_never_seen_broken() {
+    let bytes = disk_bytes(patterned(Cipher::AesCbcEssivSha256, 32, 4096));
+    let plain = view(Slow(bytes.into_iter().map(Into::into).collect()), "one");
+    let expected = read(&plain, 100, 3996);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| (0..400u64).for_each(|i| plain.write_at(Bytes(i % 100), &[i as u8]).unwrap()));
+        while !writer.is_finished() {
+            assert!(read(&plain, 100, 3996) == expected);
+        }
+    });
 }
 
 #[test]

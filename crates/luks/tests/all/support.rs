@@ -2,7 +2,7 @@
 
 use block::{BlockError, BlockRead, BlockWrite, Bytes, MemoryDisk};
 use crypto::kdf::{Argon2Cost, Argon2Variant};
-use crypto::{Hash, Passphrase, Secret, SystemRandom, VolumeKey};
+use crypto::{Hash, Passphrase, Random, RandomFailed, Secret, SystemRandom, VolumeKey};
 use luks::{Accepted, Allowed, FormatOptions, FormatPlan, Header, KdfCost, LEAST_ITERATIONS};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -185,6 +185,17 @@ pub const TINY_PBKDF2: [&str; 4] = ["--pbkdf", "pbkdf2", "--pbkdf-force-iteratio
 pub const TINY_ARGON2ID: [&str; 8] =
     ["--pbkdf", "argon2id", "--pbkdf-memory", "64", "--pbkdf-force-iterations", "4", "--pbkdf-parallel", "2"];
 
+/// A generator that has nothing to give after so many bytes.
+pub struct LittleRandom(pub AtomicUsize);
+
+impl Random for LittleRandom {
+    fn fill(&self, into: &mut [u8]) -> Result<(), RandomFailed> {
+        let left = self.0.load(Ordering::Relaxed).checked_sub(into.len()).ok_or(RandomFailed)?;
+        self.0.store(left, Ordering::Relaxed);
+        SystemRandom.fill(into)
+    }
+}
+
 /// A disk that fails, or lies, from the n-th write on.
 pub struct FailingDisk {
     pub disk: MemoryDisk,
@@ -200,6 +211,10 @@ pub enum Failing {
     Flush(usize),
     /// Write number this is taken and forgotten.
     Forget(usize),
+    /// Reading anything from this byte on fails.
+    ReadFrom(u64),
+    /// Reading fails after so many writes.
+    ReadAfter(usize),
 }
 
 impl FailingDisk {
@@ -223,7 +238,11 @@ impl BlockRead for FailingDisk {
     }
 
     fn read_at(&self, offset: Bytes, into: &mut [u8]) -> Result<(), BlockError> {
-        self.disk.read_at(offset, into)
+        match self.fail {
+            Failing::ReadFrom(from) if offset.0 + into.len() as u64 > from => Err(FailingDisk::failed("read", offset)),
+            Failing::ReadAfter(writes) if self.count() >= writes => Err(FailingDisk::failed("read", offset)),
+            _ => self.disk.read_at(offset, into),
+        }
     }
 }
 
@@ -236,6 +255,9 @@ impl BlockWrite for FailingDisk {
                     self.disk.write_at(offset, &from[..from.len() / 2])?;
                     return Err(FailingDisk::failed("write", offset));
                 }
+            }
+            Failing::ReadAfter(_) => {
+                self.writes.fetch_add(1, Ordering::Relaxed);
             }
             Failing::Forget(n) if self.writes.fetch_add(1, Ordering::Relaxed) == n => return Ok(()),
             _ => {}
