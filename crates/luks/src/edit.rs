@@ -15,6 +15,7 @@ use crate::luks2::id::{Slot, TokenId};
 use crate::luks2::json::{Metadata, MetadataError};
 use crate::luks2::keyslot::{KdfMember, Luks2Keyslot, Priority};
 use crate::refused::Refused;
+use crate::step::Step;
 use crate::undo::{Applied, ApplyError, Phase, Write, apply};
 use block::{BlockWrite, Bytes};
 use crypto::kdf::{Argon2Variant, KdfError};
@@ -51,22 +52,6 @@ pub struct NewKeyslot<'a> {
     pub kdf: KdfCost,
     /// The splitter's hash.
     pub af_hash: Hash,
-}
-
-/// One change, for `--dry-run`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // the names say it
-pub enum Step {
-    /// A slot is added; its key material is written to this area.
-    AddKeyslot { slot: Slot, kdf: &'static str, area: Area },
-    /// A slot is removed; its area is overwritten with random bytes.
-    RemoveKeyslot { slot: Slot, area: Area },
-    /// A token is added.
-    AddToken { token: TokenId, kind: String, slots: Vec<Slot> },
-    /// A token gives way to another one of the same number.
-    ReplaceToken { token: TokenId, kind: String, slots: Vec<Slot> },
-    /// A token is removed.
-    RemoveToken { token: TokenId, kind: String },
 }
 
 /// Why a change is not possible. The edit is as it was before.
@@ -481,35 +466,6 @@ impl fmt::Display for Edit<'_> {
 impl fmt::Debug for Edit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Edit").field("steps", &self.steps).finish_non_exhaustive()
-    }
-}
-
-fn list(slots: &[Slot]) -> String {
-    slots.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Step::AddKeyslot { slot, kdf, area } => {
-                write!(f, "add keyslot {slot} ({kdf}), key material at byte {} ({})", area.offset().0, area.size())
-            }
-            Step::RemoveKeyslot { slot, area } => {
-                write!(
-                    f,
-                    "remove keyslot {slot}, overwrite its key material at byte {} ({})",
-                    area.offset().0,
-                    area.size()
-                )
-            }
-            Step::AddToken { token, kind, slots } => {
-                write!(f, "add token {token} ({kind:?}) for keyslot {}", list(slots))
-            }
-            Step::ReplaceToken { token, kind, slots } => {
-                write!(f, "replace token {token} ({kind:?}) for keyslot {}", list(slots))
-            }
-            Step::RemoveToken { token, kind } => write!(f, "remove token {token} ({kind:?})"),
-        }
     }
 }
 
