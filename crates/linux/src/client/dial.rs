@@ -3,7 +3,8 @@
 
 use super::address::Place;
 use super::patience::{LONG, Patience};
-use super::socket::{RequestForm, Socket};
+use super::socket::{RequestForm, Socket, Stream};
+use super::socks::Socks;
 use clevis::NetError;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -31,7 +32,7 @@ const MOST_ADDRESSES: usize = 16;
 pub(super) struct Names {
     /// Limits of the exchange in progress.
     pub(super) patience: Patience,
-    /// A proxy that is asked instead of the server, without a tunnel.
+    /// A proxy that is connected to instead of the server.
     pub(super) instead: Option<Place>,
 }
 
@@ -88,6 +89,8 @@ pub(super) struct Dial {
     pub(super) patience: Patience,
     /// How requests on these connections name their target.
     pub(super) form: RequestForm,
+    /// A proxy that has to be told the target first.
+    pub(super) socks: Option<Socks>,
 }
 
 impl<In: Transport> Connector<In> for Dial {
@@ -97,10 +100,16 @@ impl<In: Transport> Connector<In> for Dial {
         if let Some(tunnel) = tunnel {
             return Ok(Some(Either::A(tunnel)));
         }
-        let stream = race(&details.addrs, &self.patience).map_err(boxed)?;
+        let socket = race(&details.addrs, &self.patience).map_err(boxed)?;
         // A request is one or two small writes: they must not wait for the acknowledgement of the one before.
-        stream.set_nodelay(true)?;
-        Ok(Some(Either::B(Socket::new(stream, self.patience.clone(), self.form.clone()))))
+        socket.set_nodelay(true)?;
+        let mut stream = Stream::new(socket, self.patience.clone());
+        if let Some(socks) = &self.socks {
+            let server = Place::of(details.uri).map_err(boxed)?;
+            let lookup = |server: &Place| lookup(server, &self.patience, system_resolver);
+            socks.open(&mut stream, &server, lookup).map_err(boxed)?;
+        }
+        Ok(Some(Either::B(Socket::new(stream, self.form.clone()))))
     }
 }
 

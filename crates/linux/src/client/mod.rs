@@ -13,6 +13,7 @@ mod dial;
 mod patience;
 mod proxy;
 mod socket;
+mod socks;
 mod tls;
 mod verifier;
 
@@ -57,7 +58,7 @@ struct Line {
     origin: Origin,
     agent: Agent,
     patience: Patience,
-    /// For a proxy that is asked without a tunnel.
+    /// For a proxy that is sent plain requests.
     proxy_login: Option<String>,
     /// The variable that names the proxy of a tunnel.
     tunnel_from: &'static str,
@@ -101,7 +102,7 @@ impl Client {
             Scheme::Https => Some(tls::configure(&origin.tls, &self.roots)?),
         };
         let (mut form, mut instead, mut proxy_login) = (RequestForm::Origin, None, None);
-        let (mut tunnel, mut tunnel_from) = (None, "");
+        let (mut tunnel, mut tunnel_from, mut told) = (None, "", None);
         match self.proxies.route(address)? {
             Route::Direct => {}
             Route::Through { proxy, credentials } => {
@@ -109,11 +110,12 @@ impl Client {
                 instead = Some(proxy);
                 proxy_login = credentials.as_deref().map(basic);
             }
+            Route::Socks { proxy, socks } => (instead, told) = (Some(proxy), Some(socks)),
             Route::Tunnel { proxy, variable } => (tunnel, tunnel_from) = (Some(proxy), variable),
         }
         let connector =
             ().chain(ConnectProxyConnector::default())
-                .chain(Dial { patience: patience.clone(), form })
+                .chain(Dial { patience: patience.clone(), form, socks: told })
                 .chain(Secure { config: tls });
         let agent = Agent::with_parts(agent_config(tunnel), connector, Names { patience: patience.clone(), instead });
         Ok(Line { origin, agent, patience, proxy_login, tunnel_from })

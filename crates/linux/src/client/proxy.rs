@@ -1,10 +1,11 @@
 //! Proxies from the environment, as curl reads them (curl(1), "Environment", and CURLOPT_NOPROXY).
 //!
-//! `http_proxy` counts in lower case only: a CGI program finds the client's `Proxy:` header in `HTTP_PROXY`. Only proxies
-//! that speak plain HTTP are used; another kind is an error, because going around a proxy that somebody has set is not ours
-//! to decide.
+//! `http_proxy` counts in lower case only: a CGI program finds the client's `Proxy:` header in `HTTP_PROXY`. Proxies that
+//! speak plain HTTP or SOCKS 5 are used; another kind is an error, because going around a proxy that somebody has set is not
+//! ours to decide.
 
 use super::address::{Address, Place, Scheme};
+use super::socks::{Resolving, Socks};
 use clevis::NetError;
 use std::net::IpAddr;
 
@@ -36,6 +37,13 @@ pub(super) enum Route {
         proxy: Place,
         /// User name and password for it, as `name:password`.
         credentials: Option<Vec<u8>>,
+    },
+    /// Through a SOCKS proxy.
+    Socks {
+        /// The proxy.
+        proxy: Place,
+        /// What to tell it.
+        socks: Socks,
     },
     /// A tunnel through the proxy, for TLS.
     Tunnel {
@@ -83,12 +91,19 @@ impl Setting {
     fn route(&self, scheme: Scheme) -> Result<Route, NetError> {
         let refused = |why: &str| NetError::Proxy { variable: self.variable, why: why.to_owned() };
         let (kind, rest) = self.value.split_once("://").unwrap_or(("http", &self.value));
-        if !kind.eq_ignore_ascii_case("http") {
-            return Err(refused(&format!("{kind} proxies are not supported, only http ones")));
-        }
+        let names = match kind.to_ascii_lowercase().as_str() {
+            "http" => None,
+            "socks5" => Some(Resolving::Here),
+            "socks5h" => Some(Resolving::There),
+            _ => return Err(refused("it is none of http, socks5 and socks5h")),
+        };
         let address = Address::parse(&format!("http://{rest}")).map_err(|_| refused("it is not an address"))?;
         let (host, port) = (address.place.host, address.uri.port_u16().unwrap_or(PROXY_PORT));
         let proxy = Place { host, port };
+        if let Some(names) = names {
+            let socks = Socks { names, credentials: address.credentials, variable: self.variable };
+            return Ok(Route::Socks { proxy, socks });
+        }
         match scheme {
             Scheme::Http => Ok(Route::Through { proxy, credentials: address.credentials }),
             Scheme::Https => {
@@ -138,6 +153,7 @@ mod tests {
             Ok(Route::Through { proxy, credentials }) => {
                 format!("through {proxy} {}", String::from_utf8(credentials.unwrap_or_default()).unwrap())
             }
+            Ok(Route::Socks { proxy, socks }) => format!("socks {proxy} {:?}", socks.names),
             Ok(Route::Tunnel { proxy, .. }) => {
                 format!("tunnel {}:{} {}", proxy.host(), proxy.port(), proxy.username().unwrap_or_default())
             }
@@ -159,14 +175,14 @@ mod tests {
         check(&[("https_proxy", "u:w@p:1"), ("HTTPS_PROXY", "q:2")], "https://s/", "tunnel p:1 u");
         check(&[("ALL_PROXY", "p:3128")], "http://s/", "through p:3128 ");
         check(&[("all_proxy", "p:3128")], "https://s/", "tunnel p:3128 ");
+        check(&[("all_proxy", "socks5://p")], "http://s/", "socks p:1080 Here");
+        check(&[("ALL_PROXY", "SOCKS5H://u:w@p:9")], "https://s/", "socks p:9 There");
     }
 
     #[test]
     fn a_proxy_that_cannot_be_used_is_not_passed_by() {
-        assert!(
-            route(&[("ALL_PROXY", "socks5://p:1080")], "http://s/")
-                .contains("the proxy in ALL_PROXY cannot be used: socks5")
-        );
+        let error = route(&[("ALL_PROXY", "socks4://p:1080")], "http://s/");
+        assert!(error.contains("the proxy in ALL_PROXY cannot be used"), "{error}");
         assert!(route(&[("http_proxy", "p q")], "http://s/").contains("http_proxy"));
     }
 

@@ -20,21 +20,70 @@ pub(super) enum RequestForm {
     Absolute(String),
 }
 
-/// The connection. Its own waits take the place of `ureq`'s time limits, which are not set.
+/// A connected socket that waits as long as [`Patience`] allows; its waits take the place of `ureq`'s time limits.
+#[derive(Debug)]
+pub(super) struct Stream {
+    socket: TcpStream,
+    patience: Patience,
+}
+
+impl Stream {
+    /// Takes a connected socket that does not block.
+    pub(super) fn new(socket: TcpStream, patience: Patience) -> Stream {
+        Stream { socket, patience }
+    }
+
+    fn wait_unless_broken(&self, ready: PollFlags, error: io::Error) -> io::Result<()> {
+        match error.kind() {
+            io::ErrorKind::Interrupted => Ok(()),
+            io::ErrorKind::WouldBlock => {
+                self.patience.wait(&mut [PollFd::new(&self.socket, ready)], LONG).map_err(io::Error::other)
+            }
+            _ => Err(error),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.socket.read(into) {
+                Ok(amount) => return Ok(amount),
+                Err(error) => self.wait_unless_broken(PollFlags::IN, error)?,
+            }
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.socket.write(bytes) {
+                Ok(amount) => return Ok(amount),
+                Err(error) => self.wait_unless_broken(PollFlags::OUT, error)?,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The connection with its buffers.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     buffers: LazyBuffers,
-    patience: Patience,
     form: RequestForm,
     /// What is sent next begins a request.
     at_head: bool,
 }
 
 impl Socket {
-    /// Takes a connected socket that does not block.
-    pub(super) fn new(stream: TcpStream, patience: Patience, form: RequestForm) -> Socket {
-        Socket { stream, buffers: LazyBuffers::new(BUFFER, BUFFER), patience, form, at_head: true }
+    /// Requests of this form over this stream.
+    pub(super) fn new(stream: Stream, form: RequestForm) -> Socket {
+        Socket { stream, buffers: LazyBuffers::new(BUFFER, BUFFER), form, at_head: true }
     }
 }
 
@@ -47,11 +96,8 @@ impl Transport for Socket {
         let output = self.buffers.output();
         let (output, _) = output.split_at_checked(amount).ok_or(Error::ConnectionFailed)?;
         match &self.form {
-            RequestForm::Absolute(server) if self.at_head => {
-                let whole = absolute(output, server);
-                send(&self.stream, &self.patience, &whole)?;
-            }
-            _ => send(&self.stream, &self.patience, output)?,
+            RequestForm::Absolute(server) if self.at_head => self.stream.write_all(&absolute(output, server))?,
+            _ => self.stream.write_all(output)?,
         }
         self.at_head = false;
         Ok(())
@@ -59,14 +105,14 @@ impl Transport for Socket {
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
         self.at_head = true;
-        let amount = receive(&self.stream, &self.patience, self.buffers.input_append_buf())?;
+        let amount = self.stream.read(self.buffers.input_append_buf())?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
 
     /// Open is a connection that is silent: one that ended is readable, and one with bytes left over is out of step.
     fn is_open(&mut self) -> bool {
-        matches!(self.stream.peek(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+        matches!(self.stream.socket.peek(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
@@ -75,41 +121,6 @@ fn absolute(head: &[u8], server: &str) -> Vec<u8> {
     let target = head.iter().position(|b| *b == b' ').map_or(0, |space| space + 1);
     let (method, rest) = head.split_at(target);
     [method, server.as_bytes(), rest].concat()
-}
-
-fn send(mut stream: &TcpStream, patience: &Patience, mut bytes: &[u8]) -> Result<(), Error> {
-    while !bytes.is_empty() {
-        match stream.write(bytes) {
-            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-            Ok(sent) => bytes = bytes.split_at_checked(sent).map_or(&[], |(_, rest)| rest),
-            Err(e) => wait_unless_broken(stream, patience, PollFlags::OUT, e)?,
-        }
-    }
-    Ok(())
-}
-
-fn receive(mut stream: &TcpStream, patience: &Patience, into: &mut [u8]) -> Result<usize, Error> {
-    loop {
-        match stream.read(into) {
-            Ok(amount) => return Ok(amount),
-            Err(e) => wait_unless_broken(stream, patience, PollFlags::IN, e)?,
-        }
-    }
-}
-
-fn wait_unless_broken(
-    stream: &TcpStream,
-    patience: &Patience,
-    ready: PollFlags,
-    error: io::Error,
-) -> Result<(), Error> {
-    match error.kind() {
-        io::ErrorKind::Interrupted => Ok(()),
-        io::ErrorKind::WouldBlock => {
-            patience.wait(&mut [PollFd::new(stream, ready)], LONG).map_err(|e| Error::Other(e.into()))
-        }
-        _ => Err(error.into()),
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::server::{request, serve};
 use crate::tls::{Peer, accept};
 use clevis::{NetError, TlsFiles};
 use linux::Client;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
@@ -59,6 +59,32 @@ fn tls_goes_through_a_tunnel() {
     let tls = TlsFiles { cacert: Some(behind), ..TlsFiles::default() };
     assert_eq!(crate::get_with(&client, "https://localhost:4433/adv/", &tls).unwrap().body, b"{}");
     assert!(next(&requests).starts_with("CONNECT localhost:4433 HTTP/1.1\r\n"));
+}
+
+#[test]
+fn socks_carries_both() {
+    let servers = Peer::new();
+    let tls = servers.server_settings(None);
+    let (address, _) = serve(move |mut stream, number| {
+        let mut greeting = [0; 3];
+        stream.read_exact(&mut greeting).unwrap();
+        stream.write_all(&[5, 0]).unwrap();
+        // Version, command, reserved, a name of 9 characters, a port.
+        let mut asked = [0; 4 + 1 + 9 + 2];
+        stream.read_exact(&mut asked).unwrap();
+        assert_eq!(&asked[5..14], b"localhost");
+        stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+        if number > 0 {
+            return accept(stream, &tls);
+        }
+        let request = String::from_utf8(request(&mut stream).unwrap()).unwrap();
+        assert!(request.starts_with("GET /adv/ HTTP/1.1\r\n"), "{request}");
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+    });
+    let client = through("all_proxy", format!("socks5h://{address}"));
+    assert_eq!(get(&client, "http://localhost:9/adv/").unwrap().body, b"{}");
+    let files = TlsFiles { cacert: Some(servers.files()), ..TlsFiles::default() };
+    assert_eq!(crate::get_with(&client, "https://localhost:9/adv/", &files).unwrap().body, b"{}");
 }
 
 #[test]
