@@ -4,8 +4,8 @@ use super::multiplication::Multiplication;
 use crate::clock::{self, Cost};
 use crate::load::{self, Connections, Request};
 use crate::table::{Asked, Limit, in_turn, markdown, median, median_cost, ratio, time};
+use compliance::server::{free_port, wait_for};
 use compliance::{Curve, KeyDirectory, Maker, Program, Running, Server};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
 /// After a load, until the last children of `tangd` have been waited for and count.
@@ -154,15 +154,12 @@ struct Tangd {
 
 impl Tangd {
     fn start(keys: &KeyDirectory) -> Tangd {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let program =
             Program::new("systemd-socket-activate").args(["--inetd", "-a", "-l", &format!("127.0.0.1:{port}")]);
         let program = program.arg(compliance::need("tangd")).arg(keys.path()).limit(Duration::from_secs(3600));
-        let mut running = program.start();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            assert!(running.is_alive(), "systemd-socket-activate has ended");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let running = program.start();
+        wait_for(port);
         Tangd { running: Some(running), port }
     }
 

@@ -83,11 +83,12 @@ impl KeyDirectory {
         wanted.map(|name| self.path().join(name)).collect()
     }
 
-    /// Every private number in the directory, as it stands in the files.
-    pub fn private_parts(&self) -> Vec<String> {
+    /// Every private number in the directory, as bytes.
+    pub fn private_parts(&self) -> Vec<Vec<u8>> {
         let files = [self.files(Visible::Yes), self.files(Visible::No)].concat();
         let keys = files.iter().map(|file| serde_json::from_slice(&fs::read(file).unwrap()).unwrap());
-        keys.filter_map(|key: serde_json::Value| Some(key.get("d")?.as_str()?.to_owned())).collect()
+        let texts = keys.filter_map(|key: serde_json::Value| Some(key.get("d")?.as_str()?.to_owned()));
+        texts.map(|text| Program::new("jose").args(["b64", "dec", "-i-"]).input(text).succeed().stdout).collect()
     }
 
     fn our(&self, verb: &str) -> Program {

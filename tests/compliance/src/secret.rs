@@ -3,7 +3,7 @@
 //! `strace` writes down each call that carries bytes out of a process, with every byte in hexadecimal; what is searched
 //! for is the secret itself and the forms in which a careless program would write it.
 
-use crate::program::{Ended, Program};
+use crate::program::{Ended, Program, Running};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,16 +19,43 @@ pub struct Trace {
     pub ended: Ended,
 }
 
+/// A program under `strace` that has not ended yet.
+struct Started {
+    running: Running,
+    file: PathBuf,
+}
+
+impl Started {
+    fn finish(self, end: impl FnOnce(Running) -> Ended) -> Trace {
+        let ended = end(self.running);
+        let calls = fs::read_to_string(&self.file).expect("strace left no trace").lines().map(str::to_owned).collect();
+        fs::remove_file(self.file).unwrap();
+        Trace { calls, ended }
+    }
+}
+
 impl Trace {
     /// Runs a program, and all it starts, under `strace`; `scratch` takes the trace.
     pub fn of(program: Program, scratch: &Path) -> Trace {
+        Trace::start(program, scratch).finish(Running::wait)
+    }
+
+    /// Starts a program that does not end by itself, does `work` while it runs, and interrupts it.
+    pub fn of_server(program: Program, scratch: &Path, work: impl FnOnce()) -> Trace {
+        let started = Trace::start(program, scratch);
+        work();
+        started.finish(|running| {
+            // To the group: strace itself blocks it when it writes to a file.
+            running.interrupt();
+            running.wait()
+        })
+    }
+
+    fn start(program: Program, scratch: &Path) -> Started {
         let file = scratch.join("trace");
         let words = ["-f", "-qq", "-v", "-xx", "-s", "100000000", "-e", CALLS, "-o"].map(OsStr::new);
         let words = [words.as_slice(), &[file.as_os_str()]].concat();
-        let ended = program.under("strace", &words).run();
-        let calls = fs::read_to_string(&file).expect("strace left no trace").lines().map(str::to_owned).collect();
-        fs::remove_file(file).unwrap();
-        Trace { calls, ended }
+        Started { running: program.under("strace", &words).start(), file }
     }
 
     /// The calls that carry `secret` in any form, apart from writes to standard output.

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::{NamedTempFile, TempPath};
 
 /// How long a server may take until it listens.
@@ -117,6 +117,20 @@ impl Server {
         let accepting = std::thread::spawn(move || accept(&listener, &keys, &file, &stopped));
         let run = Run::Theirs { stop, accepting: Some(accepting) };
         Server { address, log: Arc::new(Log::File(path)), run }
+    }
+}
+
+/// A port that nobody listened on a moment ago, for programs that must be told one.
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until somebody listens there.
+pub fn wait_for(port: u16) {
+    let start = Instant::now();
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+        assert!(start.elapsed() < START_LIMIT, "nobody listens on {port}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -5,6 +5,7 @@
 
 use compliance::disk::PASSPHRASE;
 use compliance::secret::{Planted, Trace, files_below};
+use compliance::server::{free_port, wait_for};
 use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server};
 use std::path::Path;
 use tempfile::TempDir;
@@ -112,25 +113,30 @@ fn an_error_tells_no_secret() {
     assert!(trace.leaks(&secret).is_empty() && !trace.shows(&secret));
 }
 
-/// The server's private keys, while it answers, lists, shows and rotates.
+/// The server's private keys, while it answers, lists and shows.
 #[test]
 fn a_server_keeps_its_keys() {
     let keys = KeyDirectory::new(Maker::Theirs, Curve::P521);
-    let secrets: Vec<Planted> =
-        keys.private_parts().iter().map(|part| Planted::new("a private key", part.as_bytes())).collect();
+    let secrets: Vec<Planted> = keys.private_parts().iter().map(|part| Planted::new("a private key", part)).collect();
     assert_eq!(secrets.len(), 2);
+    let files = secrets.iter().map(|secret| secret.files_with(keys.path(), &[]).len());
+    assert!(files.eq([1, 1]), "the search does not even find the keys in their own files");
     let scratch = tempfile::tempdir().unwrap();
-    let serve = Program::cotter().args(["serve", "--inetd", "--keys"]).arg(keys.path());
-    let thumbprint = Program::cotter().args(["keys", "show"]).arg(keys.path()).succeed().text();
-    let request = format!("GET /adv HTTP/1.1\r\nHost: x\r\n\r\nGET /adv/{thumbprint} HTTP/1.1\r\nHost: x\r\n\r\n");
-    let programs = [
-        serve.input(request),
-        Program::cotter().args(["keys", "list"]).arg(keys.path()),
-        Program::cotter().args(["keys", "list", "--json"]).arg(keys.path()),
-        Program::cotter().args(["keys", "show"]).arg(keys.path()),
-    ];
-    for program in programs {
-        let trace = Trace::of(program, scratch.path());
+    let port = free_port();
+    let serve = Program::cotter().args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--keys"]).arg(keys.path());
+    let served = Trace::of_server(serve, scratch.path(), || {
+        wait_for(port);
+        let jwe = Maker::Theirs.encrypt("tang", &format!(r#"{{"url":"http://127.0.0.1:{port}"}}"#), PLAINTEXT);
+        assert_eq!(Maker::Theirs.decrypt(&jwe), PLAINTEXT);
+    });
+    let said = served.ended.said();
+    assert!(said.contains("GET /adv") && said.contains("POST /rec/"), "{said}");
+    let mut traces = vec![served];
+    for words in [&["keys", "list"][..], &["keys", "list", "--json"], &["keys", "show"]] {
+        traces.push(Trace::of(Program::cotter().args(words).arg(keys.path()), scratch.path()));
+    }
+    for trace in traces {
+        assert!(trace.ended.status.success(), "{}", trace.ended.said());
         for secret in &secrets {
             assert!(!trace.shows(secret), "{}: {:?}", secret.name, trace.leaks(secret));
         }
