@@ -38,7 +38,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Ample for a client in an initramfs on a bad line, and little enough that 4096 hostile ones hold no 200 MB.
+    /// Ample for a client in an initramfs on a bad line. 4096 idle connections hold about 55 MB (measured); hostile ones that
+    /// all hold back the end of the longest head and body could hold 350 MB.
     fn default() -> Limits {
         Limits {
             connections: 4096,
