@@ -30,6 +30,7 @@ struct Reception {
     crew: Crew,
     seats: Arc<Semaphore>,
     number_of_seats: u32,
+    in_hand: usize,
     complained: Cell<Option<Instant>>,
 }
 
@@ -41,10 +42,12 @@ enum Door {
 
 /// Serves until a stop is asked for and what was in flight is finished, or the time for that is over.
 pub(crate) async fn until_stopped(listeners: Vec<Listener>, host: Host, crew: Crew) -> io::Result<()> {
-    let number_of_seats = seats(host.limits.connections);
+    // Each listener holds a seat ready for whoever comes next; one of them is counted in the permitted number already.
+    let in_hand = listeners.len().saturating_sub(1);
+    let number_of_seats = seats(host.limits.connections.saturating_add(in_hand));
     let seats = Arc::new(Semaphore::new(number_of_seats as usize));
     let stop = host.stop.clone();
-    let reception = Rc::new(Reception { host, crew, seats, number_of_seats, complained: Cell::new(None) });
+    let reception = Rc::new(Reception { host, crew, seats, number_of_seats, in_hand, complained: Cell::new(None) });
     let doors = listeners.into_iter().map(Door::open).collect::<io::Result<Vec<_>>>()?;
     let accepting: Vec<_> =
         doors.iter().map(|door| spawn_local(Rc::clone(&reception).accept_at(Rc::clone(door)))).collect();
@@ -86,7 +89,7 @@ impl Reception {
         let now = Instant::now();
         if self.complained.get().is_none_or(|last| now.duration_since(last) >= COMPLAIN_EVERY) {
             self.complained.set(Some(now));
-            let number = self.number_of_seats;
+            let number = (self.number_of_seats as usize).saturating_sub(self.in_hand);
             self.host
                 .log
                 .line(format_args!("{number} connections are open, as many as are permitted: the next ones wait"));

@@ -94,7 +94,8 @@ fn inherited_listeners_are_served_together() {
     let listeners = sockets.map(|socket| Listener::from_fd(socket).unwrap()).into();
     let (stop, stopped) = Stop::new();
     let log = Kept::default();
-    let options = options(keys.path(), Limits::default(), &log);
+    let limits = Limits { connections: 1, ..Limits::default() }; // a listener that waits takes nothing from another
+    let options = options(keys.path(), limits, &log);
     let thread = thread::spawn(move || keyserver::run(listeners, options, stopped).unwrap());
     assert_eq!(Client::new(TcpStream::connect(address).unwrap()).status("GET", "/adv", ""), 200);
     assert_eq!(Client::new(UnixStream::connect(&path).unwrap()).status("GET", "/adv", ""), 200);
