@@ -1,6 +1,5 @@
 //! `cotter luks bind` and `cotter luks unbind`.
 
-use super::print_steps;
 use crate::args::{BindArgs, UnbindArgs};
 use crate::command::clevis::{config, trust};
 use crate::error::CommandError;
@@ -36,7 +35,7 @@ pub fn bind(args: &BindArgs) -> Result<(), CommandError> {
     if args.dry_run {
         let edit = unlock::bind_edit(&header, &key, &prepared, &SystemRandom);
         let (edit, ..) = edit.map_err(|source| CommandError::failed("the header cannot be changed so", source))?;
-        return print_steps(edit.steps());
+        return output::line(&edit.to_string());
     }
     let exclusive = || volume::exclusive(&disk);
     let bound = unlock::bind(&disk, &exclusive, &key, prepared, &SystemRandom, host.cancel());
@@ -109,9 +108,8 @@ pub fn unbind(args: &UnbindArgs) -> Result<(), CommandError> {
     let binding = binding_of(&header, args)?;
     if args.dry_run {
         let edit = unlock::unbind_edit(&header, &binding, &SystemRandom);
-        return print_steps(
-            edit.map_err(|source| CommandError::failed("the header cannot be changed so", source))?.steps(),
-        );
+        let edit = edit.map_err(|source| CommandError::failed("the header cannot be changed so", source))?;
+        return output::line(&edit.to_string());
     }
     if !args.force && !agreed(&disk, args)? {
         output::say("nothing was changed");

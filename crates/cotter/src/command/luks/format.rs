@@ -29,17 +29,14 @@ pub fn run(args: &FormatArgs) -> Result<(), CommandError> {
     let hash = hash(&args.hash)?;
     // The plan shows what is wrong with the rest before anybody types or waits for a measurement.
     let unmeasured = options(args, hash, KdfCost::random_passphrase(hash))?;
-    let plan = plan(&disk, unmeasured)?;
+    plan(&disk, unmeasured)?;
     if args.dry_run {
-        return output::line(&format!(
-            "would overwrite the first {} of {} with a LUKS2 header",
-            plan.wiped(),
-            disk.path().display()
-        ));
+        let plan = plan(&disk, options(args, hash, kdf_cost(args, hash)?)?)?;
+        return output::line(&plan.to_string());
     }
     agree(args, found)?;
     let passphrase = passphrase::new(&args.key)?;
-    let plan = self::plan(&disk, options(args, hash, kdf_cost(args, hash)?)?)?;
+    let plan = plan(&disk, options(args, hash, kdf_cost(args, hash)?)?)?;
     let held = volume::lock(&disk, LockMode::Exclusive)?;
     let formatted = apply(&plan, &disk, &passphrase)?;
     drop(held);

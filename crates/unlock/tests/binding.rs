@@ -1,0 +1,395 @@
+//! Bindings on disks in memory, with a key server in the same process.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods, missing_docs)]
+
+use block::{BlockError, BlockRead, BlockWrite, Bytes, MemoryDisk};
+use clevis::{Cancel, Config, Deadline, HttpRequest, HttpResponse, Method, Net, NetError, Ports, TrustPolicy};
+use crypto::ec::Curve;
+use crypto::kdf::Argon2Cost;
+use crypto::{Passphrase, Secret, SystemRandom, VolumeKey};
+use jose::Jwk;
+use json::Object;
+use luks::{
+    Accepted, Allowed, Edit, FormatOptions, FormatPlan, Header, KdfCost, Slot, TokenId, open_any, open_keyslot,
+};
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tang::server::{KeySet, ServerRequest};
+use unlock::{BindError, BindRequest, CommitError, Event, Proof};
+
+/// A network of one server, which can be unplugged.
+struct OneServer {
+    keys: KeySet,
+    plugged: AtomicBool,
+    asked: AtomicUsize,
+}
+
+impl OneServer {
+    fn new() -> OneServer {
+        let file = |name: &str, key: Jwk| (name.to_owned(), Secret::copied_from(key.private_json().as_bytes()));
+        let signing = file("s.jwk", Jwk::signing(Curve::P256, &SystemRandom).unwrap());
+        let exchange = file("e.jwk", Jwk::exchange(Curve::P256, &SystemRandom).unwrap());
+        let keys = KeySet::load(vec![signing, exchange]).unwrap();
+        OneServer { keys, plugged: AtomicBool::new(true), asked: AtomicUsize::new(0) }
+    }
+
+    fn unplug(&self) {
+        self.plugged.store(false, Ordering::SeqCst);
+    }
+
+    fn advertisement(&self) -> String {
+        let request = ServerRequest { method: "GET", target: "/adv", body: b"" };
+        String::from_utf8(self.keys.answer(&request).body.as_ref().to_vec()).unwrap()
+    }
+}
+
+impl Net for OneServer {
+    fn exchange(&self, request: &HttpRequest<'_>, _: Deadline, cancel: &Cancel) -> Result<HttpResponse, NetError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if request.url.starts_with("http://silent") {
+            while !cancel.is_cancelled() {
+                std::thread::yield_now();
+            }
+            return Err(NetError::Cancelled);
+        }
+        if !self.plugged.load(Ordering::SeqCst) {
+            let source = io::Error::from(io::ErrorKind::ConnectionRefused);
+            return Err(NetError::Connect { address: "s:80".into(), source });
+        }
+        let target = request.url.strip_prefix("http://s").unwrap();
+        let method = if request.method == Method::Get { "GET" } else { "POST" };
+        let response = self.keys.answer(&ServerRequest { method, target, body: request.body });
+        Ok(HttpResponse { status: response.status, body: response.body.as_ref().to_vec() })
+    }
+}
+
+struct Nobody;
+
+impl clevis::Person for Nobody {
+    fn confirm(&self, _: &str) -> Result<bool, clevis::PersonError> {
+        Err(clevis::PersonError::NoTerminal)
+    }
+}
+
+impl clevis::Files for Nobody {
+    fn read(&self, _: &str) -> Result<Secret, io::Error> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+fn ports<'a>(net: &'a OneServer, cancel: &'a Cancel) -> Ports<'a> {
+    let (until, trust) = (Deadline::NEVER, TrustPolicy::Yes);
+    Ports { pins: clevis::pins::ALL, net, files: &Nobody, person: &Nobody, random: &SystemRandom, trust, until, cancel }
+}
+
+fn passphrase(text: &str) -> Passphrase {
+    Passphrase::new(Secret::copied_from(text.as_bytes()))
+}
+
+fn formatted() -> (MemoryDisk, VolumeKey) {
+    let disk = MemoryDisk::zeroed(17 << 20);
+    let kdf = KdfCost::argon2id(Argon2Cost { memory_kib: 32, passes: 1, lanes: 1 });
+    let plan = FormatPlan::new(disk.len(), FormatOptions::new(kdf)).unwrap();
+    let made = plan.apply(&disk, &passphrase("typed"), &SystemRandom, &mut |_| ()).unwrap();
+    (disk, made.key)
+}
+
+fn accepted(disk: &dyn BlockRead) -> Accepted {
+    Header::read(disk).unwrap().accept(&Allowed::default()).unwrap()
+}
+
+fn free() -> Result<Box<dyn Send>, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(Box::new(()))
+}
+
+fn request<'a>(pin: &'a str, config: &'a Config) -> BindRequest<'a> {
+    BindRequest { pin, config, slot: None, token: None, proof: Proof::IfReachable }
+}
+
+fn config(text: &str) -> Config {
+    Config::parse(text.as_bytes()).unwrap()
+}
+
+fn bind(disk: &dyn BlockWrite, key: &VolumeKey, net: &OneServer, pin: &str, text: &str) -> unlock::Bound {
+    let (cancel, config) = (Cancel::new(), config(text));
+    let prepared = unlock::prepare(&request(pin, &config), &ports(net, &cancel)).unwrap();
+    unlock::bind(disk, &free, key, prepared, &SystemRandom, &cancel).unwrap()
+}
+
+const TANG: &str = r#"{"url":"http://s"}"#;
+
+#[test]
+fn a_bound_disk_opens_while_its_server_answers_and_only_then() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    let bound = bind(&disk, &key, &net, "tang", TANG);
+    assert_eq!((bound.slot.number(), bound.token.number(), bound.unproved.is_none()), (1, 0, true));
+
+    let cancel = Cancel::new();
+    let header = accepted(&disk);
+    let open = || {
+        unlock::run(
+            unlock::plan(unlock::bindings(header.header()), None),
+            &disk,
+            &header,
+            &ports(&net, &cancel),
+            &mut |_| (),
+        )
+    };
+    let unlocked = open().unwrap();
+    assert_eq!((unlocked.slot, unlocked.pin.as_str()), (bound.slot, "tang"));
+    assert!(unlocked.key.secret().ct_eq(key.expose()));
+    assert_eq!(unlocked.passphrase.expose().len(), 54);
+    assert!(open_any(&disk, &header, &passphrase("typed")).is_ok(), "the typed passphrase still opens");
+
+    net.unplug();
+    let failed = open().unwrap_err();
+    assert_eq!(failed.tried.len(), 1);
+    assert!(failed.hint().contains("cotter keys show"), "{}", failed.hint());
+}
+
+#[test]
+fn an_unbound_disk_says_so() {
+    let (disk, _) = formatted();
+    let header = accepted(&disk);
+    let (net, cancel) = (OneServer::new(), Cancel::new());
+    let failed = unlock::run(vec![], &disk, &header, &ports(&net, &cancel), &mut |_| ()).unwrap_err();
+    assert!(failed.tried.is_empty() && failed.hint().contains("luks bind"));
+    assert_eq!(failed.to_string(), "no keyslot of this volume is bound");
+}
+
+#[test]
+fn the_first_that_opens_wins_and_the_rest_is_cancelled() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    // Bound with the advertisement given, so that nobody has to answer; the server of this one never will.
+    let silent = format!(r#"{{"url":"http://silent","adv":{}}}"#, net.advertisement());
+    let (cancel, silent) = (Cancel::new(), config(&silent));
+    cancel.cancel();
+    let never = unlock::prepare(&request("tang", &silent), &ports(&net, &cancel));
+    assert!(matches!(never, Err(BindError::NotProved(_))), "given up is not the same as not there");
+    let jwe = clevis::encrypt("tang", &silent, passphrase("lost").secret(), &ports(&net, &Cancel::new())).unwrap();
+    put_token(&disk, &key, &passphrase("lost"), &jwe);
+    let second = bind(&disk, &key, &net, "tang", TANG);
+
+    let header = accepted(&disk);
+    let plan = unlock::plan(unlock::bindings(header.header()), None);
+    assert_eq!(plan.len(), 2);
+    let mut told = Vec::new();
+    let mut tell = |event: Event<'_>| {
+        told.push(match event {
+            Event::Trying(attempt) => format!("try {}", attempt.binding.slot),
+            Event::Failed(attempt, _) => format!("failed {}", attempt.binding.slot),
+            Event::Opened(attempt) => format!("opened {}", attempt.binding.slot),
+        });
+    };
+    let cancel = Cancel::new();
+    let unlocked = unlock::run(plan, &disk, &header, &ports(&net, &cancel), &mut tell).unwrap();
+    assert_eq!(unlocked.slot, second.slot);
+    assert_eq!(told, ["try 1", "try 2", "opened 2"]);
+    assert!(!cancel.is_cancelled(), "the caller's own flag is not touched");
+}
+
+/// A keyslot and the token of a binding for it, without proof.
+fn put_token(disk: &MemoryDisk, key: &VolumeKey, opens: &Passphrase, jwe: &jose::Jwe) {
+    let header = accepted(disk);
+    let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+    let kdf = KdfCost::random_passphrase(crypto::Hash::Sha256);
+    let new = luks::NewKeyslot { key, passphrase: opens, slot: None, kdf, af_hash: crypto::Hash::Sha256 };
+    let slot = edit.add_keyslot(&new).unwrap();
+    let members =
+        Object::new().with("type", "clevis").with("keyslots", vec![slot.to_string()]).with("jwe", jwe.to_flattened());
+    edit.add_token(None, members).unwrap();
+    edit.apply(disk).unwrap();
+}
+
+#[test]
+fn a_stale_binding_is_told_before_a_dead_network() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    bind(&disk, &key, &net, "tang", TANG);
+    let stale =
+        clevis::encrypt("null", &config("{}"), passphrase("another").secret(), &ports(&net, &Cancel::new())).unwrap();
+    put_token(&disk, &key, &passphrase("what it was"), &stale);
+    net.unplug();
+    let header = accepted(&disk);
+    let plan = unlock::plan(unlock::bindings(header.header()), None);
+    let failed = unlock::run(plan, &disk, &header, &ports(&net, &Cancel::new()), &mut |_| ()).unwrap_err();
+    assert_eq!(failed.tried.iter().map(|(a, _)| a.binding.slot.number()).collect::<Vec<_>>(), [2, 1]);
+    assert!(failed.hint().contains("unbind"), "{}", failed.hint());
+}
+
+#[test]
+fn a_policy_that_cannot_be_met_is_not_bound() {
+    let net = OneServer::new();
+    let cancel = Cancel::new();
+    let fails = config(r#"{"fail":true}"#);
+    let error = unlock::prepare(&request("null", &fails), &ports(&net, &cancel)).unwrap_err();
+    assert!(matches!(error, BindError::NotProved(_)), "{error}");
+
+    let given = config(&format!(r#"{{"url":"http://s","adv":{}}}"#, net.advertisement()));
+    net.unplug();
+    let fetched = config(TANG);
+    assert!(matches!(unlock::prepare(&request("tang", &fetched), &ports(&net, &cancel)), Err(BindError::Encrypt(_))));
+    let strict = BindRequest { proof: Proof::Required, ..request("tang", &given) };
+    assert!(matches!(unlock::prepare(&strict, &ports(&net, &cancel)), Err(BindError::NotProved(_))));
+    // The keys were given and merely nobody answers: bound, and said.
+    let (disk, key) = formatted();
+    let prepared = unlock::prepare(&request("tang", &given), &ports(&net, &cancel)).unwrap();
+    let bound = unlock::bind(&disk, &free, &key, prepared, &SystemRandom, &cancel).unwrap();
+    assert!(bound.unproved.is_some());
+}
+
+#[test]
+fn named_slots_and_tokens_are_used_and_stale_tokens_cleared() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    let header = accepted(&disk);
+    let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+    let none: Vec<String> = vec![];
+    edit.add_token(None, Object::new().with("type", "clevis").with("keyslots", none).with("jwe", Object::new()))
+        .unwrap();
+    edit.add_token(None, Object::new().with("type", "theirs").with("keyslots", vec!["0"])).unwrap();
+    edit.apply(&disk).unwrap();
+    let (cancel, config) = (Cancel::new(), config(TANG));
+    let wanted = BindRequest { slot: Slot::new(7), token: TokenId::new(9), ..request("tang", &config) };
+    let prepared = unlock::prepare(&wanted, &ports(&net, &cancel)).unwrap();
+    let bound = unlock::bind(&disk, &free, &key, prepared, &SystemRandom, &cancel).unwrap();
+    assert_eq!((bound.slot.number(), bound.token.number()), (7, 9));
+    let kinds: Vec<(u8, String)> =
+        accepted(&disk).header().metadata().tokens.iter().map(|(id, t)| (id.number(), t.kind.clone())).collect();
+    assert_eq!(kinds, [(1, "theirs".to_owned()), (9, "clevis".to_owned())]);
+}
+
+#[test]
+fn unbinding_takes_the_slot_and_its_token_and_nothing_else() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    let (first, second) = (bind(&disk, &key, &net, "tang", TANG), bind(&disk, &key, &net, "null", "{}"));
+    let header = accepted(&disk);
+    let binding = unlock::bindings(header.header()).remove(0);
+    assert_eq!(binding.slot, first.slot);
+    unlock::unbind(&disk, &free, &binding, &SystemRandom, &Cancel::new()).unwrap();
+    let header = accepted(&disk);
+    let left: Vec<Slot> = unlock::bindings(header.header()).iter().map(|b| b.slot).collect();
+    assert_eq!(left, [second.slot]);
+    assert_eq!(header.slots().collect::<Vec<_>>(), [Slot::new(0).unwrap(), second.slot]);
+}
+
+/// A disk that stores something else than it is given, from the `bad`-th write on, once.
+struct Liar<'a> {
+    disk: &'a MemoryDisk,
+    lies_about: Mutex<Option<usize>>,
+}
+
+impl BlockRead for Liar<'_> {
+    fn len(&self) -> Bytes {
+        self.disk.len()
+    }
+    fn read_at(&self, offset: Bytes, into: &mut [u8]) -> Result<(), BlockError> {
+        self.disk.read_at(offset, into)
+    }
+}
+
+impl BlockWrite for Liar<'_> {
+    fn write_at(&self, offset: Bytes, from: &[u8]) -> Result<(), BlockError> {
+        let mut left = self.lies_about.lock().unwrap();
+        match left.as_mut() {
+            Some(0) => {
+                *left = None;
+                let source = io::Error::from(io::ErrorKind::StorageFull);
+                Err(BlockError::Failed { doing: "write", offset, source })
+            }
+            Some(n) => {
+                *n -= 1;
+                self.disk.write_at(offset, from)
+            }
+            None => self.disk.write_at(offset, from),
+        }
+    }
+    fn flush(&self) -> Result<(), BlockError> {
+        self.disk.flush()
+    }
+}
+
+#[test]
+fn a_write_that_fails_leaves_the_disk_as_it_was() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    let before = disk.to_vec();
+    for nth in 0..3 {
+        let liar = Liar { disk: &disk, lies_about: Mutex::new(Some(nth)) };
+        let (cancel, config) = (Cancel::new(), config(TANG));
+        let prepared = unlock::prepare(&request("tang", &config), &ports(&net, &cancel)).unwrap();
+        let error = unlock::bind(&liar, &free, &key, prepared, &SystemRandom, &cancel).unwrap_err();
+        assert!(matches!(error, CommitError::Apply(_)), "{error}");
+        assert!(disk.to_vec() == before, "write {nth}");
+    }
+}
+
+#[test]
+fn giving_up_leaves_the_disk_as_it_was_at_any_moment() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    let before = disk.to_vec();
+    let prepared = || unlock::prepare(&request("tang", &config(TANG)), &ports(&net, &Cancel::new())).unwrap();
+    // Before the lock is taken; and, by the lock itself, after the header was written.
+    let early = Cancel::new();
+    early.cancel();
+    let error = unlock::bind(&disk, &free, &key, prepared(), &SystemRandom, &early).unwrap_err();
+    assert!(matches!(error, CommitError::Cancelled) && disk.to_vec() == before);
+
+    struct Raise(Cancel);
+    impl Drop for Raise {
+        fn drop(&mut self) {
+            self.0.cancel();
+        }
+    }
+    let late = Cancel::new();
+    let raising = || Ok(Box::new(Raise(late.clone())) as Box<dyn Send>);
+    let error = unlock::bind(&disk, &raising, &key, prepared(), &SystemRandom, &late).unwrap_err();
+    assert!(matches!(error, CommitError::Cancelled) && disk.to_vec() == before);
+}
+
+#[test]
+fn a_header_that_somebody_else_changes_meanwhile_is_computed_anew_three_times() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    let prepared = || unlock::prepare(&request("tang", &config(TANG)), &ports(&net, &Cancel::new())).unwrap();
+    let meddle = |times: usize| {
+        let left = Mutex::new(times);
+        let disk = &disk;
+        move || {
+            let mut left = left.lock().unwrap();
+            if *left > 0 {
+                *left -= 1;
+                let header = accepted(disk);
+                let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+                edit.add_token(None, Object::new().with("type", "theirs").with("keyslots", vec!["0"])).unwrap();
+                edit.apply(disk).unwrap();
+            }
+            free()
+        }
+    };
+    let bound = unlock::bind(&disk, &meddle(2), &key, prepared(), &SystemRandom, &Cancel::new()).unwrap();
+    assert_eq!(bound.token.number(), 2, "after the two tokens of the other");
+    let error = unlock::bind(&disk, &meddle(3), &key, prepared(), &SystemRandom, &Cancel::new()).unwrap_err();
+    assert!(matches!(error, CommitError::Busy), "{error}");
+}
+
+#[test]
+fn a_token_that_makes_no_sense_is_named_and_passed_over() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    let header = accepted(&disk);
+    let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+    edit.add_token(None, Object::new().with("type", "clevis").with("keyslots", vec!["0"]).with("jwe", "rubbish"))
+        .unwrap();
+    edit.apply(&disk).unwrap();
+    bind(&disk, &key, &net, "null", "{}");
+    let header = accepted(&disk);
+    assert_eq!(unlock::unreadable(header.header()).iter().map(|t| t.token.number()).collect::<Vec<_>>(), [0]);
+    assert_eq!(unlock::bindings(header.header()).len(), 1);
+    let slot = Slot::new(0).unwrap();
+    assert!(open_keyslot(&disk, &header, slot, &passphrase("typed")).is_ok());
+}
