@@ -3,7 +3,7 @@
 //! `aws-lc-rs` offers agreement (the x coordinate alone) but no point arithmetic, and no disk ciphers. Lengths are checked
 //! here, pointers never leave this file, and what the library allocates is owned by a type that frees it.
 
-use crate::ec::{Curve, LONGEST_POINT};
+use crate::curve::{Curve, LONGEST_POINT};
 use aws_lc_sys as lc;
 use std::ptr::{null, null_mut};
 

@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 pub mod aead;
+mod curve;
 pub mod ec;
 #[allow(unsafe_code)]
 mod ffi;

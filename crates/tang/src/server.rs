@@ -4,8 +4,10 @@
 
 mod answer;
 mod keys;
+mod response;
 mod route;
 
-pub use answer::{Body, Response, answer};
+pub use answer::answer;
 pub use keys::{KeyFile, KeySet, KeyState, LoadError, Role};
+pub use response::{Body, Response};
 pub use route::{LONGEST_BODY, LONGEST_TARGET, Route, ServerRequest, route};

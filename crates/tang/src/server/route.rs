@@ -1,6 +1,6 @@
 //! Which request asks for what, before any key is looked at.
 
-use super::answer::Response;
+use super::response::Response;
 
 /// Targets of this length in bytes and beyond are refused.
 pub const LONGEST_TARGET: usize = 4096;
