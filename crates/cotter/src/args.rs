@@ -36,6 +36,7 @@ pub enum Command {
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Encrypt standard input so that only a machine that meets a policy can decrypt it
+    #[command(after_long_help = PINS)]
     Encrypt(EncryptArgs),
     /// Decrypt standard input, if this machine meets the policy in it
     Decrypt(DecryptArgs),
@@ -183,6 +184,20 @@ pub struct EncryptArgs {
     #[command(flatten)]
     pub patience: Patience,
 }
+
+/// The options of each pin, for `--help`.
+const PINS: &str = r#"Pins and their configuration (JSON):
+  tang  a key server must answer
+        url     its address, required: "http://keys.example:7500"
+        thp     thumbprint of its signing key (`cotter keys show`): no question is asked
+        adv     its advertisement, as an object or the name of a file: it need not answer now
+        cacert, cert, key   files for TLS: the CA of the server, certificate and key of this client
+  sss   t of several policies must be met
+        t       how many, 1 if not given
+        pins    {"PIN": CFG or [CFG, …], …}
+        Two of three servers: '{"t":2,"pins":{"tang":[{"url":"a"},{"url":"b"},{"url":"c"}]}}'
+  null  no protection at all, for tests
+        fail    true: decryption fails"#;
 
 /// A pin and its configuration, the two words of every policy.
 #[derive(Debug, Args)]

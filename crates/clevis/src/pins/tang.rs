@@ -129,7 +129,7 @@ impl Settings {
         for thumbprint in advertisement.signing_thumbprints() {
             question.push_str(&format!("  {thumbprint}\n"));
         }
-        question.push_str("\nTrust them, and tie the secret to this server? [y/N] ");
+        question.push_str("\nTrust them, and tie the secret to this server?");
         match ports.person.confirm(&question) {
             Ok(true) => Ok(()),
             Ok(false) => Err(PinError::Declined { server }),

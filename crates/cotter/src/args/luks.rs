@@ -1,6 +1,6 @@
 //! `cotter luks …`
 
-use super::{Format, Patience, Policy};
+use super::{Format, PINS, Patience, Policy};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -12,6 +12,7 @@ pub enum LuksCommand {
     /// Print what the header says
     Dump(DumpArgs),
     /// Bind a keyslot to a policy, so that the volume opens where the policy is met
+    #[command(after_long_help = PINS)]
     Bind(BindArgs),
     /// Print which keyslots are bound, and to what
     List(ListArgs),
