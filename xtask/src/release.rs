@@ -31,10 +31,13 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Binary, Failure> {
     }
 }
 
-/// How the program is linked. The relocations of a position-independent program are packed (DT_RELR): 2 KB in place of
-/// 220, and it is the static glibc (2.36 or newer) inside the program that unpacks them, so the machine it runs on has no
-/// part in it.
-const RUSTFLAGS: &str = "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs";
+/// How the program is linked.
+///
+/// The relocations of a position-independent program are packed (DT_RELR): 2 KB in place of 220, and it is the static glibc
+/// (2.36 or newer) inside the program that unpacks them, so the machine it runs on has no part in it. Stripping is asked
+/// for here because Cargo forgets the `strip` of `[profile.release]` for a package that has a section of its own there
+/// (seen with Cargo 1.95).
+const RUSTFLAGS: &str = "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs -C strip=symbols";
 
 /// The explicit target is not decoration: without one the flag would also reach proc-macros and build scripts, which
 /// are loaded by a dynamic compiler and cannot be static.
