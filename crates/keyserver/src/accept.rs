@@ -14,7 +14,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{coop::unconstrained, spawn_local, yield_now};
+use tokio::task::{coop::unconstrained, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
 /// File descriptors that are not connections: listeners, event loops, key files, the log.
@@ -99,7 +99,6 @@ impl Reception {
     /// Takes those who were there before the stop, as far as there are seats, and closes the doors: whoever comes now is
     /// refused by the kernel.
     async fn take_those_waiting(&self, doors: Vec<Rc<Door>>) {
-        yield_now().await; // the event loop looks at its sockets
         for door in doors {
             while let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned()
                 && let Some(Ok((connection, peer))) = at_once(door.next()).await

@@ -19,7 +19,6 @@ use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::unix::pipe;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 /// What all connections of a server share.
@@ -91,10 +90,7 @@ impl Host {
         <B::ResBody as hyper::body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let mut connection = pin!(connection);
-        let mut asked_to_stop = pin!(async {
-            self.stop.clone().asked().await;
-            yield_now().await; // the event loop looks at its sockets: what the peer has sent by now has begun
-        });
+        let mut asked_to_stop = pin!(self.stop.clone().asked());
         let mut stopping = false;
         let (mut phase, mut change) = pace.now();
         let mut alarm = pin!(sleep(phase.limit(&self.limits)));

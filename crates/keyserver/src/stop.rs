@@ -2,7 +2,12 @@
 
 use std::future;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// Enough for one turn of an event loop; it takes longer where there is more to do.
+const TURN: Duration = Duration::from_millis(1);
 
 /// Asks a server to stop. Any thread may; asking twice is the same as asking once, dropping it asks nothing.
 #[derive(Clone, Debug)]
@@ -26,10 +31,14 @@ impl Stop {
         (StopHandle(Arc::new(sender)), Stop(receiver))
     }
 
-    /// Returns when a stop was asked for. Nobody left who could ask: never.
+    /// Returns when a stop was asked for and the event loop has looked at its sockets since: what peers had sent by then
+    /// has begun, and who had come has come. Nobody left who could ask: never.
     pub(crate) async fn asked(mut self) {
         if self.0.wait_for(|asked| *asked).await.is_err() {
             future::pending().await
         }
+        // Timers end only where the event loop has asked the kernel for news. Yielding is not enough: it ends with the next
+        // wake-up, which may come from elsewhere.
+        sleep(TURN).await;
     }
 }

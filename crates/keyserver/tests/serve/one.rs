@@ -101,7 +101,8 @@ fn inherited_listeners_are_served_together() {
     assert_eq!(Client::new(UnixStream::connect(&path).unwrap()).status("GET", "/adv", ""), 200);
     stop.stop();
     thread.join().unwrap();
-    let mut lines: Vec<String> = log.text().lines().map(|line| line.split(" =>").next().unwrap().to_owned()).collect();
-    lines.sort();
-    assert_eq!(lines, ["127.0.0.1 GET /adv", "<unknown> GET /adv"]);
+    let text = log.text();
+    for expected in ["127.0.0.1 GET /adv => 200 (", "<unknown> GET /adv => 200 ("] {
+        assert!(text.lines().any(|line| line.starts_with(expected)), "{text}");
+    }
 }
