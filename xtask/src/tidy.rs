@@ -24,6 +24,7 @@ const CORE: &[&str] = &["crypto", "json", "jose", "tpm2", "tang", "clevis", "blo
 pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     let files = read_files(&workspace.root)?;
     let mut faults = arrows::check(&workspace.members);
+    faults.extend(arrows::check_document(text_of(&files, "ARCHITECTURE.md"), &workspace.members));
     faults.extend(sources::check(&files));
     faults.extend(sources::check_roots(&files, &roots(&workspace.members)));
     faults.extend(manifests::check_reasons(text_of(&files, "Cargo.toml")));
@@ -87,7 +88,7 @@ fn read_files(root: &Path) -> Result<Vec<SourceFile>, Failure> {
 }
 
 fn read_file(root: &Path, path: PathBuf) -> Result<SourceFile, Failure> {
-    let read_as_text = path.extension().is_some_and(|extension| extension == "rs" || extension == "toml");
+    let read_as_text = path.extension().is_some_and(|ending| ["rs", "toml", "md"].iter().any(|text| ending == *text));
     let below = slashed(path.strip_prefix(root).unwrap_or(&path));
     let failed = |source| Failure::File { path: path.clone(), source };
     let bytes = fs::metadata(&path).map_err(failed)?.len();

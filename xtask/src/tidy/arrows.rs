@@ -1,4 +1,4 @@
-//! Which crate may depend on which (ARCHITECTURE.md). A new arrow is a reviewed change to this table.
+//! Which crate may depend on which. A new arrow is a reviewed change to this table and to the one in ARCHITECTURE.md.
 
 use super::fault::Fault;
 use crate::workspace::Member;
@@ -10,7 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("json", &["crypto"]),
     ("jose", &["json", "crypto"]),
     ("tpm2", &["crypto"]),
-    ("tang", &["jose", "crypto"]),
+    ("tang", &["jose", "json", "crypto"]),
     ("clevis", &["tang", "tpm2", "jose", "json", "crypto"]),
     ("luks", &["block", "json", "crypto"]),
     ("earlynet", &[]),
@@ -41,6 +41,34 @@ pub(super) fn check(members: &[Member]) -> Vec<Fault> {
         faults.extend(wrong.map(|arrow| Fault::new(&member.name, format!("may not depend on {arrow}"))));
     }
     faults
+}
+
+/// The table in `ARCHITECTURE.md` says the same of every crate that it names, and names every one that is built.
+pub(super) fn check_document(text: &str, members: &[Member]) -> Vec<Fault> {
+    let rows: Vec<(Vec<&str>, Vec<&str>)> = text.lines().filter_map(document_row).collect();
+    let built = |name: &&str| members.iter().any(|member| member.name == **name);
+    let mut faults = Vec::new();
+    for (name, arrows) in ALLOWED.iter().filter(|(name, _)| built(name) && *name != "xtask") {
+        let mut expected: Vec<&str> = arrows.iter().copied().filter(built).collect();
+        let mut found = rows.iter().find(|(names, _)| names.contains(name)).map(|(_, arrows)| arrows.clone());
+        expected.sort_unstable();
+        found.iter_mut().for_each(|arrows| arrows.sort_unstable());
+        if found.as_ref() != Some(&expected) {
+            let what = format!("{name} may depend on {expected:?} by tidy's table, and here on {found:?}");
+            faults.push(Fault::new("ARCHITECTURE.md", what));
+        }
+    }
+    faults
+}
+
+/// The names in each of the two columns of a row.
+fn document_row(line: &str) -> Option<(Vec<&str>, Vec<&str>)> {
+    let (names, arrows) = line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | ")?;
+    Some((quoted(names), quoted(arrows)))
+}
+
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
 }
 
 fn fits(from: &str, to: &str) -> bool {
@@ -75,6 +103,18 @@ mod tests {
         check_one("cotter", &["compliance"], &["cotter: may not depend on compliance"]);
         check_one("benches", &["luks", "compliance", "cotter"], &["benches: may not depend on cotter"]);
         check_one("helpers", &[], &["helpers: stands in no table of xtask/src/tidy/arrows.rs"]);
+    }
+
+    #[test]
+    fn the_document_says_the_same() {
+        let member =
+            |name: &str| Member { name: name.into(), directory: "c".into(), roots: Vec::new(), arrows: Vec::new() };
+        let members = ["crypto", "block", "json", "jose"].map(member);
+        let good =
+            "| `crypto`, `block` | - |\n| `json` | `crypto` |\n| `jose` | `crypto` `json` |\n| `cotter` | all |\n";
+        assert_eq!(check_document(good, &members), Vec::new());
+        assert_eq!(check_document(&good.replace("| `crypto` |", "| - |"), &members).len(), 1);
+        assert_eq!(check_document(&good.replace("| `jose`", "| `tang`"), &members).len(), 1);
     }
 
     #[test]
