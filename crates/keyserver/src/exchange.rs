@@ -1,6 +1,6 @@
 //! One request: HTTP's values in, `tang`'s values through, HTTP's values out, and one line in the log.
 
-use crate::keys::{Keys, KeysUnusable};
+use crate::keys::Keys;
 use crate::listener::Peer;
 use crate::log::{Log, said, shown};
 use crate::pace::{Pace, Phase};
@@ -74,7 +74,7 @@ impl Exchange {
     fn ask(&self, request: &ServerRequest<'_>) -> Response {
         match self.keys.current() {
             Ok(keys) => keys.answer(request),
-            Err(reason) => without_keys(request, &reason),
+            Err(reason) => server::answer(Err(&with_causes(&reason)), request),
         }
     }
 
@@ -86,15 +86,6 @@ impl Exchange {
             _ => self.log.line(format_args!("{peer} {} {} => {status} ({why})", shown(method), shown(target))),
         }
     }
-}
-
-/// What can be answered without keys: what would be refused with them too, and 500.
-fn without_keys(request: &ServerRequest<'_>, reason: &KeysUnusable) -> Response {
-    let answer = match reason {
-        KeysUnusable::Load(error) => server::answer(Err(error), request),
-        _ => server::route(request).map_or_else(|refused| refused, |_| Response::refusal(500, "")),
-    };
-    if answer.status == 500 { Response { why: with_causes(reason).into(), ..answer } } else { answer }
 }
 
 /// An error and what led to it, in one line.

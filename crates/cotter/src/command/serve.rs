@@ -6,7 +6,6 @@ use crate::output;
 use keyserver::{Connection, Limits, Listener, Options, Peer, ServeError, Stop};
 use linux::Inherited;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// Serves until SIGTERM or Ctrl-C; what is in flight then is finished.
@@ -24,8 +23,12 @@ pub fn run(args: ServeArgs) -> Result<(), CommandError> {
             let listeners = sockets.into_iter().map(Listener::from_fd).collect::<Result<_, _>>();
             listen(args, listeners.map_err(served)?)
         }
-        Inherited::Connected { socket, stderr_is_peer } => one_connection(args, socket, stderr_is_peer),
-        Inherited::Pipes { .. } | Inherited::Nothing => {
+        Inherited::Connected { socket, stderr_is_peer } => {
+            let connection = Connection::from_fd(socket).map_err(served)?;
+            one_connection(args, connection, stderr_is_peer)
+        }
+        Inherited::Pipes { input, output } => one_connection(args, Connection::from_pipes(input, output), false),
+        Inherited::Nothing => {
             let error = CommandError::usage("there is nothing to listen on");
             Err(error.hint("--listen ADDR:PORT, or start it from a socket unit"))
         }
@@ -47,8 +50,7 @@ fn listen(args: ServeArgs, listeners: Vec<Listener>) -> Result<(), CommandError>
 }
 
 /// One connection, until the peer closes it. Standard error may be that same connection: then the log goes nowhere.
-fn one_connection(args: ServeArgs, socket: OwnedFd, stderr_is_peer: bool) -> Result<(), CommandError> {
-    let connection = Connection::from_fd(socket).map_err(served)?;
+fn one_connection(args: ServeArgs, connection: Connection, stderr_is_peer: bool) -> Result<(), CommandError> {
     let peer = std::env::var("REMOTE_ADDR").map_or_else(|_| connection.peer(), |name| Peer::named(&name));
     let log: Box<dyn Write + Send> = if stderr_is_peer { Box::new(io::sink()) } else { Box::new(io::stderr()) };
     let stop = stop_by_signal()?;

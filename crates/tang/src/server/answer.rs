@@ -1,6 +1,6 @@
 //! What is answered, in the original's order of checks.
 
-use super::keys::{KeySet, LoadError};
+use super::keys::KeySet;
 use super::response::Response;
 use super::route::{Route, ServerRequest, route};
 use jose::{Jwk, KeyOperation, Required, ecmr};
@@ -13,9 +13,9 @@ impl KeySet {
     }
 }
 
-/// Answers one request. Paths and methods are judged before the keys are looked at, so `keys` may be the reason why there are
-/// none: that is a 500, for those requests that need them.
-pub fn answer(keys: Result<&KeySet, &LoadError>, request: &ServerRequest<'_>) -> Response {
+/// Answers one request. Paths and methods are judged before the keys are looked at, so `keys` may be the reason, in words, why
+/// there are none: that is a 500, for those requests that need them.
+pub fn answer(keys: Result<&KeySet, &str>, request: &ServerRequest<'_>) -> Response {
     let asked = match route(request) {
         Ok(asked) => asked,
         Err(refusal) => return refusal,
@@ -31,12 +31,12 @@ pub fn answer(keys: Result<&KeySet, &LoadError>, request: &ServerRequest<'_>) ->
     }
 }
 
-fn no_keys(error: &LoadError) -> Response {
-    Response::refusal(500, error.to_string())
+fn no_keys(reason: &str) -> Response {
+    Response::refusal(500, reason.to_owned())
 }
 
 /// One exchange: `Y = s·X`.
-fn recover(keys: Result<&KeySet, &LoadError>, thumbprint: &str, body: &[u8]) -> Result<Response, Response> {
+fn recover(keys: Result<&KeySet, &str>, thumbprint: &str, body: &[u8]) -> Result<Response, Response> {
     // The original handles a body as a C string.
     let body = body.split(|byte| *byte == 0).next().unwrap_or_default();
     let document = json::parse(body, &Limits::SMALL).map_err(|e| Response::refusal(400, e.to_string()))?;
