@@ -93,6 +93,33 @@ fn nbdcopy_reads_what_went_in() {
     table.finish();
 }
 
+/// QEMU and nbdkit, each with an NBD client of its own, read what libnbd reads.
+#[test]
+fn other_clients_read_the_same() {
+    let content = content(2 * MIB);
+    let disk = Disk::encrypted(&content, Cipher::ACCEPTED[1]);
+    let key = disk.passphrase_file();
+    let export = Export::start(&disk, &["-k", key.to_str().unwrap()]);
+    let mut table = Table::new("other clients of cotter image serve");
+    let copy = disk.beside("copy");
+    let check = |program: Program| {
+        program.succeed();
+        assert!(fs::read(&copy).unwrap().starts_with(&content));
+        fs::remove_file(&copy).unwrap();
+    };
+    table.row("qemu-img convert", || {
+        let program = Program::new("qemu-img").args(["convert", "-f", "raw", "-O", "raw", "-S", "0"]);
+        check(program.arg(format!("nbd+unix:///?socket={}", export.socket.display())).arg(&copy));
+    });
+    table.row("nbdkit nbd", || {
+        let program =
+            Program::new("nbdkit").args(["-U", "-", "nbd"]).arg(format!("socket={}", export.socket.display()));
+        check(program.arg("--run").arg(format!("nbdcopy \"$uri\" {}", copy.display())));
+    });
+    export.stop();
+    table.finish();
+}
+
 /// A disk image with a partition table, made by `sfdisk`, with LUKS in its second partition.
 #[test]
 fn a_partition_is_found_in_an_image() {
