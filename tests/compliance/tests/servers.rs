@@ -93,35 +93,63 @@ fn both_servers_answer_alike() {
     let keys = KeyDirectory::new(Maker::Theirs, Curve::P521);
     keys.rotate(Maker::Theirs);
     let servers = Maker::BOTH.map(|maker| Server::start(maker, &keys));
-    let names = |visible: Visible| keys.files(visible).into_iter().map(|file| file.file_stem().unwrap().to_owned());
-    let all = names(Visible::Yes).chain(names(Visible::No)).map(|name| name.into_string().unwrap());
-    let thumbprints: Vec<String> = all.map(|name| name.trim_start_matches('.').to_owned()).collect();
-    let key = Program::new("jose").args(["jwk", "gen", "-i", r#"{"alg":"ECMR"}"#]).succeed().stdout;
-    let point = Program::new("jose").args(["jwk", "pub", "-i-"]).input(key).succeed().text();
-
-    let mut requests: Vec<(&str, String, String)> = Vec::new();
-    for path in ["/adv", "/adv/", "//adv///", "/adv/x", "/adv?x=1", "/", "/rec", "/rec/", "/rec/x", "/x"] {
-        requests.extend(["GET", "PUT", "DELETE"].map(|method| (method, path.to_owned(), String::new())));
-    }
-    for thumbprint in &thumbprints {
-        requests.push(("GET", format!("/adv/{thumbprint}"), String::new()));
-        let other_curve = point.replace("P-521", "P-256");
-        let other_use = point.replace("deriveKey", "sign");
-        for body in [&point, &other_curve, &other_use, "", "{", "[]", "{}", r#"{"kty":"oct","k":"AA"}"#] {
-            requests.push(("POST", format!("/rec/{thumbprint}"), body.to_owned()));
-        }
-        requests.push(("POST", format!("/rec/{thumbprint}/"), point.clone()));
-    }
-
     let mut table = Table::new("requests: cotter serve answers as tangd");
-    for (method, path, body) in requests {
-        let shown: String = body.chars().take(40).collect();
-        table.row(format!("{method} {path} {shown}"), || {
+    for Asked { method, path, body, shown } in requests(&keys) {
+        table.row(format!("{method} {shown}"), || {
             let [ours, theirs] = [0, 1].map(|at| status_and_type(&servers[at], method, &path, &body));
             assert_eq!(ours, theirs);
         });
     }
     table.finish();
+}
+
+struct Asked {
+    method: &'static str,
+    path: String,
+    body: String,
+    /// Path and body with names in place of thumbprints and keys, so that two runs of the table read alike.
+    shown: String,
+}
+
+fn requests(keys: &KeyDirectory) -> Vec<Asked> {
+    let mut requests = Vec::new();
+    for path in ["/adv", "/adv/", "//adv///", "/adv/x", "/adv?x=1", "/", "/rec", "/rec/", "/rec/x", "/x"] {
+        let asked = |method| Asked { method, path: path.into(), body: String::new(), shown: path.into() };
+        requests.extend(["GET", "PUT", "DELETE"].map(asked));
+    }
+    let key = Program::new("jose").args(["jwk", "gen", "-i", r#"{"alg":"ECMR"}"#]).succeed().stdout;
+    let point = Program::new("jose").args(["jwk", "pub", "-i-"]).input(key).succeed().text();
+    let (other_curve, other_use) = (point.replace("P-521", "P-256"), point.replace("deriveKey", "sign"));
+    let named = [("a point", &point), ("a point of another curve", &other_curve), ("a key to sign", &other_use)];
+    let plain = ["", "{", "[]", "{}", r#"{"kty":"oct","k":"AA"}"#].map(|body| (body, body.to_owned()));
+    let bodies: Vec<(&str, String)> = named.map(|(name, body)| (name, body.clone())).into_iter().chain(plain).collect();
+    for (name, thumbprint) in named_thumbprints(keys) {
+        let path = format!("/adv/{thumbprint}");
+        requests.push(Asked { method: "GET", path, body: String::new(), shown: format!("/adv/{name}") });
+        for end in ["", "/"] {
+            requests.extend(bodies.iter().map(|(shown, body)| Asked {
+                method: "POST",
+                path: format!("/rec/{thumbprint}{end}"),
+                body: body.clone(),
+                shown: format!("/rec/{name}{end} {shown}"),
+            }));
+        }
+    }
+    requests
+}
+
+/// Each key of the directory: `(advertised ECMR)` and so on, with its thumbprint.
+fn named_thumbprints(keys: &KeyDirectory) -> Vec<(String, String)> {
+    let mut named = Vec::new();
+    for (state, visible) in [("advertised", Visible::Yes), ("rotated", Visible::No)] {
+        for file in keys.files(visible) {
+            let key: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+            let thumbprint = file.file_stem().unwrap().to_str().unwrap().trim_start_matches('.').to_owned();
+            named.push((format!("({state} {})", key["alg"].as_str().unwrap()), thumbprint));
+        }
+    }
+    named.sort();
+    named
 }
 
 /// `200 application/jose+json`, from curl.
