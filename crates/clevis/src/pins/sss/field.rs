@@ -20,13 +20,13 @@ type Number = Zeroizing<FixedMontyForm<{ U256::LIMBS }>>;
 #[derive(Clone, Debug)]
 pub(super) struct Modulus(FixedMontyParams<{ U256::LIMBS }>);
 
-/// The polynomial of a threshold, whose degree is one less than the threshold.
+/// The polynomial of a threshold, whose degree is one less than the threshold. Wiped when dropped.
 pub(super) struct Polynomial {
     modulus: Modulus,
     coefficients: Vec<Number>,
 }
 
-/// A share as numbers.
+/// A share as numbers. Wiped when dropped.
 pub(super) struct Point {
     x: Number,
     y: Number,
@@ -81,7 +81,11 @@ const MOST_DRAWS: usize = 128;
 impl Polynomial {
     /// A fresh polynomial for a threshold of `threshold` shares.
     pub(super) fn draw(modulus: Modulus, threshold: usize, random: &dyn Random) -> Result<Polynomial, RandomFailed> {
-        let coefficients = (0..threshold).map(|_| modulus.draw(random)).collect::<Result<_, _>>()?;
+        // With its whole room at once: a vector that grows leaves what it held behind, and nobody wipes that.
+        let mut coefficients = Vec::with_capacity(threshold);
+        for _ in 0..threshold {
+            coefficients.push(modulus.draw(random)?);
+        }
         Ok(Polynomial { modulus, coefficients })
     }
 
@@ -215,6 +219,16 @@ mod tests {
         let points: Vec<Point> =
             [(1, 1), (4, 1), (2, 5)].map(|(x, y)| Point::read(&modulus, &share(x, y)).unwrap()).into();
         assert!(combine(&modulus, &points).is_none(), "4 - 1 divides 21");
+    }
+
+    #[test]
+    fn numbers_are_wiped() {
+        fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+        let modulus = Modulus::read(&number(23)).unwrap();
+        let mut seven = modulus.number(&number(7)).unwrap();
+        wiped(&seven);
+        seven.zeroize();
+        assert!(is_zero(&seven), "and zeroizing one reaches its value");
     }
 
     #[test]

@@ -37,7 +37,9 @@ pub(super) fn gather(binding: &Binding, ports: &Ports<'_>) -> Result<Vec<Point>,
             }
         }
         drop(done);
-        let mut tally = Tally { binding, points: Vec::new(), failures: Vec::new() };
+        // With their whole room at once: a vector that grows leaves what it held behind, and nobody wipes that.
+        let points = Vec::with_capacity(binding.threshold);
+        let mut tally = Tally { binding, points, failures: Vec::new() };
         for outcome in outcomes {
             tally.take(outcome);
             if tally.is_met() {
