@@ -44,6 +44,14 @@ pub enum PinError {
         /// What is wrong with the answer.
         source: TangError,
     },
+    /// A recovery brought a point, but not the one that opens the JWE. From here that may be another server, somebody in
+    /// between, or a binding that was changed.
+    WrongPoint {
+        /// Who was asked.
+        server: Url,
+        /// What the decryption says.
+        source: JweError,
+    },
     /// A person looked at the server's keys and said no.
     Declined {
         /// Whose keys.
@@ -229,8 +237,10 @@ impl PinError {
             PinError::Refused { status: 500.., .. } | PinError::Thread(_) => NextStep::RetryLater,
             PinError::TooFew { needed, shares, failures } => after_threshold(*needed, *shares, failures),
             PinError::Share { source, .. } => source.next_step(),
+            // A wrong point is not waited for: a bind that meets one must not take the server for absent.
             PinError::Refused { .. }
             | PinError::BadAnswer { .. }
+            | PinError::WrongPoint { .. }
             | PinError::NotAJwe { .. }
             | PinError::UnknownPin { .. }
             | PinError::BadBinding { .. }
@@ -264,6 +274,10 @@ impl PinError {
             | PinError::BadAnswer { server, .. } => {
                 format!("check that {server} is a key server: `cotter keys show {server}`")
             }
+            PinError::WrongPoint { server, .. } => format!(
+                "check first that {server} is the server of this binding: `cotter keys show {server}`; if it is, restore the \
+                 binding from a backup of the header, or bind again"
+            ),
             PinError::Declined { .. } => "give the right server's thumbprint as `thp`".into(),
             PinError::CannotAsk { .. } => "give a thumbprint as `thp`, an advertisement as `adv`, or `-y`".into(),
             PinError::Config(_) => "see `cotter encrypt --help` for the options of each pin".into(),
@@ -298,7 +312,10 @@ impl PinError {
             PinError::Refused { .. } => 4,
             PinError::UnknownPin { .. } | PinError::Declined { .. } | PinError::CannotAsk { .. } => 5,
             PinError::NotAJwe { .. } | PinError::BadBinding { .. } | PinError::Config(_) | PinError::File { .. } => 6,
-            PinError::BadAdvertisement { .. } | PinError::BadAnswer { .. } | PinError::WrongKey { .. } => 7,
+            PinError::BadAdvertisement { .. }
+            | PinError::BadAnswer { .. }
+            | PinError::WrongPoint { .. }
+            | PinError::WrongKey { .. } => 7,
             PinError::Seal { .. } | PinError::Prime(_) | PinError::Random(_) => 8,
             PinError::TooFew { failures, .. } => failures.iter().map(|f| f.error.weight()).max().unwrap_or(6),
             PinError::Share { source, .. } => source.weight(),
@@ -358,6 +375,11 @@ impl fmt::Display for PinError {
             }
             PinError::BadAdvertisement { server, .. } => write!(f, "the keys of {server} are not accepted"),
             PinError::BadAnswer { server, .. } => write!(f, "the answer of {server} is not accepted"),
+            PinError::WrongPoint { server, .. } => write!(
+                f,
+                "the answer of {server} does not open the JWE: this is another server, somebody is in between, or the binding \
+                 is damaged"
+            ),
             PinError::Declined { server } => write!(f, "the keys of {server} were declined"),
             PinError::CannotAsk { .. } => f.write_str("nobody can be asked to trust the server's keys"),
             PinError::Config(source) => source.fmt(f),
@@ -394,7 +416,9 @@ impl Error for PinError {
             PinError::File { source, .. } => Some(source),
             PinError::NotAJwe { source } => Some(source),
             PinError::BadBinding { source, .. } => Some(source),
-            PinError::WrongKey { source, .. } | PinError::Seal { source, .. } => Some(source),
+            PinError::WrongPoint { source, .. } | PinError::WrongKey { source, .. } | PinError::Seal { source, .. } => {
+                Some(source)
+            }
             PinError::Share { source, .. } => Some(source.as_ref()),
             PinError::Prime(source) => Some(source),
             PinError::Random(source) => Some(source),

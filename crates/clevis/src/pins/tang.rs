@@ -7,9 +7,9 @@ use crate::config::{Config, ConfigError};
 use crate::error::{Asked, BindingError, PinError, Url};
 use crate::pin::{HEADER, Pin, Ports, Shown, TrustPolicy, header};
 use crate::ports::{HttpRequest, Method, NetError, TlsFiles};
-use crypto::Secret;
 use crypto::ec::{EcError, Scalar};
-use jose::Jwe;
+use crypto::{Hash, Secret};
+use jose::{Jwe, b64};
 use json::{Field, FieldError, Object, Value};
 use tang::{Advertisement, ExchangeKey, Recovery, Request, TangError, Trust};
 
@@ -47,9 +47,9 @@ impl Pin for Tang {
         let (recovery, request) =
             Recovery::start(bound, &key, blind).map_err(|e| bad_binding(BindingError::Tang(e)))?;
         let answer = server.ask(&request, Asked::Recovery, ports)?;
-        let refused = |source| PinError::BadAnswer { server: Url::new(&server.url), source };
-        let point = recovery.finish(&answer).map_err(refused)?;
-        jwe.decrypt_with_shared(&point).map_err(|source| PinError::WrongKey { pin: NAME, source })
+        let asked = || Url::new(&server.url);
+        let point = recovery.finish(&answer).map_err(|source| PinError::BadAnswer { server: asked(), source })?;
+        jwe.decrypt_with_shared(&point).map_err(|source| PinError::WrongPoint { server: asked(), source })
     }
 
     fn describe(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Shown, PinError> {
@@ -95,8 +95,7 @@ impl Settings {
         if let (None, Some(key)) = (&server.tls.cert, field.optional("key")?) {
             return Err(key.wrong_value("of use without cert").into());
         }
-        // An empty thumbprint is none, as the original has it.
-        let thp = optional_text(&field, "thp")?.filter(|thp| !thp.is_empty());
+        let thp = read_thumbprint(&field)?;
         let given = field.optional("adv")?.map(|adv| Given::read(&adv)).transpose()?;
         Ok(Settings { server, thp, given })
     }
@@ -195,6 +194,18 @@ impl Server {
             Err(NetError::Cancelled) => Err(PinError::Cancelled),
             Err(source) => Err(PinError::Unreachable { server: server(), source }),
         }
+    }
+}
+
+/// The thumbprint to trust. An empty one is none, as the original has it. It goes into a URL, and only what can be compared
+/// with a key's is worth the question: SHA-256, or SHA-1 as of old.
+fn read_thumbprint(field: &Field<'_>) -> Result<Option<String>, FieldError> {
+    let Some(thp) = field.optional("thp")?.filter(|thp| thp.value().as_str() != Some("")) else { return Ok(None) };
+    match b64::decode(thp.text()?) {
+        Ok(digest) if [Hash::Sha1, Hash::Sha256].iter().any(|hash| hash.len() == digest.len()) => {
+            Ok(Some(thp.text()?.to_owned()))
+        }
+        _ => Err(thp.wrong_value("a thumbprint of 43 (SHA-256) or 27 (SHA-1) characters of base64url")),
     }
 }
 

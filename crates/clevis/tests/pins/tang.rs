@@ -97,13 +97,30 @@ fn a_thumbprint_is_trust_and_a_wrong_one_is_none() {
     for hash in [ThumbprintHash::S256, ThumbprintHash::S1] {
         encrypt(&world, &format!(r#"{{"url":"http://a.test","thp":"{}"}}"#, key.thumbprint(hash))).unwrap();
     }
-    // The server finds a key by a longer one, but the client does not take that for trust.
-    let long = key.thumbprint(ThumbprintHash::S512);
-    let error = encrypt(&world, &format!(r#"{{"url":"http://a.test","thp":"{long}"}}"#)).unwrap_err();
-    assert!(matches!(error, PinError::BadAdvertisement { .. }), "{error:?}");
-    let error = encrypt(&world, r#"{"url":"http://a.test","thp":"unknown"}"#).unwrap_err();
+    encrypt(&asking(Answer::Yes), r#"{"url":"http://a.test","thp":""}"#).unwrap();
+    let unknown = format!(r#"{{"url":"http://a.test","thp":"{UNKNOWN}"}}"#);
+    let error = encrypt(&world, &unknown).unwrap_err();
     assert!(matches!(error, PinError::Refused { asked: Asked::Advertisement, status: 404, .. }), "{error:?}");
+    let body = advertisement(&keys("keys")).into_bytes();
+    let error = encrypt(&asking(Answer::Nobody).with("a.test", Host::Says(200, body)), &unknown).unwrap_err();
+    assert!(matches!(error, PinError::BadAdvertisement { .. }), "{error:?}");
     assert_eq!(world.questions.lock().unwrap().len(), 0);
+}
+
+/// A thumbprint of no key here.
+const UNKNOWN: &str = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
+
+#[test]
+fn what_is_no_thumbprint_is_not_put_into_a_request() {
+    // The server would find a key by a longer one, but the client does not take that for trust.
+    let long = signing_key().thumbprint(ThumbprintHash::S512).to_string();
+    for bad in ["bad thp", "unknown", "../rec/x", &long, &UNKNOWN[1..], &format!("{UNKNOWN}=")] {
+        let world = World::with_two_servers();
+        let error = encrypt(&world, &format!(r#"{{"url":"http://a.test","thp":"{bad}"}}"#)).unwrap_err();
+        assert!(matches!(error, PinError::Config(_)), "{bad}: {error:?}");
+        assert!(story(&error).contains("thp") && story(&error).contains("43 (SHA-256)"), "{}", story(&error));
+        assert_eq!(world.asked(), Vec::<String>::new());
+    }
 }
 
 #[test]
@@ -117,7 +134,7 @@ fn a_given_advertisement_asks_neither_server_nor_person() {
         encrypt(&world, &text).unwrap();
     }
     assert_eq!(world.asked(), Vec::<String>::new());
-    let wrong = format!(r#"{{"url":"http://a.test","thp":"x","adv":{adv}}}"#);
+    let wrong = format!(r#"{{"url":"http://a.test","thp":"{UNKNOWN}","adv":{adv}}}"#);
     assert!(matches!(encrypt(&world, &wrong).unwrap_err(), PinError::BadAdvertisement { .. }));
     // `-y` goes before `thp`, as the original has it.
     encrypt(&World::with_two_servers(), &wrong).unwrap();
@@ -177,8 +194,25 @@ fn a_server_that_cannot_help_is_told_apart() {
         Host::Says(200, Value::Object(key.public_json()).to_compact().as_bytes().to_vec())
     };
     check(&failing(point(Curve::P256)), NextStep::TryAnother, "is not accepted");
-    check(&failing(point(Curve::P521)), NextStep::TryAnother, "does not open the JWE");
+    check(&failing(point(Curve::P521)), NextStep::TryAnother, "the answer of http://a.test does not open the JWE");
     check(&failing(Host::Says(302, Vec::new())), NextStep::TryAnother, "with 302");
+}
+
+/// Who answers with a point of his own is a suspect before the header is.
+#[test]
+fn a_wrong_point_is_blamed_on_the_server_first() {
+    let jwe = encrypt(&World::with_two_servers(), URL).unwrap();
+    let point = Jwk::exchange(Curve::P521, &SystemRandom).unwrap().public_json();
+    let fake = World::new().with("a.test", Host::Says(200, Value::Object(point).to_compact().as_bytes().to_vec()));
+    let error = open(&fake, &jwe).unwrap_err();
+    assert!(
+        matches!(&error, PinError::WrongPoint { server, .. } if server.to_string() == "http://a.test"),
+        "{error:?}"
+    );
+    assert!(error.hint().starts_with("check first that http://a.test is"), "{}", error.hint());
+    assert!(error.hint().contains("`cotter keys show http://a.test`"), "{}", error.hint());
+    // Nothing says whether it will go away; a server that is only absent would.
+    assert_eq!(error.next_step(), NextStep::TryAnother);
 }
 
 #[test]
