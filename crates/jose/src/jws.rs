@@ -13,11 +13,11 @@ use crypto::ec::{self, EcError};
 use json::{Field, FieldError, JsonError, Limits, Object, Value};
 use std::fmt;
 
-/// Most signatures in one document: verification is work that a stranger can ask for.
+/// Most signatures in a document that is read: verification is work that a stranger can ask for.
 pub const MOST_SIGNATURES: usize = 64;
 
-/// The longest JWS that is read, in bytes: 64 KiB, some ninety keys in an advertisement.
-pub const LONGEST: usize = Limits::SMALL.bytes;
+/// The longest JWS that is read, in bytes: 1 MiB, as long as any answer of a server may be.
+pub const LONGEST: usize = Limits::POLICY.bytes;
 /// The parts of a compact JWS; there is a dot between two of them.
 const PARTS: usize = 3;
 
@@ -138,7 +138,9 @@ impl Jws {
     /// # Errors
     /// [`JwsError::SignatureCount`] without keys; [`JwsError::CannotSign`]; [`JwsError::Critical`]; [`JwsError::Signing`].
     pub fn sign(payload: Vec<u8>, header: &Object, keys: &[&Jwk]) -> Result<Jws, JwsError> {
-        check_count(keys.len())?;
+        if keys.is_empty() {
+            return Err(JwsError::SignatureCount { found: 0 });
+        }
         let text = b64::encode(&payload);
         let signatures = keys.iter().map(|key| Signature::make(&text, header, key)).collect::<Result<_, _>>()?;
         Ok(Jws { payload, signatures })
@@ -245,7 +247,7 @@ fn check_count(found: usize) -> Result<(), JwsError> {
 }
 
 fn parse_json(bytes: &[u8], place: &str) -> Result<Value, JwsError> {
-    json::parse(bytes, &Limits::SMALL).map_err(|source| JwsError::Json { place: place.to_owned(), source })
+    json::parse(bytes, &Limits::POLICY).map_err(|source| JwsError::Json { place: place.to_owned(), source })
 }
 
 fn bytes(field: &Field<'_>) -> Result<Vec<u8>, JwsError> {

@@ -2,8 +2,8 @@
 //!
 //! RFC 7515 (JWS), 7516 (JWE), 7517 (JWK), 7518 (algorithms) and 7638 (thumbprints), as far as network-bound disk encryption
 //! needs them: EC keys on P-256, P-384 and P-521 with ES256, ES384, ES512, `ECDH-ES` and `ECMR`; `oct` keys with `dir`;
-//! `A256GCM` alone; RSA public keys for their thumbprints. What is left out is refused by name: `zip`, `crit`, key wrapping,
-//! HMAC and RSA signatures. URLs, time and any knowledge of Tang or Clevis are absent on purpose.
+//! `A256GCM` alone; RSA public keys for their thumbprints. What is left out is refused by name: `zip`, `crit`, key wrapping;
+//! signatures by HMAC and RSA are read and verified by no key. URLs, time and any knowledge of Tang or Clevis are absent on purpose.
 //!
 //! Base64url is strict everywhere and numbers have their full width, so a key or a signature has exactly one text.
 

@@ -165,7 +165,7 @@ fn documents_that_are_no_signatures_are_refused() {
     }
     assert!(refused("{").starts_with("jws is not JSON: "));
     assert!(refused(&with_header("nothing", "")).starts_with("jws.protected is not JSON: "));
-    assert!(refused(&format!(r#"{{"payload":"{}"}}"#, "A".repeat(1 << 16))).contains("longer than 65536"));
+    assert!(refused(&format!(r#"{{"payload":"{}"}}"#, "A".repeat(1 << 20))).contains("longer than 1048576"));
     let many = vec![r#"{"protected":"e30","signature":""}"#; jws::MOST_SIGNATURES + 1].join(",");
     assert_eq!(refused(&format!(r#"{{"payload":"","signatures":[{many}]}}"#)), "65 signatures where 1 to 64 may be");
 }
@@ -184,7 +184,7 @@ fn compact_forms_that_are_no_signatures_are_refused() {
     ] {
         assert_eq!(refused(text), expected, "{text:?}");
     }
-    assert_eq!(refused(&[b'.'; 65537]), "a JWS of 65537 bytes is longer than 65536");
+    assert_eq!(refused(&[b'.'; 1048577]), "a JWS of 1048577 bytes is longer than 1048576");
 }
 
 #[test]

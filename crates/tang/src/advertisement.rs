@@ -34,10 +34,13 @@ impl Advertisement {
     /// [`TangError`]: not a JWS, not a set of keys, a signature that is missing, or another server's keys.
     pub fn verify(jws: &[u8], trust: &Trust) -> Result<Advertisement, TangError> {
         let jws = Jws::parse(jws).map_err(|source| TangError::NotSigned { source })?;
-        let document = json::parse(jws.payload(), &Limits::SMALL)?;
+        let document = json::parse(jws.payload(), &Limits::POLICY)?;
         let keys = read_keys(&document.field("advertisement"))?;
         let exchange = ExchangeKey::first(&keys)?;
         let signing = signing_keys(keys)?;
+        if let Some(unsupported) = signing.iter().find(|key| key.point().is_none()) {
+            return Err(TangError::UnsupportedSigningKey { thumbprint: s256(unsupported).to_string() });
+        }
         if let Some(unsigned) = signing.iter().find(|key| !jws.verified_by(key)) {
             return Err(TangError::MissingSignature { thumbprint: s256(unsigned).to_string() });
         }

@@ -39,6 +39,11 @@ pub enum TangError {
     NoSigningKey,
     /// No key in the set says that it is for exchanges.
     NoExchangeKey,
+    /// A signing key of the set is of a type whose signatures are not verified here, such as RSA.
+    UnsupportedSigningKey {
+        /// S256 thumbprint of the key.
+        thumbprint: String,
+    },
     /// The set is not signed by this one of its own signing keys.
     MissingSignature {
         /// S256 thumbprint of the key.
@@ -98,6 +103,12 @@ impl fmt::Display for TangError {
             }
             TangError::NoSigningKey => f.write_str("the advertisement has no signing key"),
             TangError::NoExchangeKey => f.write_str("the advertisement has no exchange key"),
+            TangError::UnsupportedSigningKey { thumbprint } => {
+                write!(
+                    f,
+                    "the advertisement's signing key {thumbprint} is not an EC key, and no other is verified here"
+                )
+            }
             TangError::MissingSignature { thumbprint } => {
                 write!(f, "the advertisement is not signed by its own key {thumbprint}")
             }
@@ -122,6 +133,7 @@ impl std::error::Error for TangError {
             TangError::PrivateKeyShown { .. }
             | TangError::NoSigningKey
             | TangError::NoExchangeKey
+            | TangError::UnsupportedSigningKey { .. }
             | TangError::MissingSignature { .. }
             | TangError::UntrustedKeys { .. }
             | TangError::NoSuchKey { .. }

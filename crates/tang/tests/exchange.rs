@@ -169,7 +169,7 @@ fn a_directory_that_cannot_be_served_says_why() {
     assert_eq!(name(KeySet::load(vec![file("e.jwk", &keys.exchange)])), "there is no visible key that may sign");
     let mut truncated = keys.files("");
     truncated.push(("half.jwk".into(), Secret::copied_from(b"{\"kty\":\"EC\"")));
-    assert_eq!(name(KeySet::load(truncated)), "the key file half.jwk cannot be read");
+    assert_eq!(name(KeySet::load(truncated)), "the key file half.jwk cannot be used");
     let mut stray = keys.files("");
     stray.push(("README".into(), Secret::copied_from(b"not a key")));
     stray.push(("x.jwk.bak".into(), Secret::copied_from(b"not a key")));
@@ -190,6 +190,25 @@ fn an_advertisement_is_believed_for_a_reason() {
         let error = advertised(&set, &Trust::Thumbprint(wanted)).unwrap_err();
         assert!(matches!(error, TangError::UntrustedKeys { .. }), "{error}");
     }
+}
+
+#[test]
+fn more_signing_keys_than_a_client_reads_are_still_served() {
+    let mut files = Keys::new(Curve::P256).files("");
+    let many: Vec<Jwk> = (0..65).map(|_| Jwk::signing(Curve::P256, &SystemRandom).unwrap()).collect();
+    files.extend(many.iter().enumerate().map(|(i, key)| file(&format!("{i}.jwk"), key)));
+    let set = KeySet::load(files).unwrap();
+    assert_eq!(get(&set, "/adv").status, 200);
+    assert_eq!(get(&set, &format!("/adv/{}", many[0].thumbprint(ThumbprintHash::S256))).status, 200);
+}
+
+#[test]
+fn the_log_hears_what_is_wrong_with_a_request() {
+    let keys = Keys::new(Curve::P256);
+    let (set, target) = (keys.set(), format!("/rec/{}", keys.exchange.thumbprint(ThumbprintHash::S256)));
+    let why = |body: &str| post(&set, &target, body.as_bytes()).why.into_owned();
+    assert!(why("{]").contains("line 1 column 2"), "{}", why("{]"));
+    assert!(why(r#"{"kty":"EC","crv":"P-256","x":"AA"}"#).contains("key.x"));
 }
 
 #[test]
@@ -222,6 +241,10 @@ fn an_impostor_is_refused() {
     assert_eq!(verify(jws(&[&keys.signing], vec![strange.clone(), s.clone(), e.clone()])), Ok(()));
     let strange = strange.with("key_ops", vec!["verify"]);
     assert!(verify(jws(&[&keys.signing], vec![s, e, strange])).unwrap_err().contains("cannot be used"));
+    // A signing key of a type that is read for its thumbprint alone: said as it is, not as a missing signature.
+    let rsa = Object::new().with("kty", "RSA").with("n", "AQAB").with("e", "AQAB").with("key_ops", vec!["verify"]);
+    let keys = vec![public(&keys.signing), public(&keys.exchange), rsa];
+    assert!(verify(jws(&[&other.signing], keys)).unwrap_err().contains("not an EC key"));
     for rubbish in ["", "{}", "[]", "null", "{\"payload\":\"\"}", "x.y.z"] {
         assert!(verify(rubbish.into()).is_err(), "{rubbish}");
     }

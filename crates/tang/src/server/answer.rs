@@ -5,6 +5,7 @@ use super::response::Response;
 use super::route::{Route, ServerRequest, route};
 use jose::{Jwk, KeyOperation, Required, ecmr};
 use json::{Field, Limits, Value};
+use std::error::Error;
 
 impl KeySet {
     /// Answers one request; [`answer`] with keys that could be loaded.
@@ -23,9 +24,10 @@ pub fn answer(keys: Result<&KeySet, &str>, request: &ServerRequest<'_>) -> Respo
     match asked {
         Route::Advertisement => keys.map_or_else(no_keys, |keys| Response::advertisement(keys.advertisement())),
         Route::SignedAdvertisement(thumbprint) => match keys.map(|keys| keys.advertisement_signed_by(thumbprint)) {
-            Ok(Some(body)) => Response::advertisement(body),
-            Ok(None) => Response::refusal(404, "no such signing key"),
-            Err(error) => no_keys(error),
+            Ok(Ok(Some(body))) => Response::advertisement(body),
+            Ok(Ok(None)) => Response::refusal(404, "no such signing key"),
+            Ok(Err(error)) => no_keys(&in_full(&error)),
+            Err(reason) => no_keys(reason),
         },
         Route::Recovery(thumbprint) => recover(keys, thumbprint, request.body).unwrap_or_else(|refusal| refusal),
     }
@@ -39,7 +41,7 @@ fn no_keys(reason: &str) -> Response {
 fn recover(keys: Result<&KeySet, &str>, thumbprint: &str, body: &[u8]) -> Result<Response, Response> {
     // The original handles a body as a C string.
     let body = body.split(|byte| *byte == 0).next().unwrap_or_default();
-    let document = json::parse(body, &Limits::SMALL).map_err(|e| Response::refusal(400, e.to_string()))?;
+    let document = json::parse(body, &Limits::SMALL).map_err(|e| bad_request(&e))?;
     let asked = document.field("key");
     check_request(&asked)?;
     let key = keys.map_err(no_keys)?.find(thumbprint).ok_or_else(|| Response::refusal(404, "no such key"))?;
@@ -48,10 +50,19 @@ fn recover(keys: Result<&KeySet, &str>, thumbprint: &str, body: &[u8]) -> Result
         .filter(|_| key.permits(KeyOperation::DeriveKey, Required::Explicit))
         .filter(|_| key.alg().is_none_or(|alg| alg == "ECMR"))
         .ok_or_else(|| Response::refusal(403, "the key is not for exchanges"))?;
-    let bad_point = |why: String| Response::refusal(400, why);
-    let asked = Jwk::public_from_field(&asked).map_err(|e| bad_point(e.to_string()))?;
-    let point = asked.point().ok_or_else(|| bad_point("not an EC key".into()))?;
-    ecmr::answer(private, point).map(|point| Response::recovery(&point)).map_err(|e| bad_point(e.to_string()))
+    let asked = Jwk::public_from_field(&asked).map_err(|e| bad_request(&e))?;
+    let point = asked.point().ok_or_else(|| Response::refusal(400, "the request is not an EC key"))?;
+    ecmr::answer(private, point).map(|point| Response::recovery(&point)).map_err(|e| bad_request(&e))
+}
+
+fn bad_request(error: &dyn Error) -> Response {
+    Response::refusal(400, in_full(error))
+}
+
+/// An error and what led to it, on one line: an answer goes to the log, where nobody can ask for its source.
+fn in_full(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |error: &&dyn Error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Whether the request is for this operation, before any arithmetic: 403 if its key is for something else, 400 if it is no

@@ -155,18 +155,20 @@ impl KeySet {
     }
 
     /// The advertisement with one more signature; `None` if there is no such key, or it is not one that signs.
-    pub(super) fn advertisement_signed_by(&self, thumbprint: &str) -> Option<Arc<[u8]>> {
-        let index = *self.by_thumbprint.get(thumbprint)?;
-        let (file, slot) = (self.files.get(index)?, self.signed_again.get(index)?);
-        if let Some(ready) = slot.get() {
-            return Some(ready.clone());
-        }
-        if !file.key.permits(KeyOperation::Sign, Required::Implied) {
-            return None;
+    ///
+    /// # Errors
+    /// [`LoadError::NotSigned`] if it should sign and does not.
+    pub(super) fn advertisement_signed_by(&self, thumbprint: &str) -> Result<Option<Arc<[u8]>>, LoadError> {
+        let index = self.by_thumbprint.get(thumbprint).copied();
+        let found = index.and_then(|index| Some((self.files.get(index)?, self.signed_again.get(index)?)));
+        let signs = |(file, _): &(&KeyFile, _)| file.key.permits(KeyOperation::Sign, Required::Implied);
+        let Some((file, ready)) = found.filter(signs) else { return Ok(None) };
+        if let Some(advertisement) = ready.get() {
+            return Ok(Some(advertisement.clone()));
         }
         let keys: Vec<&Jwk> = signers(&self.files).into_iter().chain([&file.key]).collect();
-        let advertisement = signed(&self.payload, &keys).ok()?;
-        Some(slot.get_or_init(|| advertisement).clone())
+        let advertisement = signed(&self.payload, &keys)?;
+        Ok(Some(ready.get_or_init(|| advertisement).clone()))
     }
 
     /// The key with this thumbprint by any of the five hashes.
@@ -203,7 +205,7 @@ fn index(files: &[KeyFile]) -> HashMap<String, usize> {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LoadError::Unreadable { name, .. } => write!(f, "the key file {name} cannot be read"),
+            LoadError::Unreadable { name, .. } => write!(f, "the key file {name} cannot be used"),
             LoadError::NoSigningKey => f.write_str("there is no visible key that may sign"),
             LoadError::NotSigned { .. } => f.write_str("the advertisement could not be signed"),
         }
