@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 mod golden;
+mod no_random;
 mod null;
 mod scripted;
 mod sss;

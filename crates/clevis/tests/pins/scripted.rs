@@ -4,7 +4,7 @@ use clevis::{
     Cancel, Deadline, Files, HttpRequest, HttpResponse, Method, Net, NetError, Person, PersonError, Ports, TrustPolicy,
     pins,
 };
-use crypto::{Secret, SystemRandom};
+use crypto::{Random, RandomFailed, Secret, SystemRandom};
 use std::collections::HashMap;
 use std::io;
 use std::sync::Mutex;
@@ -37,6 +37,27 @@ pub(crate) struct World {
     /// Every request so far: method, URL, and the file of the client's certificate.
     pub(crate) asked: Mutex<Vec<String>>,
     pub(crate) questions: Mutex<Vec<String>>,
+    pub(crate) random: Draws,
+}
+
+/// The system's random numbers, for so many draws. All are below 2^255 and so below any modulus of a threshold: none is drawn
+/// again, and a policy needs the same number of draws each time.
+pub(crate) struct Draws(AtomicUsize);
+
+impl Draws {
+    /// Fails from the draw after these on.
+    pub(crate) fn only(draws: usize) -> Draws {
+        Draws(AtomicUsize::new(draws))
+    }
+}
+
+impl Random for Draws {
+    fn fill(&self, into: &mut [u8]) -> Result<(), RandomFailed> {
+        let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        left.map_err(|_| RandomFailed).and_then(|_| SystemRandom.fill(into))?;
+        into.first_mut().into_iter().for_each(|top| *top &= 0x7f);
+        Ok(())
+    }
 }
 
 /// The person's answer.
@@ -61,6 +82,7 @@ impl World {
             waiting: AtomicUsize::new(0),
             asked: Mutex::default(),
             questions: Mutex::default(),
+            random: Draws::only(usize::MAX),
         }
     }
 
@@ -80,7 +102,7 @@ impl World {
             net: self,
             files: self,
             person: self,
-            random: &SystemRandom,
+            random: &self.random,
             trust: self.trust,
             until: Deadline::NEVER,
             cancel: &self.cancel,
