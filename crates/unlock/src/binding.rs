@@ -6,6 +6,7 @@
 use jose::{Jwe, JweError};
 use json::{FieldError, Object, Value};
 use luks::{Header, Slot, Token, TokenId};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// The type of the original's tokens.
@@ -45,10 +46,13 @@ pub enum TokenError {
 /// All bindings of a header, in ascending order of their keyslots; tokens that cannot be read are passed over, see
 /// [`unreadable`].
 pub fn bindings(header: &Header) -> Vec<Binding> {
-    let mut found: Vec<Binding> = tokens(header)
-        .flat_map(|(id, token)| token.keyslots.iter().map(move |slot| (*slot, id, token)))
-        .filter_map(|(slot, id, token)| Some(Binding { slot, token: id, jwe: read(token).ok()? }))
-        .collect();
+    let mut found = Vec::new();
+    for (id, token) in tokens(header) {
+        let Ok(jwe) = read(token) else { continue };
+        // A hostile token may list a slot ten thousand times.
+        let slots: BTreeSet<Slot> = token.keyslots.iter().copied().collect();
+        found.extend(slots.into_iter().map(|slot| Binding { slot, token: id, jwe: jwe.clone() }));
+    }
     found.sort_by_key(|binding| (binding.slot, binding.token));
     found
 }
@@ -72,9 +76,9 @@ pub(crate) fn tokens(header: &Header) -> impl Iterator<Item = (TokenId, &Token)>
 }
 
 fn read(token: &Token) -> Result<Jwe, TokenError> {
-    let value = Value::Object(token.members.clone());
-    let jwe = value.field("token").member("jwe").map_err(TokenError::NoJwe)?;
-    Jwe::from_flattened(&jwe).map_err(TokenError::Jwe)
+    let missing = || TokenError::NoJwe(FieldError::Missing { place: "token.jwe".into() });
+    let jwe: &Value = token.members.get("jwe").ok_or_else(missing)?;
+    Jwe::from_flattened(&jwe.field("token.jwe")).map_err(TokenError::Jwe)
 }
 
 impl fmt::Display for TokenError {

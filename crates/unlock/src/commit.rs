@@ -54,13 +54,32 @@ pub enum CommitError {
     NotOpened(OpenError),
     /// The header did not read back as written; the old one was put back.
     NotReadBack,
-    /// The old header could not be put back.
+    /// The keyslot is not bound as it was when it was chosen: somebody else has changed it meanwhile.
+    NotBound {
+        /// The keyslot.
+        slot: Slot,
+    },
+    /// The keyslot is the last one: without it nothing opens the volume.
+    LastSlot {
+        /// The keyslot.
+        slot: Slot,
+    },
+    /// The new header is on the disk, and the old one could not be put back.
     NotReverted {
         /// Why it had to be.
         because: Box<CommitError>,
         /// Why it was not.
-        source: RevertError,
+        source: RevertFailure,
     },
+}
+
+/// Why an old header was not put back.
+#[derive(Debug)]
+pub enum RevertFailure {
+    /// The lock was not given a second time.
+    Lock(Box<dyn Error + Send + Sync>),
+    /// Writing it failed, or somebody else has changed the header since.
+    Revert(RevertError),
 }
 
 /// The change that a bind makes to this header; nothing is written. Bindings whose keyslot is gone are cleared away, as the
@@ -92,21 +111,40 @@ pub fn bind_edit<'a>(
     Ok((edit, slot, token))
 }
 
-/// The change that takes a binding off this header; nothing is written.
+/// The change that takes a binding off this header; nothing is written. A token that then serves no keyslot goes too; one that
+/// serves others stays.
 ///
 /// # Errors
-/// [`EditError`].
-pub fn unbind_edit<'a>(header: &'a Accepted, binding: &Binding, random: &'a dyn Random) -> Result<Edit<'a>, EditError> {
-    let mut edit = Edit::new(header, random)?;
-    edit.remove_keyslot(binding.slot)?;
-    edit.remove_token(binding.token)?;
+/// [`CommitError::NotBound`] if the header no longer has this very binding, [`CommitError::LastSlot`] if nothing else would open
+/// the volume, [`CommitError::Edit`].
+pub fn unbind_edit<'a>(
+    header: &'a Accepted,
+    binding: &Binding,
+    random: &'a dyn Random,
+) -> Result<Edit<'a>, CommitError> {
+    let wanted = binding.jwe.to_flattened();
+    let same = |found: &Binding| (found.slot, found.token) == (binding.slot, binding.token);
+    let found = bindings(header.header()).into_iter().find(same);
+    if found.is_none_or(|found| found.jwe.to_flattened() != wanted) {
+        return Err(CommitError::NotBound { slot: binding.slot });
+    }
+    if header.slots().all(|slot| slot == binding.slot) {
+        return Err(CommitError::LastSlot { slot: binding.slot });
+    }
+    let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
+    edit.remove_keyslot(binding.slot).map_err(CommitError::Edit)?;
+    let idle = |(_, token): &(TokenId, &luks::Token)| token.keyslots.iter().all(|slot| *slot == binding.slot);
+    for (id, _) in tokens(header.header()).filter(idle) {
+        edit.remove_token(id).map_err(CommitError::Edit)?;
+    }
     Ok(edit)
 }
 
 /// Binds: writes the keyslot and its token, and proves that the keyslot opens.
 ///
 /// # Errors
-/// [`CommitError`]. The disk is then byte for byte as it was, unless it is [`CommitError::NotReverted`].
+/// [`CommitError`]. The disk is then byte for byte as it was, unless it is [`CommitError::NotReverted`], or
+/// [`CommitError::Apply`] with [`ApplyError::HalfDone`].
 pub fn bind(
     disk: &dyn BlockWrite,
     exclusive: &Exclusive<'_>,
@@ -116,7 +154,7 @@ pub fn bind(
     cancel: &Cancel,
 ) -> Result<Bound, CommitError> {
     let (applied, (slot, token)) = write(disk, exclusive, random, cancel, |header, random| {
-        let (edit, slot, token) = bind_edit(header, key, &prepared, random)?;
+        let (edit, slot, token) = bind_edit(header, key, &prepared, random).map_err(CommitError::Edit)?;
         Ok((edit, (slot, token)))
     })?;
     match prove(disk, &prepared, slot, token).and_then(|()| alive(cancel)) {
@@ -145,11 +183,11 @@ fn write<T>(
     exclusive: &Exclusive<'_>,
     random: &dyn Random,
     cancel: &Cancel,
-    change: impl for<'h> Fn(&'h Accepted, &'h dyn Random) -> Result<(Edit<'h>, T), EditError>,
+    change: impl for<'h> Fn(&'h Accepted, &'h dyn Random) -> Result<(Edit<'h>, T), CommitError>,
 ) -> Result<(Applied, T), CommitError> {
     for _ in 0..TRIES {
         let header = accepted(disk)?;
-        let (edit, made) = change(&header, random).map_err(CommitError::Edit)?;
+        let (edit, made) = change(&header, random)?;
         let held = exclusive().map_err(CommitError::Lock)?;
         alive(cancel)?;
         let applied = edit.apply(disk);
@@ -175,12 +213,11 @@ fn prove(disk: &dyn BlockWrite, prepared: &Prepared, slot: Slot, token: TokenId)
 }
 
 fn take_back(disk: &dyn BlockWrite, exclusive: &Exclusive<'_>, applied: Applied, because: CommitError) -> CommitError {
-    let held = match exclusive() {
-        Ok(held) => held,
-        Err(error) => return CommitError::Lock(error),
-    };
-    let reverted = applied.undo.revert(disk);
-    drop(held);
+    let reverted = exclusive().map_err(RevertFailure::Lock).and_then(|held| {
+        let reverted = applied.undo.revert(disk).map_err(RevertFailure::Revert);
+        drop(held);
+        reverted
+    });
     match reverted {
         Ok(()) => because,
         Err(source) => CommitError::NotReverted { because: Box::new(because), source },
@@ -203,12 +240,27 @@ impl fmt::Display for CommitError {
             CommitError::Refused(_) => f.write_str("the header is refused"),
             CommitError::Edit(_) => f.write_str("the header cannot be changed so"),
             CommitError::Lock(_) => f.write_str("the volume could not be locked"),
+            CommitError::Apply(ApplyError::HalfDone { .. }) => f.write_str("the header is half written"),
             CommitError::Apply(_) => f.write_str("the header was not written"),
             CommitError::Busy => write!(f, "somebody else changed the header {TRIES} times meanwhile"),
             CommitError::Cancelled => f.write_str("given up; the header is as it was"),
             CommitError::NotOpened(_) => f.write_str("the new keyslot did not open; the old header was put back"),
             CommitError::NotReadBack => f.write_str("the new header did not read back; the old one was put back"),
-            CommitError::NotReverted { because, .. } => write!(f, "{because}; but putting the old header back failed"),
+            CommitError::NotBound { slot } => {
+                write!(
+                    f,
+                    "keyslot {slot} is not bound any more as it was: somebody else has changed it; nothing was written"
+                )
+            }
+            CommitError::LastSlot { slot } => {
+                write!(f, "keyslot {slot} is the last one: without it nothing opens the volume")
+            }
+            CommitError::NotReverted { because, .. } => {
+                write!(
+                    f,
+                    "the new binding is on the disk, and it should not be ({because}); putting the old header back failed"
+                )
+            }
         }
     }
 }
@@ -223,7 +275,49 @@ impl Error for CommitError {
             CommitError::Apply(source) => Some(source),
             CommitError::NotOpened(source) => Some(source),
             CommitError::NotReverted { source, .. } => Some(source),
-            CommitError::Busy | CommitError::Cancelled | CommitError::NotReadBack => None,
+            CommitError::Busy
+            | CommitError::Cancelled
+            | CommitError::NotReadBack
+            | CommitError::NotBound { .. }
+            | CommitError::LastSlot { .. } => None,
+        }
+    }
+}
+
+impl CommitError {
+    /// One thing to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            CommitError::LastSlot { .. } => "add a passphrase first: `cryptsetup luksAddKey`",
+            CommitError::NotBound { .. } | CommitError::Busy => {
+                "see what is there now: `cotter luks list`, `cotter luks dump`"
+            }
+            CommitError::NotReverted { .. } => "take the binding off when the disk works again: `cotter luks unbind`",
+            CommitError::Apply(ApplyError::HalfDone { .. }) => {
+                "do not write to the disk; save its first 16 MiB, then `cotter luks dump`"
+            }
+            CommitError::NotOpened(_) | CommitError::NotReadBack => {
+                "check the disk: what was written does not read back"
+            }
+            _ => "",
+        }
+    }
+}
+
+impl fmt::Display for RevertFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RevertFailure::Lock(_) => f.write_str("the volume could not be locked again"),
+            RevertFailure::Revert(_) => f.write_str("it could not be written"),
+        }
+    }
+}
+
+impl Error for RevertFailure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            RevertFailure::Lock(source) => Some(source.as_ref()),
+            RevertFailure::Revert(source) => Some(source),
         }
     }
 }

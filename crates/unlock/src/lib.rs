@@ -14,6 +14,6 @@ mod run;
 
 pub use bind::{BindError, BindRequest, Prepared, Proof, prepare};
 pub use binding::{Binding, CLEVIS, TokenError, Unreadable, bindings, unreadable};
-pub use commit::{Bound, CommitError, Exclusive, bind, bind_edit, unbind, unbind_edit};
-pub use plan::{Attempt, plan};
+pub use commit::{Bound, CommitError, Exclusive, RevertFailure, bind, bind_edit, unbind, unbind_edit};
+pub use plan::{Attempt, MOST_ATTEMPTS, plan};
 pub use run::{AttemptError, Event, Failed, Unlocked, run};

@@ -68,9 +68,12 @@ pub fn run(
         let (sender, answers) = mpsc::channel();
         for (index, attempt) in plan.iter().enumerate() {
             on_event(Event::Trying(attempt));
-            let (sender, ports) = (sender.clone(), &ports);
+            let (answer, ports) = (sender.clone(), &ports);
             // A receiver that is gone has its answer already.
-            scope.spawn(move || sender.send((index, clevis::decrypt(&attempt.binding.jwe, ports))).ok());
+            let ask = move || drop(answer.send((index, clevis::decrypt(&attempt.binding.jwe, ports))));
+            if let Err(error) = thread::Builder::new().spawn_scoped(scope, ask) {
+                drop(sender.send((index, Err(PinError::Thread(error)))));
+            }
         }
         drop(sender);
         for (index, answer) in answers {

@@ -276,6 +276,96 @@ fn unbinding_takes_the_slot_and_its_token_and_nothing_else() {
     assert_eq!(header.slots().collect::<Vec<_>>(), [Slot::new(0).unwrap(), second.slot]);
 }
 
+#[test]
+fn the_last_keyslot_and_somebody_elses_are_not_unbound() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    bind(&disk, &key, &net, "null", "{}");
+    let binding = unlock::bindings(accepted(&disk).header()).remove(0);
+    let unbind = || unlock::unbind(&disk, &free, &binding, &SystemRandom, &Cancel::new());
+    // While the person was asked, somebody else took the passphrase's slot away.
+    let remove = |slot: u64| {
+        let header = accepted(&disk);
+        let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+        edit.remove_keyslot(Slot::new(slot).unwrap()).unwrap();
+        edit.apply(&disk).unwrap();
+    };
+    remove(0);
+    assert!(matches!(unbind(), Err(CommitError::LastSlot { .. })));
+    // Or bound the slot anew: slot 0 keeps the volume, slot 1 and token 0 are another binding than was agreed to.
+    bind(&disk, &key, &net, "null", "{}");
+    remove(1);
+    let anew = bind(&disk, &key, &net, "null", "{}");
+    assert_eq!(anew.slot, binding.slot);
+    assert!(matches!(unbind(), Err(CommitError::NotBound { .. })));
+}
+
+#[test]
+fn unbinding_one_keyslot_of_a_shared_token_keeps_the_other() {
+    let (disk, key) = formatted();
+    let (first, second) = (passphrase("shared"), passphrase("shared"));
+    let jwe =
+        clevis::encrypt("null", &config("{}"), first.secret(), &ports(&OneServer::new(), &Cancel::new())).unwrap();
+    let header = accepted(&disk);
+    let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+    let kdf = KdfCost::random_passphrase(crypto::Hash::Sha256);
+    for opens in [&first, &second] {
+        let new = luks::NewKeyslot { key: &key, passphrase: opens, slot: None, kdf, af_hash: crypto::Hash::Sha256 };
+        edit.add_keyslot(&new).unwrap();
+    }
+    let members = Object::new().with("type", "clevis").with("keyslots", vec!["2", "1"]).with("jwe", jwe.to_flattened());
+    edit.add_token(None, members).unwrap();
+    edit.apply(&disk).unwrap();
+    let found = unlock::bindings(accepted(&disk).header());
+    assert_eq!(found.iter().map(|b| b.slot.number()).collect::<Vec<_>>(), [1, 2]);
+    unlock::unbind(&disk, &free, &found[0], &SystemRandom, &Cancel::new()).unwrap();
+    let left = unlock::bindings(accepted(&disk).header());
+    assert_eq!(left.iter().map(|b| b.slot.number()).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn a_token_that_lists_a_keyslot_many_times_is_one_attempt() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    let opens = passphrase("once");
+    let jwe = clevis::encrypt("null", &config("{}"), opens.secret(), &ports(&net, &Cancel::new())).unwrap();
+    put_token(&disk, &key, &opens, &jwe);
+    let header = accepted(&disk);
+    let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+    let members =
+        Object::new().with("type", "clevis").with("keyslots", vec!["1"; 1000]).with("jwe", jwe.to_flattened());
+    if edit.replace_token(TokenId::new(0).unwrap(), members).is_ok() {
+        edit.apply(&disk).unwrap();
+    }
+    assert_eq!(unlock::plan(unlock::bindings(accepted(&disk).header()), None).len(), 1);
+}
+
+#[test]
+fn a_lock_that_is_not_given_twice_is_said_as_what_it_means() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    let prepared = unlock::prepare(&request("tang", &config(TANG)), &ports(&net, &Cancel::new())).unwrap();
+    let cancel = Cancel::new();
+    let given = AtomicBool::new(false);
+    let once = || {
+        if given.swap(true, Ordering::SeqCst) {
+            return Err("held by somebody else".into());
+        }
+        free()
+    };
+    struct Raise(Cancel);
+    impl Drop for Raise {
+        fn drop(&mut self) {
+            self.0.cancel();
+        }
+    }
+    let exclusive = || once().map(|_| Box::new(Raise(cancel.clone())) as Box<dyn Send>);
+    let error = unlock::bind(&disk, &exclusive, &key, prepared, &SystemRandom, &cancel).unwrap_err();
+    assert!(matches!(error, CommitError::NotReverted { .. }), "{error}");
+    assert!(error.to_string().contains("on the disk"), "{error}");
+    assert_eq!(unlock::bindings(accepted(&disk).header()).len(), 1);
+}
+
 /// A disk that stores something else than it is given, from the `bad`-th write on, once.
 struct Liar<'a> {
     disk: &'a MemoryDisk,
