@@ -1,8 +1,7 @@
 //! Block devices and plain files as disks.
 //!
 //! Reads and writes go through the page cache with `pread` and `pwrite`, so unaligned ones work everywhere. Left out on
-//! purpose: direct I/O, and claiming a device for oneself (`O_EXCL`); who may change a header is settled by
-//! [`crate::HeaderLock`].
+//! purpose: direct I/O. Who may change a header is settled by [`crate::HeaderLock`].
 
 use block::{BlockError, BlockRead, BlockWrite, Bytes};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
@@ -19,6 +18,20 @@ pub enum Access {
     Read,
     /// Reading and writing.
     Write,
+    /// Reading and writing what nobody else uses: a block device that is mounted, that lies under a mapping, or of which a
+    /// partition does, is refused, and none of these can happen to it while it is open (`O_EXCL` of open(2)). A plain file
+    /// is opened as for [`Access::Write`].
+    Alone,
+}
+
+impl Access {
+    /// Whether it includes writing.
+    pub fn writes(self) -> bool {
+        match self {
+            Access::Read => false,
+            Access::Write | Access::Alone => true,
+        }
+    }
 }
 
 /// An open block device or plain file.
@@ -50,6 +63,8 @@ impl FileDisk {
         let mode = match access {
             Access::Read => OFlags::RDONLY,
             Access::Write => OFlags::RDWR,
+            // Without O_CREAT it means block devices only; Linux passes it over for a plain file.
+            Access::Alone => OFlags::RDWR | OFlags::EXCL,
         };
         // Without O_NONBLOCK opening a pipe would wait for its other end.
         let flags = mode | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -170,6 +185,11 @@ pub enum DiskError {
         /// The name.
         path: PathBuf,
     },
+    /// Somebody else uses the device, so it cannot be had alone; some kernels do not even let a mounted one be written.
+    InUse {
+        /// The name.
+        path: PathBuf,
+    },
     /// It is neither a block device nor a plain file.
     NotADisk {
         /// The name.
@@ -200,6 +220,7 @@ impl DiskError {
             ErrorKind::NotFound => DiskError::NotFound { path },
             ErrorKind::PermissionDenied => DiskError::Denied { path, access },
             ErrorKind::ReadOnlyFilesystem => DiskError::ReadOnly { path },
+            ErrorKind::ResourceBusy => DiskError::InUse { path },
             ErrorKind::AlreadyExists => DiskError::Exists { path },
             ErrorKind::IsADirectory => DiskError::NotADisk { path, what: "a directory" },
             _ => DiskError::Failed { doing: "open", path, source },
@@ -213,10 +234,14 @@ impl DiskError {
             DiskError::Denied { path, access: Access::Read } => {
                 format!("run it as root, or see who may read it: `ls -l {}`", path.display())
             }
-            DiskError::Denied { path, access: Access::Write } => {
+            DiskError::Denied { path, access: Access::Write | Access::Alone } => {
                 format!("run it as root; for a device `blockdev --getro {}` tells if it is read-only", path.display())
             }
             DiskError::ReadOnly { .. } => "mount the file system read-write, or work on a copy".to_owned(),
+            DiskError::InUse { path } => {
+                let name = path.display();
+                format!("see what uses it: `lsblk {name}`, `findmnt -S {name}`, `fuser -v {name}`")
+            }
             DiskError::NotADisk { .. } => "name a block device or an image file".to_owned(),
             DiskError::Exists { .. } => "choose another name, or remove it first".to_owned(),
             DiskError::Failed { .. } => "see the end of `dmesg`".to_owned(),
@@ -229,8 +254,9 @@ impl fmt::Display for DiskError {
         match self {
             DiskError::NotFound { path } => write!(f, "there is no {}", path.display()),
             DiskError::Denied { path, access: Access::Read } => write!(f, "not allowed to read {}", path.display()),
-            DiskError::Denied { path, access: Access::Write } => write!(f, "not allowed to write {}", path.display()),
+            DiskError::Denied { path, .. } => write!(f, "not allowed to write {}", path.display()),
             DiskError::ReadOnly { path } => write!(f, "{} is on a read-only medium", path.display()),
+            DiskError::InUse { path } => write!(f, "{} is in use: mounted, mapped, or held open alone", path.display()),
             DiskError::NotADisk { path, what } => write!(f, "{} is {what}, not a disk", path.display()),
             DiskError::Exists { path } => write!(f, "{} exists already", path.display()),
             DiskError::Failed { doing, path, .. } => write!(f, "cannot {doing} {}", path.display()),
@@ -299,6 +325,16 @@ mod tests {
     }
 
     #[test]
+    fn a_plain_file_opened_alone_is_written_like_any_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk.img");
+        let also = FileDisk::create(&path, Bytes(512)).unwrap();
+        let disk = FileDisk::open(&path, Access::Alone).unwrap();
+        assert!(disk.access().writes() && also.access().writes() && !Access::Read.writes());
+        disk.write_at(Bytes(0), b"x").unwrap();
+    }
+
+    #[test]
     fn what_is_not_a_disk_is_refused_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("fifo");
@@ -306,7 +342,7 @@ mod tests {
         for (path, expected) in
             [(fifo.as_path(), "a pipe"), (dir.path(), "a directory"), (Path::new("/dev/zero"), "a character device")]
         {
-            for access in [Access::Read, Access::Write] {
+            for access in [Access::Read, Access::Write, Access::Alone] {
                 match FileDisk::open(path, access) {
                     Err(DiskError::NotADisk { what, .. }) => assert_eq!(what, expected),
                     other => panic!("{other:?}"),
@@ -325,6 +361,9 @@ mod tests {
         let denied = error(ErrorKind::PermissionDenied);
         assert_eq!(denied.to_string(), "not allowed to write /dev/sda");
         assert!(denied.hint().contains("blockdev --getro /dev/sda"));
-        assert!(matches!(error(ErrorKind::ResourceBusy), DiskError::Failed { doing: "open", .. }));
+        let in_use = error(ErrorKind::ResourceBusy);
+        assert!(in_use.to_string().starts_with("/dev/sda is in use"), "{in_use}");
+        assert!(in_use.hint().contains("findmnt -S /dev/sda"));
+        assert!(matches!(error(ErrorKind::OutOfMemory), DiskError::Failed { doing: "open", .. }));
     }
 }

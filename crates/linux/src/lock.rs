@@ -7,7 +7,7 @@
 //! Unlike libcryptsetup nobody waits here without end: a lock is held for the time of a few small writes, never over a network
 //! or a key derivation, so one that does not come free belongs to something that hangs, which the error names.
 
-use crate::disk::{Access, FileDisk, Identity};
+use crate::disk::{FileDisk, Identity};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, open, openat, statat, unlinkat};
 use rustix::io::Errno;
 use std::fmt;
@@ -84,8 +84,8 @@ enum Found {
 fn try_file(disk: &FileDisk, mode: LockMode) -> Result<Found, LockError> {
     let path = disk.path();
     // NFS gives exclusive locks only to those who may write.
-    let access = match (mode, disk.access()) {
-        (LockMode::Exclusive, Access::Write) => OFlags::RDWR,
+    let access = match mode {
+        LockMode::Exclusive if disk.access().writes() => OFlags::RDWR,
         _ => OFlags::RDONLY,
     };
     let flags = access | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;

@@ -13,7 +13,7 @@ use block::nbd::{BlockSizes, Export, Report};
 use block::{BlockRead, BlockWrite, Bytes};
 use json::Object;
 use linux::{Access, BlockEvent, BlockListener};
-use luks::Plain;
+use luks::{CopyState, Plain};
 use select::{Found, Place};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -41,18 +41,26 @@ fn info(args: &InfoArgs) -> Result<(), CommandError> {
 }
 
 fn print_place(args: &InfoArgs, place: &Place) -> Result<(), CommandError> {
-    let record = Object::new()
-        .with("partition", place.number.map_or(json::Value::Null, json::Value::from))
+    let partition = Object::new().with("partition", place.number.map_or(json::Value::Null, json::Value::from));
+    let mut record = partition
+        .clone()
+        .with("kind", "place")
         .with("start", place.start.0)
         .with("length", place.disk.len().0)
         .with("name", place.name.as_str())
         .with("content", place.found.to_string());
+    if let Found::Luks2(header) = &place.found {
+        record.insert("uuid", header.uuid().to_string());
+    }
     output::record(args.format, record, || visible(&place.to_string()))?;
     let Found::Luks2(header) = &place.found else { return Ok(()) };
-    for binding in unlock::bindings(header) {
-        print_binding(args.format, "    keyslot ", &binding)?;
+    for (name, copy) in ["first", "second"].into_iter().zip(header.copies()) {
+        if !matches!(copy, CopyState::Good) {
+            output::say(&format!("its {name} header copy is {}", visible(&copy.to_string())));
+        }
     }
-    Ok(())
+    let partition = partition.with("kind", "binding");
+    unlock::bindings(header).iter().try_for_each(|b| print_binding(args.format, &partition, "    keyslot ", b))
 }
 
 /// How much is read, decrypted and written at a time.
@@ -104,7 +112,7 @@ fn export(content: Content, access: Access) -> Result<Export, block::nbd::Export
     let sizes = BlockSizes::from_minimum(content.sector_size())?;
     match access {
         Access::Read => Export::read_only("", Arc::new(content), sizes),
-        Access::Write => Export::read_write("", Arc::new(content), sizes),
+        Access::Write | Access::Alone => Export::read_write("", Arc::new(content), sizes),
     }
 }
 
