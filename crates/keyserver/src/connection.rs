@@ -124,6 +124,7 @@ impl End {
             End::TooSlow(phase) => {
                 let what = match phase {
                     Phase::Body => "the body",
+                    Phase::Keys => "reading the keys",
                     Phase::Answer | Phase::LastAnswer => "the reader of the answer",
                     Phase::Farewell => "the rest of a refused request",
                     _ => "the head",

@@ -53,7 +53,8 @@ impl Exchange {
         let (method, target) = (head.method.as_str(), target_of(&head.uri));
         let (answer, phase) = match read(body, waits_for_leave).await {
             Ok(ReadBody::Whole(body)) => {
-                (self.ask(&ServerRequest { method, target: &target, body: &body }), Phase::Answer)
+                self.pace.enter(Phase::Keys);
+                (self.ask(&ServerRequest { method, target: &target, body: &body }).await, Phase::Answer)
             }
             Ok(ReadBody::TooLong(rest)) => {
                 let phase = if rest == Rest::Read { Phase::Answer } else { Phase::LastAnswer };
@@ -70,9 +71,13 @@ impl Exchange {
         Ok(into_http(answer))
     }
 
-    /// Asks the keys, as they are at this moment. The body has been read, so the request began before.
-    fn ask(&self, request: &ServerRequest<'_>) -> Response {
-        match self.keys.current() {
+    /// Asks the keys, as they are at this moment: the body has been read, so the request began before. What needs no keys
+    /// does not wait for them.
+    async fn ask(&self, request: &ServerRequest<'_>) -> Response {
+        if let Err(refusal) = server::route(request) {
+            return refusal;
+        }
+        match self.keys.current().await {
             Ok(keys) => keys.answer(request),
             Err(reason) => server::answer(Err(&with_causes(&reason)), request),
         }

@@ -29,7 +29,7 @@ pub struct Limits {
     pub head: Duration,
     /// From the end of the head to the end of the body.
     pub body: Duration,
-    /// From the answer to its last byte being taken by the network.
+    /// From the answer to its last byte being taken by the network; also, before it, for keys that are being read.
     pub answer: Duration,
     /// From one answer to the first byte of the next request.
     pub idle: Duration,

@@ -22,6 +22,8 @@ pub(crate) enum Phase {
     Head,
     /// Its body is coming.
     Body,
+    /// It is complete, and waits for the keys to be read.
+    Keys,
     /// Its answer is going out.
     Answer,
     /// Between an answer and the next request.
@@ -60,7 +62,7 @@ impl Phase {
         match self {
             Phase::New | Phase::Head => limits.head,
             Phase::Body => limits.body,
-            Phase::Answer | Phase::LastAnswer | Phase::Farewell => limits.answer,
+            Phase::Keys | Phase::Answer | Phase::LastAnswer | Phase::Farewell => limits.answer,
             Phase::Idle => limits.idle,
         }
     }
@@ -136,7 +138,7 @@ impl<S: Read + Write + Unpin> Write for Paced<S> {
             // The two first: a head or a body that hyper has refused by itself.
             Phase::Head | Phase::Body | Phase::LastAnswer => self.pace.enter(Phase::Farewell),
             Phase::Farewell => {}
-            Phase::New | Phase::Answer | Phase::Idle => return Poll::Ready(Ok(())),
+            Phase::New | Phase::Keys | Phase::Answer | Phase::Idle => return Poll::Ready(Ok(())),
         }
         self.poll_throw_away(cx)
     }

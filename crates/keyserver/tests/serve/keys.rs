@@ -7,11 +7,14 @@ use crypto::SystemRandom;
 use crypto::ec::Curve;
 use jose::Jwk;
 use keyserver::{Limits, Listener, ServeError, Stop};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::fs;
+use std::mem::MaybeUninit;
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::{fs, iter};
 
 fn exchange_key() -> Jwk {
     Jwk::exchange(Curve::P256, &SystemRandom).unwrap()
@@ -122,6 +125,39 @@ fn an_unreadable_key_stops_the_service_until_it_is_readable() {
     for (line, name) in refused.iter().zip(["new.jwk", "new.jwk", "dir.jwk", "long.jwk"]) {
         assert!(line.contains(name), "{line}");
     }
+}
+
+/// Everything that opens or reads `directory` or a file in it, from now on.
+struct Reads(OwnedFd);
+
+impl Reads {
+    fn of(directory: &Path) -> Reads {
+        let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+        inotify::add_watch(&events, directory, WatchFlags::OPEN | WatchFlags::ACCESS).unwrap();
+        Reads(events)
+    }
+
+    /// How many there were since this was last asked.
+    fn count(&self) -> usize {
+        let mut room = [MaybeUninit::uninit(); 4096];
+        let mut events = inotify::Reader::new(&self.0, &mut room);
+        iter::from_fn(|| events.next().map(|_| ()).ok()).count()
+    }
+}
+
+/// Whoever knows no key must not be able to keep the disk busy.
+#[test]
+fn what_needs_no_keys_reads_none_however_bad_they_are() {
+    let server = Server::start();
+    let mut client = server.connect();
+    let reads = Reads::of(server.keys.path());
+    fs::create_dir(server.keys.path().join("zz.jwk")).unwrap();
+    for (method, target, expected) in [("GET", "/nothing", 404), ("POST", "/adv", 405), ("GET", "/rec/x", 405)] {
+        assert_eq!(client.status(method, target, ""), expected);
+        assert_eq!(reads.count(), 0, "{method} {target}");
+    }
+    assert_eq!(client.status("GET", "/adv", ""), 500);
+    assert_ne!(reads.count(), 0, "a reading is counted");
 }
 
 #[test]
