@@ -1,7 +1,8 @@
 //! Changes to a header, as a value first: [`Edit`] says what would be written, and only [`Edit::apply`] writes.
 //!
-//! The order of the writes is that of cryptsetup 2.6.1 (seen with strace): key material, then the primary header, then the
-//! secondary one, each made durable before the next. Whatever happens in between, one whole copy describes what is on the
+//! Key material is written first, then one copy of the header, then the other, each made durable before the next. Of two good
+//! copies the primary one goes first, as with cryptsetup 2.6.1 (seen with strace); a copy that is damaged or older goes before
+//! the good one, which is needed until then. So whatever happens in between, one copy is whole and describes what is on the
 //! disk. The sequence number grows by one, and the salts stay, as cryptsetup has it.
 
 use crate::accept::{Accepted, AcceptedSlot, check_cost};
@@ -275,10 +276,12 @@ impl<'a> Edit<'a> {
     pub fn apply(self, disk: &dyn BlockWrite) -> Result<Applied, ApplyError> {
         let Edit { before, metadata, primary, secondary, material, wipes, .. } = self;
         let after = SealedHeader::new(primary, secondary, metadata)?;
-        let headers = [after.primary_bytes, after.secondary_bytes];
-        let offsets = [Bytes(0), after.secondary.offset];
-        let headers =
-            headers.into_iter().zip(offsets).map(|(bytes, offset)| vec![Write { offset, bytes: bytes.into() }]);
+        let header = |offset, bytes: Vec<u8>| vec![Write { offset, bytes: bytes.into() }];
+        let mut headers =
+            [header(Bytes(0), after.primary_bytes), header(after.secondary.offset, after.secondary_bytes)];
+        if before.header().weaker_copy() == HeaderCopy::Secondary {
+            headers.reverse();
+        }
         // A slot that only goes is wiped first, as cryptsetup does: whoever wants it gone cannot be left with it. But when
         // another one comes in its place, the old one must open until the new one does.
         let (wipes_before, wipes_after) = if material.is_empty() { (wipes, Vec::new()) } else { (Vec::new(), wipes) };

@@ -150,6 +150,15 @@ impl Header {
         &self.state
     }
 
+    /// The copy that an edit overwrites first: the one that is not good, for the good one must not be lost before there is
+    /// another. The primary one if both are.
+    pub(crate) fn weaker_copy(&self) -> HeaderCopy {
+        match &self.state {
+            [CopyState::Good, CopyState::Older { .. } | CopyState::Damaged { .. }] => HeaderCopy::Secondary,
+            _ => HeaderCopy::Primary,
+        }
+    }
+
     /// How long the disk was from which it was read.
     pub(crate) fn disk_len(&self) -> Bytes {
         self.disk

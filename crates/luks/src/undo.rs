@@ -59,7 +59,8 @@ pub enum ApplyError {
         /// What went wrong.
         source: WriteFailure,
     },
-    /// Writing failed, and so did putting back what was there. One copy of the header is whole unless the disk is lost.
+    /// Writing failed, and so did putting back what was there. One copy of the header is whole unless the disk lost more than
+    /// the place it was writing to.
     HalfDone {
         /// What went wrong with writing.
         writing: WriteFailure,
@@ -101,6 +102,8 @@ pub enum RevertError {
 }
 
 /// Replaces `before` by `after`, phase by phase, each made durable; then reads all of it back.
+///
+/// The two copies of the header are in phases of their own, the one that can be spared first: see [`Header::weaker_copy`].
 pub(crate) fn apply(
     disk: &dyn BlockWrite,
     before: &Header,
@@ -166,7 +169,8 @@ fn read_back(disk: &dyn BlockRead, phases: &[Phase]) -> Result<(), WriteFailure>
     Ok(())
 }
 
-/// Last written, first put back: at every moment one header copy is whole and describes what is there.
+/// Last written, first put back. The disk goes back through the states it came by, and in each of them one copy of the header
+/// was whole and described what was there; only what is being written can be torn, as on the way there.
 fn put_back(disk: &dyn BlockWrite, kept: &[Phase]) -> Result<(), BlockError> {
     kept.iter().rev().try_for_each(|phase| write_phase(disk, phase))
 }

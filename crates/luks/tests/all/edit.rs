@@ -337,19 +337,97 @@ fn a_failed_edit_leaves_the_disk_as_it_was() {
     assert_eq!(after.count(), 4, "key material, two headers, the old key material");
 }
 
-/// As if the power failed: nothing after the n-th write, which is half done, reaches the disk.
+/// The states in which an edit may find the two copies.
+fn states_of_copies() -> (VolumeKey, Vec<(&'static str, Vec<u8>)>) {
+    let Volume { disk, key } = volume(small_options());
+    let old = disk.to_vec();
+    change(&disk, |edit| {
+        edit.add_token(None, clevis_token(0)).unwrap();
+    });
+    let good = disk.to_vec();
+    let with = |place: std::ops::Range<usize>, from: &[u8]| {
+        let mut bytes = good.clone();
+        bytes[place.clone()].copy_from_slice(&from[place]);
+        bytes
+    };
+    let flipped: Vec<u8> = good.iter().map(|b| b ^ 1).collect();
+    let states = vec![
+        ("both good", good.clone()),
+        ("first damaged", with(5000..5001, &flipped)),
+        ("second damaged", with(21384..21385, &flipped)),
+        ("second without magic", with(16384..20480, &flipped)),
+        ("first older", with(0..16384, &old)),
+        ("second older", with(16384..32768, &old)),
+    ];
+    (key, states)
+}
+
+/// How many bytes of a torn write reach the disk: none, some of the binary header, some of the JSON, all.
+const TORN: [usize; 5] = [0, 512, 4096, 8192, usize::MAX];
+
+/// The old or the new passphrase opens, with us and with cryptsetup.
+fn check_still_opens(disk: &MemoryDisk, what: &str) {
+    let header = Header::read(disk).unwrap_or_else(|e| panic!("{what}: {}", chain(&e)));
+    let header = header.accept(&Allowed::default()).unwrap();
+    let ours = ["one", "two"].iter().any(|text| open_any(disk, &header, &passphrase(text)).is_ok());
+    assert!(ours, "{what}: nothing opens");
+    let file = TestFile::new(&disk.to_vec());
+    assert!(they_open(&file, 0, "one") || they_open(&file, 1, "two"), "{what}: nothing opens with cryptsetup");
+}
+
 #[test]
 fn an_interrupted_edit_opens_with_the_old_or_the_new_passphrase() {
-    let Volume { disk, key } = volume(small_options());
-    let before = disk.to_vec();
-    for from in 0..4 {
-        let (result, after) = failing_change(&before, &key, Failing::Write { from, times: usize::MAX - 9 });
-        assert!(matches!(result, Err(ApplyError::HalfDone { .. })), "{result:?}");
-        // Putting back fails as well, each time at the first write and with half of what was there: the state of a torn write.
-        let (one, two) = (opens(&after.disk, "one"), opens(&after.disk, "two"));
-        assert!(one.is_some() || two.is_some(), "write {from}: nothing opens");
-        let file = TestFile::new(&after.disk.to_vec());
-        assert!(they_open(&file, 0, "one") || they_open(&file, 1, "two"), "write {from}");
+    let (key, states) = states_of_copies();
+    for (state, before) in &states {
+        for (at, kept) in (0..4).flat_map(|at| TORN.map(|kept| (at, kept))) {
+            let (result, after) = failing_change(before, &key, Failing::Power { at, kept });
+            assert!(matches!(result, Err(ApplyError::HalfDone { .. })), "{result:?}");
+            check_still_opens(&after.disk, &format!("{state}: write {at} of the edit torn after {kept} bytes"));
+        }
+    }
+}
+
+/// The write fails, and so does putting back, each with half of it done.
+#[test]
+fn an_edit_that_fails_twice_opens_with_the_old_or_the_new_passphrase() {
+    let (key, states) = states_of_copies();
+    for (state, before) in &states {
+        for from in 0..4 {
+            let (result, after) = failing_change(before, &key, Failing::Write { from, times: usize::MAX - 9 });
+            assert!(matches!(result, Err(ApplyError::HalfDone { .. })), "{result:?}");
+            check_still_opens(&after.disk, &format!("{state}: write {from} and putting back torn"));
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_undo_opens_with_the_old_or_the_new_passphrase() {
+    let (key, states) = states_of_copies();
+    for (state, before) in &states {
+        for (at, kept) in (0..4).flat_map(|at| TORN.map(|kept| (at, kept))) {
+            let (result, after) = failing_change(before, &key, Failing::Write { from: usize::MAX, times: 0 });
+            let disk = FailingDisk::new(after.disk, Failing::Power { at, kept });
+            let reverted = result.unwrap().undo.revert(&disk);
+            assert!(matches!(reverted, Err(RevertError::Disk { .. })), "{reverted:?}");
+            check_still_opens(&disk.disk, &format!("{state}: write {at} of the undo torn after {kept} bytes"));
+        }
+        let (result, after) = failing_change(before, &key, Failing::Write { from: usize::MAX, times: 0 });
+        result.unwrap().undo.revert(&after.disk).unwrap();
+        assert!(after.disk.to_vec() == *before, "{state}");
+    }
+}
+
+/// One flipped bit in the second copy, then a torn first write of a change that adds no key material: the good copy stays.
+#[test]
+fn the_only_good_copy_is_not_written_first() {
+    let (_, states) = states_of_copies();
+    for (state, before) in &states {
+        let disk = FailingDisk::new(MemoryDisk::from(before.clone()), Failing::Power { at: 0, kept: 100 });
+        let header = accepted(&disk);
+        let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+        edit.remove_token(token(0)).unwrap();
+        edit.apply(&disk).unwrap_err();
+        assert_eq!(accepted(&disk.disk).header().sequence(), header.header().sequence(), "{state}");
     }
 }
 

@@ -207,6 +207,8 @@ pub struct FailingDisk {
 pub enum Failing {
     /// Writing fails this often, having written half.
     Write { from: usize, times: usize },
+    /// The power fails during write number `at`: of it `kept` bytes reach the disk, of later ones nothing.
+    Power { at: usize, kept: usize },
     /// Flushing number this fails once.
     Flush(usize),
     /// Write number this is taken and forgotten.
@@ -253,6 +255,14 @@ impl BlockWrite for FailingDisk {
                 let n = self.writes.fetch_add(1, Ordering::Relaxed);
                 if (first..first + times).contains(&n) {
                     self.disk.write_at(offset, &from[..from.len() / 2])?;
+                    return Err(FailingDisk::failed("write", offset));
+                }
+            }
+            Failing::Power { at, kept } => {
+                let n = self.writes.fetch_add(1, Ordering::Relaxed);
+                if n >= at {
+                    let kept = if n == at { kept.min(from.len()) } else { 0 };
+                    self.disk.write_at(offset, &from[..kept])?;
                     return Err(FailingDisk::failed("write", offset));
                 }
             }
