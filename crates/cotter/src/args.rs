@@ -7,7 +7,8 @@ mod luks;
 
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
-    BindArgs, DumpArgs, FormatArgs, KeySource, ListArgs, LuksCommand, LuksType, PassArgs, Pbkdf, UnbindArgs, UnlockArgs,
+    BindArgs, DumpArgs, FormatArgs, KeyInstead, KeySource, ListArgs, LuksCommand, LuksType, PassArgs, Pbkdf,
+    UnbindArgs, UnlockArgs,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -88,7 +89,7 @@ pub struct DemoArgs {
 pub struct ServeArgs {
     /// Listen here; may be given several times. Without it the server takes what it was started with: listening sockets
     /// (systemd), or one connection on standard input (inetd, and units with `Accept=yes`)
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
     pub listen: Vec<SocketAddr>,
     /// The directory with the server's keys
     #[arg(long, value_name = "DIR")]
@@ -99,6 +100,11 @@ pub struct ServeArgs {
     /// Close a connection that asks nothing for this long
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub idle: u32,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "write it as 0.0.0.0:7500, 127.0.0.1:7500 or [::]:7500; names are not looked up".to_owned())
 }
 
 /// `cotter keys …`

@@ -37,6 +37,13 @@ impl CommandError {
         CommandError { what: what.into(), source: None, hint: None, kind: Kind::Usage }
     }
 
+    /// The same as wrong usage: what was asked for makes no sense, whatever the world is like.
+    #[must_use]
+    pub fn into_usage(mut self) -> CommandError {
+        self.kind = Kind::Usage;
+        self
+    }
+
     /// Adds one command or one place to look.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> CommandError {
@@ -75,9 +82,10 @@ impl Error for CommandError {
     }
 }
 
-/// The text without control characters: part of it may come from a header or a server, and the terminal obeys them.
+/// The text without control characters, line ends among them: part of it may come from a header or a server, the terminal
+/// obeys them, and a line of ours must not be forged.
 pub fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -62,10 +62,13 @@ impl Host {
         let request = HttpRequest { method: Method::Get, url: &address, content_type: None, body: b"", tls: &tls };
         let what = || format!("cannot ask {url} for its keys");
         let answer = self.net.exchange(&request, self.until, &self.cancel);
-        let answer = answer.map_err(|source| CommandError::failed(what(), source))?;
+        let answer = answer.map_err(|source| {
+            CommandError::failed(what(), source)
+                .hint("check the address, the network, and that the server runs: `cotter serve`")
+        })?;
         match answer.status {
             200 => Ok(answer.body),
-            status => Err(CommandError::plain(format!("{}: it answers {status}", what()))),
+            status => Err(CommandError::plain(format!("{}: it answers {status}", what())).hint("is it a key server?")),
         }
     }
 }

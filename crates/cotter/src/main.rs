@@ -16,6 +16,7 @@ mod volume;
 
 use args::{Cli, Command};
 use clap::Parser;
+use clap::error::ErrorKind;
 use error::CommandError;
 use std::process::ExitCode;
 
@@ -42,6 +43,9 @@ fn usage(words: &clap::Error) -> ExitCode {
     let asked_for = !words.use_stderr();
     // A reader that has gone away, such as `head`, is no failure of ours.
     let _ = words.print();
+    if words.kind() == ErrorKind::UnknownArgument && std::env::args_os().nth(1).is_some_and(|word| word == "luks") {
+        eprintln!("\nThe disk is given with -d, the words behind it are PIN and CFG.");
+    }
     if asked_for { ExitCode::SUCCESS } else { ExitCode::from(2) }
 }
 

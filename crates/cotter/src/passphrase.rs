@@ -2,8 +2,10 @@
 
 use crate::args::KeySource;
 use crate::error::CommandError;
+use clevis::PersonError;
 use crypto::{Passphrase, Secret};
 use linux::{StdinError, Terminal};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// The passphrase that opens a volume.
@@ -14,27 +16,53 @@ pub fn existing(key: &KeySource) -> Result<Passphrase, CommandError> {
     }
 }
 
-/// The passphrase of a new volume; typed twice if it is typed.
+/// The passphrase of a new volume, typed twice if it is typed, and never empty: that would protect nothing.
 pub fn new(key: &KeySource) -> Result<Passphrase, CommandError> {
-    if let Some(passphrase) = from_elsewhere(key)? {
-        return Ok(passphrase);
+    let passphrase = match from_elsewhere(key)? {
+        Some(passphrase) => passphrase,
+        None => ask_twice()?,
+    };
+    if passphrase.secret().is_empty() {
+        let error =
+            CommandError::plain("the passphrase is empty, and an empty one protects nothing; nothing was changed");
+        return Err(error.hint("give one: -k FILE, or -k - with the passphrase on standard input"));
     }
+    Ok(passphrase)
+}
+
+fn ask_twice() -> Result<Passphrase, CommandError> {
     let first = ask("Enter new passphrase: ")?;
     let again = ask("Enter it again: ")?;
     if first.secret().ct_eq(again.expose()) {
         Ok(first)
     } else {
-        Err(CommandError::plain("the two passphrases are not the same"))
+        Err(CommandError::plain("the two passphrases are not the same; nothing was changed"))
     }
 }
 
 fn ask(prompt: &str) -> Result<Passphrase, CommandError> {
-    Terminal.passphrase(prompt).map_err(|source| CommandError::failed("no passphrase", source))
+    Terminal.passphrase(prompt).map_err(|source| match source {
+        PersonError::Terminal { source } if source.kind() == ErrorKind::Interrupted => {
+            CommandError::plain("given up; nothing was changed")
+        }
+        source => CommandError::failed("no passphrase", source),
+    })
 }
 
-/// The passphrase, unless a person has to be asked: nothing was named and standard input is a terminal.
+/// Why a passphrase that was read opens nothing, if its end gives it away.
+pub fn likely_slip(key: &KeySource, passphrase: &Passphrase) -> &'static str {
+    match (&key.key_file, passphrase.expose().last()) {
+        (Some(_), Some(b'\n')) => {
+            "the key file ends in a newline, which is then part of the passphrase: -k - < FILE leaves it out"
+        }
+        _ => "",
+    }
+}
+
+/// The passphrase, unless a person has to be asked: no file was named and standard input is a terminal.
 fn from_elsewhere(key: &KeySource) -> Result<Option<Passphrase>, CommandError> {
     let secret = match &key.key_file {
+        Some(path) if path == Path::new("-") && Terminal::types_stdin() => return Ok(None),
         Some(path) if path == Path::new("-") => first_line()?,
         Some(path) => whole_file(path)?,
         None if Terminal::types_stdin() => return Ok(None),

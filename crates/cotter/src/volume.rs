@@ -1,6 +1,6 @@
 //! A LUKS volume on a disk of this machine: its header read and accepted, its key found.
 
-use crate::args::KeySource;
+use crate::args::KeyInstead;
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
@@ -73,6 +73,11 @@ pub fn open_by_bindings(
     host: &Host,
 ) -> Result<Unlocked, CommandError> {
     let plan = unlock::plan(unlock::bindings(header.header()), only);
+    if let (Some(slot), true) = (only, plan.is_empty()) {
+        return Err(
+            CommandError::plain(format!("keyslot {slot} is not bound")).hint("`cotter luks list` shows those that are")
+        );
+    }
     let several = plan.len() > 1;
     let mut tell = |event: Event<'_>| {
         if let (true, Event::Failed(attempt, error)) = (several, event) {
@@ -87,7 +92,7 @@ fn nothing_opened(failed: Failed, header: &Accepted) -> CommandError {
     for token in unlock::unreadable(header.header()) {
         output::say(&format!("token {}: {}", token.token, reasons(&token.why)));
     }
-    let hint = failed.hint();
+    let hint = format!("{}; or give a passphrase: -k FILE, or -k -", failed.hint());
     CommandError::failed("the volume stays closed", failed).hint(hint)
 }
 
@@ -115,17 +120,18 @@ pub fn open_by_passphrase(
 pub fn open(
     disk: &dyn BlockRead,
     header: &Accepted,
-    key: &KeySource,
+    key: &KeyInstead,
     only: Option<Slot>,
     host: &Host,
 ) -> Result<(Passphrase, VolumeKey), CommandError> {
-    if key.key_file.is_none() {
+    let Some(key) = key.source() else {
         let unlocked = open_by_bindings(disk, header, only, host)?;
         return Ok((unlocked.passphrase, unlocked.key));
-    }
-    let passphrase = passphrase::existing(key)?;
+    };
+    let passphrase = passphrase::existing(&key)?;
     let opened = open_by_passphrase(disk, header, &passphrase, only);
-    let (_, key) = opened.map_err(|source| CommandError::failed("the volume stays closed", source))?;
+    let slip = passphrase::likely_slip(&key, &passphrase);
+    let (_, key) = opened.map_err(|source| CommandError::failed("the volume stays closed", source).hint(slip))?;
     Ok((passphrase, key))
 }
 

@@ -1,6 +1,6 @@
 //! `cotter image …`
 
-use super::luks::KeySource;
+use super::luks::KeyInstead;
 use super::{Format, Patience};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub struct Volume {
     #[arg(long, value_name = "N")]
     pub partition: Option<u32>,
     #[command(flatten)]
-    pub key: KeySource,
+    pub key: KeyInstead,
     #[command(flatten)]
     pub patience: Patience,
 }

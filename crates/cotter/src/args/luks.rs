@@ -35,9 +35,26 @@ pub struct Device {
 /// Where a person's passphrase comes from.
 #[derive(Clone, Debug, Args)]
 pub struct KeySource {
-    /// Read the passphrase from a file, all of it; `-` reads the first line of standard input. Without this it is asked for
+    /// Read the passphrase from a file, all of it; `-` reads the first line of standard input. Without this it is asked for on
+    /// a terminal, and read from standard input elsewhere
     #[arg(short = 'k', long = "key-file", value_name = "FILE|-")]
     pub key_file: Option<PathBuf>,
+}
+
+/// A person's passphrase in place of the bindings.
+#[derive(Clone, Debug, Args)]
+pub struct KeyInstead {
+    /// Open with this passphrase instead of by the bindings: all of a file, or with `-` the first line of standard input, asked
+    /// for on a terminal
+    #[arg(short = 'k', long = "key-file", value_name = "FILE|-")]
+    pub key_file: Option<PathBuf>,
+}
+
+impl KeyInstead {
+    /// The source of the passphrase, if there is to be one.
+    pub fn source(&self) -> Option<KeySource> {
+        self.key_file.clone().map(|file| KeySource { key_file: Some(file) })
+    }
 }
 
 /// Versions of the format.
@@ -101,7 +118,7 @@ pub struct FormatArgs {
     /// Overwrite what is known to be there: a file system, a partition table, another LUKS
     #[arg(long)]
     pub force: bool,
-    /// Ask nothing
+    /// Ask nothing. Only a person at a terminal is asked; a script has said what it wants
     #[arg(short = 'q', long)]
     pub quiet: bool,
     /// Say what would be written, and write nothing
@@ -188,6 +205,8 @@ pub struct UnbindArgs {
     /// Say what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub format: Format,
 }
 
 /// `cotter luks unlock`
@@ -195,10 +214,10 @@ pub struct UnbindArgs {
 pub struct UnlockArgs {
     #[command(flatten)]
     pub device: Device,
-    /// Try a person's passphrase instead of the bindings
     #[command(flatten)]
-    pub key: KeySource,
-    /// Print the passphrase that opened a keyslot, without newline, instead of mapping the volume
+    pub key: KeyInstead,
+    /// Print the passphrase that opened a keyslot, without newline. Mapping the volume in the kernel is not there yet, so this
+    /// must be given
     #[arg(long)]
     pub print_key: bool,
     /// This keyslot only

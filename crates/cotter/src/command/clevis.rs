@@ -29,11 +29,17 @@ pub fn encrypt(args: &EncryptArgs) -> Result<(), CommandError> {
 /// A compact JWE on standard input to its plaintext on standard output, once the tag of all of it has been verified.
 pub fn decrypt(args: &DecryptArgs) -> Result<(), CommandError> {
     let jwe = read_stdin("a JWE", LONGEST_JWE)?;
+    if jwe.expose().trim_ascii().is_empty() {
+        return Err(CommandError::plain("there is no JWE: standard input is empty"));
+    }
     let jwe = Jwe::parse_compact(jwe.expose()).map_err(|source| CommandError::failed("cannot read the JWE", source))?;
     let host = Host::new(args.patience.limit());
     let plaintext = clevis::decrypt(&jwe, &host.ports(TrustPolicy::Ask));
     output::data(plaintext.map_err(|error| pin_error("cannot decrypt", error))?.expose())
 }
+
+/// Pins of the original that are still missing here.
+const NOT_YET: [&str; 5] = ["tpm2", "tpm2plus", "tpm1", "pkcs11", "file"];
 
 /// The configuration on the command line.
 pub fn config(policy: &Policy) -> Result<Config, CommandError> {
@@ -42,7 +48,7 @@ pub fn config(policy: &Policy) -> Result<Config, CommandError> {
     }
     Config::parse(policy.config.as_bytes()).map_err(|source| {
         let error = CommandError::failed(format!("the configuration of the pin {}", policy.pin), source);
-        error.hint("write it as JSON in single quotes: '{\"url\":\"http://keys.example\"}'")
+        error.hint("write it as JSON in single quotes: '{\"url\":\"http://keys.example:7500\"}'")
     })
 }
 
@@ -51,8 +57,14 @@ fn unknown_pin(name: &str) -> Option<CommandError> {
     if known.contains(&name) {
         return None;
     }
+    if NOT_YET.contains(&name) {
+        return Some(
+            CommandError::plain(format!("the pin {name} is not there yet"))
+                .hint("`cotter encrypt --help` lists those that are"),
+        );
+    }
     let error = CommandError::usage(format!("there is no pin {}", name.escape_debug()));
-    Some(error.hint(format!("one of: {}", known.join(", "))))
+    Some(error.hint("one of: tang, sss (and null, which protects nothing)"))
 }
 
 /// How the server's keys are trusted.
@@ -69,7 +81,7 @@ pub fn pin_error(what: impl Into<String>, error: PinError) -> CommandError {
 /// The keys of a person are not typed blindly into a command that waits for data.
 fn read_stdin(what: &str, most: usize) -> Result<Secret, CommandError> {
     if Terminal::types_stdin() {
-        return Err(CommandError::usage(format!("give {what} on standard input")));
+        return Err(CommandError::usage(format!("give {what} on standard input")).hint("< FILE, or COMMAND |"));
     }
     linux::read_stdin(most).map_err(|source: StdinError| CommandError::failed(format!("cannot read {what}"), source))
 }

@@ -39,7 +39,10 @@ pub fn make_keys(dir: &Path, curve: Curve) -> Result<(), CommandError> {
     let found = directory.read().map_err(cannot("cannot read the key directory", dir))?;
     if found.iter().any(|(name, _)| name.ends_with(".jwk")) {
         let error = CommandError::plain(format!("{} has keys already", dir.display()));
-        return Err(error.hint(format!("cotter keys rotate {}", dir.display())));
+        return Err(error.hint(format!(
+            "`cotter keys show {0}` shows them, `cotter keys rotate {0}` makes new ones",
+            dir.display()
+        )));
     }
     add_pair(&directory, dir, curve)
 }
@@ -75,12 +78,22 @@ fn rotate(args: &KeysRotateArgs) -> Result<(), CommandError> {
 
 fn show(args: &KeysShowArgs) -> Result<(), CommandError> {
     let path = Path::new(&args.source);
+    if is_path(&args.source) && !path.is_dir() {
+        return Err(
+            CommandError::plain(format!("there is no directory {}", path.display())).hint("cotter keys init DIR")
+        );
+    }
     let thumbprints = if path.is_dir() { load(path)?.signing_thumbprints() } else { ask(args)? };
     for thumbprint in thumbprints {
         let record = Object::new().with("thumbprint", thumbprint.as_str());
         output::record(args.format, record, || thumbprint.to_string())?;
     }
     Ok(())
+}
+
+/// Whether this can only be meant as a path: an address begins with a scheme or a host.
+fn is_path(source: &str) -> bool {
+    source.starts_with(['/', '.']) || Path::new(source).is_file()
 }
 
 /// The thumbprints that a running server advertises. Nothing is trusted: they are for a person to compare.
@@ -125,7 +138,13 @@ fn load(dir: &Path) -> Result<KeySet, CommandError> {
     let directory = KeyDirectory::open(dir).map_err(cannot("cannot open the key directory", dir))?;
     let files = directory.read().map_err(cannot("cannot read the key directory", dir))?;
     let what = || format!("the keys in {} cannot be served", dir.display());
-    KeySet::load(files).map_err(|source| CommandError::failed(what(), source))
+    KeySet::load(files).map_err(|source| {
+        let hint = format!(
+            "`cotter keys list {0}` shows what is there, `cotter keys init {0}` makes the first pair",
+            dir.display()
+        );
+        CommandError::failed(what(), source).hint(hint)
+    })
 }
 
 /// Every key of the directory, also where the set as a whole could not be served.

@@ -19,12 +19,40 @@ pub fn manual() -> Result<(), CommandError> {
     root.build();
     let mut page = Vec::new();
     let failed = |source| CommandError::failed("cannot make the manual page", source);
-    clap_mangen::Man::new(root.clone()).title("cotter").section("8").render(&mut page).map_err(failed)?;
+    let man = clap_mangen::Man::new(root.clone()).title("cotter").section("8");
+    man.render_title(&mut page).map_err(failed)?;
+    man.render_name_section(&mut page).map_err(failed)?;
+    man.render_synopsis_section(&mut page).map_err(failed)?;
+    page.extend_from_slice(EXAMPLES.as_bytes());
     for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
         section(command, &mut page).map_err(failed)?;
     }
+    page.extend_from_slice(EXIT_STATUS.as_bytes());
     output::data(&page)
 }
+
+/// Comes before the commands, because most readers look for these.
+const EXAMPLES: &str = r#".SH EXAMPLES
+.TP
+A key server:
+cotter keys init /var/lib/cotter; cotter serve --listen 0.0.0.0:7500 --keys /var/lib/cotter
+.TP
+A disk that opens while that server answers:
+cotter luks bind \-d /dev/sdb2 tang '{"url":"http://server:7500"}'
+.TP
+The same for a script, with the thumbprint that \fBcotter keys show\fR prints:
+cotter luks bind \-k KEYFILE \-d /dev/sdb2 tang '{"url":"http://server:7500","thp":"THUMBPRINT"}'
+.TP
+Opening it with nothing typed:
+cotter luks unlock \-\-print\-key \-d /dev/sdb2 | cryptsetup open \-\-key\-file \- /dev/sdb2 data
+"#;
+
+/// Comes last.
+const EXIT_STATUS: &str = r#".SH EXIT STATUS
+0: done. 1: not done; standard error says why and what to try. 2: the words of the command make no sense.
+.SH ENVIRONMENT
+http_proxy, HTTPS_PROXY, ALL_PROXY, NO_PROXY: as curl takes them. REMOTE_ADDR: the peer, when started for one connection.
+"#;
 
 /// Appends a command and those below it: what it is, how it is called, its options.
 fn section(command: &Command, page: &mut Vec<u8>) -> std::io::Result<()> {
@@ -38,6 +66,9 @@ fn section(command: &Command, page: &mut Vec<u8>) -> std::io::Result<()> {
     page_of.render_synopsis_section(page)?;
     if command.get_arguments().next().is_some() {
         page_of.render_options_section(page)?;
+    }
+    if command.get_after_long_help().is_some() {
+        page_of.render_extra_section(page)?;
     }
     command.get_subcommands().try_for_each(|below| section(below, page))
 }

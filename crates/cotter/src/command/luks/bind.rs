@@ -1,17 +1,18 @@
 //! `cotter luks bind` and `cotter luks unbind`.
 
-use crate::args::{BindArgs, UnbindArgs};
+use crate::args::{BindArgs, Format, UnbindArgs};
 use crate::command::clevis::{config, trust};
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::passphrase;
 use crate::volume;
-use ::luks::{Accepted, OpenError, TokenId};
+use ::luks::{Accepted, Edit, OpenError, TokenId};
 use clevis::PersonError;
 use crypto::{SystemRandom, VolumeKey};
 use json::Object;
 use linux::{Access, FileDisk, Terminal};
+use std::time::Duration;
 use unlock::{BindRequest, Binding, Bound, CommitError, Prepared, Proof};
 
 /// Binds a keyslot to a policy.
@@ -35,7 +36,7 @@ pub fn bind(args: &BindArgs) -> Result<(), CommandError> {
     if args.dry_run {
         let edit = unlock::bind_edit(&header, &key, &prepared, &SystemRandom);
         let (edit, ..) = edit.map_err(|source| CommandError::failed("the header cannot be changed so", source))?;
-        return output::line(&edit.to_string());
+        return print_plan(args.format, &edit);
     }
     let exclusive = || volume::exclusive(&disk);
     let bound = unlock::bind(&disk, &exclusive, &key, prepared, &SystemRandom, host.cancel());
@@ -64,10 +65,15 @@ fn volume_key(disk: &FileDisk, header: &Accepted, args: &BindArgs, host: &Host) 
     match volume::open_by_passphrase(disk, header, &passphrase, None) {
         Ok((_, key)) => Ok(key),
         Err(OpenError::NoSlotOpens { .. }) if !unlock::bindings(header.header()).is_empty() => {
-            output::say("this passphrase opens no keyslot; trying the bindings");
+            output::say(
+                "the passphrase is wrong: it opens no keyslot; opening the volume by its existing bindings instead",
+            );
             Ok(volume::open_by_bindings(disk, header, None, host)?.key)
         }
-        Err(source) => Err(CommandError::failed(format!("cannot open {}", disk.path().display()), source)),
+        Err(source) => {
+            let slip = passphrase::likely_slip(&args.key, &passphrase);
+            Err(CommandError::failed(format!("cannot open {}", disk.path().display()), source).hint(slip))
+        }
     }
 }
 
@@ -108,20 +114,22 @@ pub fn unbind(args: &UnbindArgs) -> Result<(), CommandError> {
     let binding = binding_of(&header, args)?;
     if args.dry_run {
         let edit = unlock::unbind_edit(&header, &binding, &SystemRandom);
-        let edit = edit.map_err(|source| CommandError::failed("the header cannot be changed so", source))?;
-        return output::line(&edit.to_string());
+        return print_plan(args.format, &edit.map_err(|source| not_written("cannot unbind", source))?);
     }
     if !args.force && !agreed(&disk, args)? {
         output::say("nothing was changed");
         return Ok(());
     }
-    // From here on a change that has begun is finished: what is overwritten cannot be put together again.
-    let cancel = clevis::Cancel::new();
+    // From here on a signal is noticed before the first write and not after it: a change that has begun is finished, because
+    // key material that is overwritten cannot be put together again.
+    let host = Host::new(Duration::ZERO);
+    host.cancel_on_signal()?;
     let exclusive = || volume::exclusive(&disk);
-    let done = unlock::unbind(&disk, &exclusive, &binding, &SystemRandom, &cancel);
+    let done = unlock::unbind(&disk, &exclusive, &binding, &SystemRandom, host.cancel());
     done.map_err(|source| not_written("cannot unbind", source))?;
     output::say(&format!("keyslot {} is removed", args.slot));
-    Ok(())
+    let record = Object::new().with("slot", u64::from(binding.slot.number())).with("removed", true);
+    if args.format.json { output::record(args.format, record, String::new) } else { Ok(()) }
 }
 
 fn binding_of(header: &Accepted, args: &UnbindArgs) -> Result<Binding, CommandError> {
@@ -131,10 +139,8 @@ fn binding_of(header: &Accepted, args: &UnbindArgs) -> Result<Binding, CommandEr
         let error = CommandError::plain(format!("keyslot {slot} is not bound, so it is left alone"));
         error.hint(format!("cotter luks list -d {}", args.device.path.display()))
     })?;
-    if header.slots().all(|other| other == slot) {
-        let error = CommandError::plain(format!("keyslot {slot} is the last one: without it nothing opens the volume"));
-        return Err(error.hint("add a passphrase first: `cryptsetup luksAddKey`"));
-    }
+    // Said before anybody is asked, and checked again on the header that is changed.
+    unlock::unbind_edit(header, &binding, &SystemRandom).map_err(|source| not_written("cannot unbind", source))?;
     Ok(binding)
 }
 
@@ -146,7 +152,16 @@ fn agreed(disk: &FileDisk, args: &UnbindArgs) -> Result<bool, CommandError> {
 }
 
 fn not_written(what: &str, source: CommitError) -> CommandError {
-    CommandError::failed(what, source)
+    let hint = source.hint();
+    CommandError::failed(what, source).hint(hint)
+}
+
+/// What would be written, a line for each step.
+fn print_plan(format: Format, edit: &Edit<'_>) -> Result<(), CommandError> {
+    for step in edit.to_string().lines() {
+        output::record(format, Object::new().with("would", step), || format!("would {step}"))?;
+    }
+    Ok(())
 }
 
 fn token(number: u32) -> Result<TokenId, CommandError> {

@@ -8,12 +8,13 @@ use ::luks::{DigestKind, Header, KdfMember, Keyslot, KeyslotKind, Segment, Segme
 use json::{Object, Value};
 use linux::Access;
 use std::fmt::Write;
+use unlock::Binding;
 
 /// Prints the header for a person, or the header and its JSON area as one object.
 pub fn run(args: &DumpArgs) -> Result<(), CommandError> {
     let disk = volume::open_disk(&args.device.path, Access::Read)?;
     let header = volume::read_header(&disk)?;
-    output::record(args.format, as_json(&header), || visible(as_text(&header).trim_end()))
+    output::record(args.format, as_json(&header), || as_text(&header).trim_end().to_owned())
 }
 
 fn as_json(header: &Header) -> Object {
@@ -49,9 +50,11 @@ fn as_text(header: &Header) -> String {
         heading(&mut text, "Segment", name);
         describe_segment(&mut text, segment);
     }
+    let bindings = unlock::bindings(header);
     for (slot, keyslot) in &metadata.keyslots {
         heading(&mut text, "Keyslot", slot);
-        describe_keyslot(&mut text, keyslot, *slot, header);
+        describe_keyslot(&mut text, keyslot);
+        line(&mut text, "  Opened by", opened_by(bindings.iter().find(|binding| binding.slot == *slot)));
     }
     for (id, token) in &metadata.tokens {
         heading(&mut text, "Token", id);
@@ -83,7 +86,7 @@ fn describe_segment(text: &mut String, segment: &Segment) {
     }
 }
 
-fn describe_keyslot(text: &mut String, keyslot: &Keyslot, slot: Slot, header: &Header) {
+fn describe_keyslot(text: &mut String, keyslot: &Keyslot) {
     line(text, "  Key", format!("{} bits", keyslot.key_size.saturating_mul(8)));
     line(text, "  Priority", format!("{:?}", keyslot.priority).to_lowercase());
     match &keyslot.kind {
@@ -95,12 +98,14 @@ fn describe_keyslot(text: &mut String, keyslot: &Keyslot, slot: Slot, header: &H
         KeyslotKind::Other { name } => line(text, "  Type", name),
     }
     line(text, "  Area", format!("{} at byte {}", keyslot.area.size(), keyslot.area.offset().0));
-    let bound = unlock::bindings(header).into_iter().find(|binding| binding.slot == slot);
-    let opened_by = bound.map(|binding| match clevis::describe(&binding.jwe, clevis::pins::ALL) {
-        Ok(found) => format!("{} {}", found.pin, found.shown.config.to_compact().as_str()),
-        Err(error) => volume::reasons(&error),
-    });
-    line(text, "  Opened by", opened_by.unwrap_or_else(|| "a passphrase".to_owned()));
+}
+
+fn opened_by(binding: Option<&Binding>) -> String {
+    match binding.map(|binding| clevis::describe(&binding.jwe, clevis::pins::ALL)) {
+        None => "a passphrase".to_owned(),
+        Some(Ok(found)) => format!("{} {}", found.pin, found.shown.config.to_compact().as_str()),
+        Some(Err(error)) => volume::reasons(&error),
+    }
 }
 
 fn derivation(kdf: &KdfMember) -> String {
@@ -118,9 +123,9 @@ fn joined(slots: &[Slot]) -> String {
 
 fn heading(text: &mut String, what: &str, name: impl std::fmt::Display) {
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "\n{what} {name}");
+    let _ = writeln!(text, "\n{what} {}", visible(&name.to_string()));
 }
 
 fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
-    let _ = writeln!(text, "{:<18}{value}", format!("{name}:"));
+    let _ = writeln!(text, "{:<18}{}", format!("{name}:"), visible(&value.to_string()));
 }

@@ -1,13 +1,14 @@
 //! `cotter luks format`.
 
-use crate::args::{FormatArgs, LuksType, Pbkdf};
+use crate::args::{Format, FormatArgs, LuksType, Pbkdf};
 use crate::error::CommandError;
 use crate::output;
 use crate::passphrase;
 use crate::progress::Progress;
 use crate::volume;
 use ::luks::{
-    Cipher, FormatEvent, FormatOptions, FormatPlan, KdfCost, LEAST_ITERATIONS, Measured, SectorSize, scaled_argon2,
+    Cipher, FormatError, FormatEvent, FormatOptions, FormatPlan, KdfCost, LEAST_ITERATIONS, Measured, SectorSize,
+    scaled_argon2,
 };
 use block::{BlockRead, partition, signature};
 use crypto::kdf::{Argon2Cost, Argon2Variant, argon2, pbkdf2};
@@ -32,7 +33,7 @@ pub fn run(args: &FormatArgs) -> Result<(), CommandError> {
     plan(&disk, unmeasured)?;
     if args.dry_run {
         let plan = plan(&disk, options(args, hash, kdf_cost(args, hash)?)?)?;
-        return output::line(&plan.to_string());
+        return print_plan(args.format, &plan);
     }
     agree(args, found)?;
     let passphrase = passphrase::new(&args.key)?;
@@ -41,6 +42,10 @@ pub fn run(args: &FormatArgs) -> Result<(), CommandError> {
     let formatted = apply(&plan, &disk, &passphrase)?;
     drop(held);
     let uuid = formatted.header.uuid().to_string();
+    output::say(&format!(
+        "formatted; to let it open unattended: cotter luks bind -d {} PIN CFG",
+        disk.path().display()
+    ));
     output::record(args.format, Object::new().with("uuid", uuid.as_str()), || uuid.clone())
 }
 
@@ -59,6 +64,13 @@ fn apply(
     };
     plan.apply(disk, passphrase, &SystemRandom, &mut show)
         .map_err(|source| CommandError::failed(format!("cannot format {}", disk.path().display()), source))
+}
+
+fn print_plan(format: Format, plan: &FormatPlan) -> Result<(), CommandError> {
+    for step in plan.to_string().lines() {
+        output::record(format, Object::new().with("would", step), || format!("would {step}"))?;
+    }
+    Ok(())
 }
 
 /// A disk that holds something is somebody's until they say otherwise.
@@ -87,8 +99,11 @@ fn agree(args: &FormatArgs, found: Option<&'static str>) -> Result<(), CommandEr
 }
 
 fn plan(disk: &FileDisk, options: FormatOptions) -> Result<FormatPlan, CommandError> {
-    FormatPlan::new(disk.len(), options)
-        .map_err(|source| CommandError::failed(format!("cannot format {}", disk.path().display()), source))
+    FormatPlan::new(disk.len(), options).map_err(|source| {
+        let asked = !matches!(source, FormatError::DiskTooSmall { .. });
+        let error = CommandError::failed(format!("cannot format {}", disk.path().display()), source);
+        if asked { error.into_usage() } else { error.hint("make it larger: truncate -s 64M FILE, for an image") }
+    })
 }
 
 fn options(args: &FormatArgs, hash: Hash, kdf: KdfCost) -> Result<FormatOptions, CommandError> {
@@ -130,7 +145,8 @@ fn sector_size(bytes: u32) -> Result<SectorSize, CommandError> {
 }
 
 fn uuid(text: &str) -> Result<partition::Uuid, CommandError> {
-    text.parse().map_err(|source| CommandError::failed(format!("{} is not a UUID", text.escape_debug()), source))
+    let what = || format!("{} is not a UUID", text.escape_debug());
+    text.parse().map_err(|source| CommandError::failed(what(), source).into_usage())
 }
 
 /// Most memory that is taken unless another number is asked for: 1 GiB, and never more than half of the machine's.

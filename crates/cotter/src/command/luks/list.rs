@@ -13,8 +13,13 @@ pub fn run(args: &ListArgs) -> Result<(), CommandError> {
     let disk = volume::open_disk(&args.device.path, Access::Read)?;
     let header = volume::read_header(&disk)?;
     let only = args.slot.map(volume::slot).transpose()?;
-    for binding in unlock::bindings(&header).iter().filter(|binding| only.is_none_or(|slot| slot == binding.slot)) {
-        print_binding(args.format, "", binding)?;
+    let mut bindings = unlock::bindings(&header);
+    bindings.retain(|binding| only.is_none_or(|slot| slot == binding.slot));
+    for binding in &bindings {
+        print_binding(args.format, &Object::new(), "", binding)?;
+    }
+    if bindings.is_empty() {
+        output::say(&only.map_or("no keyslot is bound".to_owned(), |slot| format!("keyslot {slot} is not bound")));
     }
     for token in unlock::unreadable(&header) {
         output::say(&format!("token {}: {}", token.token, volume::reasons(&token.why)));
@@ -22,10 +27,10 @@ pub fn run(args: &ListArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Prints one binding, for a person with `lead` in front of it.
-pub fn print_binding(format: Format, lead: &str, binding: &Binding) -> Result<(), CommandError> {
+/// Prints one binding: for a program after the members of `place`, for a person after `lead`.
+pub fn print_binding(format: Format, place: &Object, lead: &str, binding: &Binding) -> Result<(), CommandError> {
     let record =
-        Object::new().with("slot", u64::from(binding.slot.number())).with("token", u64::from(binding.token.number()));
+        place.clone().with("slot", u64::from(binding.slot.number())).with("token", u64::from(binding.token.number()));
     match clevis::describe(&binding.jwe, clevis::pins::ALL) {
         Ok(found) => {
             let config = found.shown.config;
