@@ -11,8 +11,9 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use std::sync::Arc;
 
-/// Accepts what webpki accepts, and besides a certificate that is one of the given ones, byte for byte, if being an authority
-/// is all that webpki has against it: its dates and its name must be right, and the server must hold its key.
+/// Accepts what webpki accepts, and besides a certificate that is one of the given ones, byte for byte, if webpki stops at its
+/// being an authority: its dates and its name must be right, and the server must hold its key. What webpki would look at after
+/// that, the extended key usage, is not looked at: who names this very certificate for servers has said what it is for.
 #[derive(Debug)]
 pub(super) struct OrItself {
     webpki: Arc<WebPkiServerVerifier>,
