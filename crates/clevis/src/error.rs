@@ -325,9 +325,11 @@ impl PinError {
 
 fn after_net_error(error: &NetError) -> NextStep {
     match error {
-        NetError::BadUrl { .. } | NetError::TlsFile { .. } | NetError::Proxy { .. } | NetError::TooLong => {
-            NextStep::TryAnother
-        }
+        NetError::BadUrl { .. }
+        | NetError::TlsFile { .. }
+        | NetError::Proxy { .. }
+        | NetError::TooLong
+        | NetError::HeadTooLong { .. } => NextStep::TryAnother,
         NetError::Cancelled => NextStep::TryAnother,
         NetError::Resolve { .. }
         | NetError::Connect { .. }
@@ -353,7 +355,7 @@ fn network_hint(server: &Url, error: &NetError) -> String {
         NetError::Connect { .. } | NetError::TimedOut { .. } => {
             format!("check the network and that the server runs, then `cotter keys show {server}`")
         }
-        NetError::Broken { .. } | NetError::TooLong => {
+        NetError::Broken { .. } | NetError::TooLong | NetError::HeadTooLong { .. } => {
             format!("check that {server} is a key server: `cotter keys show {server}`")
         }
         NetError::Cancelled => PinError::Cancelled.hint(),

@@ -110,6 +110,11 @@ pub enum NetError {
     },
     /// The answer is longer than [`LONGEST_ANSWER`].
     TooLong,
+    /// The status line and header fields of the answer are longer than the port takes.
+    HeadTooLong {
+        /// What it takes, in bytes.
+        limit: usize,
+    },
     /// Time is up.
     TimedOut {
         /// How long the exchange had.
@@ -130,6 +135,7 @@ impl fmt::Display for NetError {
             NetError::Tls { .. } => f.write_str("no agreement on TLS"),
             NetError::Broken { .. } => f.write_str("no whole HTTP answer came"),
             NetError::TooLong => write!(f, "the answer is longer than {LONGEST_ANSWER} bytes"),
+            NetError::HeadTooLong { limit } => write!(f, "the head of the answer is longer than {limit} bytes"),
             NetError::TimedOut { after } => write!(f, "no answer within {:.1} s", after.as_secs_f64()),
             NetError::Cancelled => f.write_str("cancelled"),
         }
@@ -146,6 +152,7 @@ impl Error for NetError {
             NetError::BadUrl { .. }
             | NetError::Proxy { .. }
             | NetError::TooLong
+            | NetError::HeadTooLong { .. }
             | NetError::TimedOut { .. }
             | NetError::Cancelled => None,
         }

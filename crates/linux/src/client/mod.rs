@@ -24,7 +24,7 @@ use clevis::{Cancel, Deadline, HttpRequest, HttpResponse, LONGEST_ANSWER, Method
 use dial::{Dial, Names};
 use patience::Patience;
 use proxy::{Proxies, Route};
-use socket::{BUFFER, RequestForm};
+use socket::{BUFFER, INPUT_BUFFER, LONGEST_HEAD, RequestForm};
 use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,9 +34,6 @@ use ureq::{Agent, Body, Error, http};
 
 /// Limit of a whole exchange whose caller sets none.
 pub const TOTAL_LIMIT: Duration = Duration::from_secs(30);
-
-/// Longest head of an answer.
-const LONGEST_HEAD: usize = 64 << 10;
 
 /// Most connections that are kept for later.
 const MOST_KEPT: usize = 16;
@@ -86,14 +83,16 @@ impl Client {
     fn take_kept(&self, origin: &Origin) -> Option<Line> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let at = kept.iter().position(|line| line.origin == *origin)?;
-        Some(kept.swap_remove(at))
+        Some(kept.remove(at))
     }
 
+    /// The one unused longest makes room: it may be dead by now, and nobody would ever find out.
     fn keep(&self, line: Line) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < MOST_KEPT {
-            kept.push(line);
+        if kept.len() >= MOST_KEPT {
+            kept.remove(0);
         }
+        kept.push(line);
     }
 
     fn new_line(&self, address: &Address, origin: Origin, patience: Patience) -> Result<Line, NetError> {
@@ -130,7 +129,7 @@ fn agent_config(tunnel: Option<ureq::Proxy>) -> ureq::config::Config {
         .proxy(tunnel)
         .user_agent(USER_AGENT)
         .max_response_header_size(LONGEST_HEAD)
-        .input_buffer_size(BUFFER)
+        .input_buffer_size(INPUT_BUFFER)
         .output_buffer_size(BUFFER)
         .max_idle_connections(1)
         .max_idle_connections_per_host(1)
@@ -204,6 +203,7 @@ impl Line {
             Error::Io(source) if concerns_tls(&source) => NetError::Tls { source: source.into() },
             Error::Io(source) => NetError::Broken { source: source.into() },
             Error::ConnectProxyFailed(why) => NetError::Proxy { variable: self.tunnel_from, why },
+            Error::LargeResponseHeader(_, limit) => NetError::HeadTooLong { limit },
             Error::BadUri(_) | Error::Http(_) => NetError::BadUrl { why: "it cannot be put into a request" },
             other => NetError::Broken { source: other.into() },
         }

@@ -7,8 +7,15 @@ use std::net::TcpStream;
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
-/// Buffer for each direction. Requests and answers of a key server fit in one; longer bodies pass through in pieces.
+/// Buffer for what is sent. Requests to a key server fit in one; longer bodies pass through in pieces.
 pub(super) const BUFFER: usize = 16 << 10;
+
+/// Longest head of an answer, in bytes.
+pub(super) const LONGEST_HEAD: usize = 64 << 10;
+
+/// Buffer for what is received. `ureq` wants all of a head in it, and notices that one is too long only when more than that
+/// has come; a full buffer looks to it like the end of the connection.
+pub(super) const INPUT_BUFFER: usize = LONGEST_HEAD + 1;
 
 /// How the request line names its target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +90,7 @@ pub(super) struct Socket {
 impl Socket {
     /// Requests of this form over this stream.
     pub(super) fn new(stream: Stream, form: RequestForm) -> Socket {
-        Socket { stream, buffers: LazyBuffers::new(BUFFER, BUFFER), form, at_head: true }
+        Socket { stream, buffers: LazyBuffers::new(INPUT_BUFFER, BUFFER), form, at_head: true }
     }
 }
 

@@ -4,7 +4,7 @@
 //! policy; rustls is used directly instead.
 
 use super::address::Place;
-use super::socket::BUFFER;
+use super::socket::{BUFFER, INPUT_BUFFER};
 use super::verifier::OrItself;
 use crate::files::read_file;
 use clevis::{NetError, TlsFiles};
@@ -110,7 +110,7 @@ impl<In: Transport> Connector<In> for Secure {
         let mut below = TransportAdapter::new(transport, details.current_time.clone());
         connection.complete_io(&mut below)?;
         let stream = StreamOwned::new(connection, below);
-        Ok(Some(Either::B(SecureSocket { stream, buffers: LazyBuffers::new(BUFFER, BUFFER) })))
+        Ok(Some(Either::B(SecureSocket { stream, buffers: LazyBuffers::new(INPUT_BUFFER, BUFFER) })))
     }
 }
 

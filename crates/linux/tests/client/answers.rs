@@ -121,6 +121,49 @@ fn too_long_an_answer_is_refused() {
 }
 
 #[test]
+fn a_long_head_is_borne_and_a_longer_one_is_named() {
+    let with_head = |length: usize, lines: usize| {
+        let mut head = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n".to_owned();
+        let each = (length - head.len() - 2) / lines;
+        (1..lines).for_each(|_| head.push_str(&format!("x: {}\r\n", "y".repeat(each - 5))));
+        let rest = length - head.len() - "x: \r\n\r\n".len();
+        let head = format!("{head}x: {}\r\n\r\n{{}}", "y".repeat(rest));
+        assert_eq!(head.len(), length + 2);
+        let (address, _) = answering(head.leak().as_bytes(), After::Keep);
+        get(&client(), &format!("http://{address}/adv/"))
+    };
+    for (length, lines) in [(20_000, 1), (20_000, 100), (64 << 10, 4)] {
+        assert_eq!(with_head(length, lines).unwrap().body, b"{}", "{length} {lines}");
+    }
+    for length in [(64 << 10) + 1, 100_000, 1_000_000] {
+        let error = with_head(length, 4).unwrap_err();
+        assert!(matches!(error, NetError::HeadTooLong { limit: 65_536 }), "{length}: {error:?}");
+    }
+    let error = with_head(6_000, 300).unwrap_err();
+    assert!(
+        matches!(&error, NetError::Broken { source } if source.to_string().contains("too many headers")),
+        "{error:?}"
+    );
+}
+
+/// One connection more than are kept: the last one is among those.
+#[test]
+fn the_oldest_kept_connection_makes_room() {
+    let servers: Vec<_> =
+        (0..17).map(|_| answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", After::Keep)).collect();
+    let client = client();
+    let ask = |number: usize| {
+        let (address, connections) = &servers[number];
+        get(&client, &format!("http://{address}/adv/")).unwrap();
+        connections.load(Ordering::SeqCst)
+    };
+    (0..17).for_each(|number| assert_eq!(ask(number), 1));
+    assert_eq!(ask(16), 1, "the newest is kept");
+    assert_eq!(ask(1), 1, "and the others");
+    assert_eq!(ask(0), 2, "but for the oldest");
+}
+
+#[test]
 fn requests_are_what_a_key_server_expects() {
     let (seen, requests) = mpsc::channel();
     let (address, connections) = serve(move |mut stream, _| {
