@@ -22,7 +22,7 @@ impl Host {
         Host {
             net: Client::from_environment(),
             files: HostFiles,
-            person: Terminal,
+            person: Terminal::default(),
             random: SystemRandom,
             until: deadline_after(limit),
             cancel: Cancel::new(),

@@ -41,7 +41,7 @@ fn ask_twice() -> Result<Passphrase, CommandError> {
 }
 
 fn ask(prompt: &str) -> Result<Passphrase, CommandError> {
-    Terminal.passphrase(prompt).map_err(|source| match source {
+    Terminal::default().passphrase(prompt).map_err(|source| match source {
         PersonError::Terminal { source } if source.kind() == ErrorKind::Interrupted => {
             CommandError::plain("given up; nothing was changed")
         }

@@ -1,48 +1,67 @@
 //! The person at the terminal: questions and passphrases, never on standard input or output, which carry data.
 
-use clevis::PersonError;
+use clevis::{Cancel, PersonError};
 use crypto::{Passphrase, Secret};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcsetattr};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use zeroize::Zeroize;
 
-/// The controlling terminal of this process.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Terminal;
+/// The controlling terminal of this process. The default one waits for its person as long as it takes.
+#[derive(Clone, Debug, Default)]
+pub struct Terminal {
+    cancel: Cancel,
+}
 
 /// Longest line that a person may type, in bytes; cryptsetup's own limit for a passphrase.
 const LONGEST_LINE: usize = 512;
+/// How often the flag is looked at while nobody types: a port must notice a cancel within 50 ms.
+const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 impl Terminal {
+    /// A terminal that stops waiting for its person once `cancel` is raised.
+    pub fn until(cancel: Cancel) -> Terminal {
+        Terminal { cancel }
+    }
+
     /// Asks for a passphrase without showing it. The line ends with Enter; backspace and Ctrl-U correct it; Ctrl-C and
     /// Ctrl-D give up.
     ///
     /// # Errors
-    /// [`PersonError::NoTerminal`], and an error of kind `Interrupted` if the person gives up.
+    /// [`PersonError::NoTerminal`], and an error of kind `Interrupted` if the person gives up or the flag is raised.
     pub fn passphrase(&self, prompt: &str) -> Result<Passphrase, PersonError> {
-        let mut tty = controlling_terminal()?;
+        let tty = controlling_terminal()?;
         let failed = |source| PersonError::Terminal { source };
-        tty.write_all(prompt.as_bytes()).map_err(failed)?;
-        let line = {
-            let quiet = Quiet::new(&tty).map_err(failed)?;
-            read_line(&mut &tty, quiet.erase)
-        };
-        tty.write_all(b"\n").map_err(failed)?;
+        let line = self.hidden_line(&tty, prompt);
+        (&tty).write_all(b"\n").map_err(failed)?;
         line.map(Passphrase::new).map_err(failed)
     }
 
-    /// Asks for a line that is shown while it is typed.
+    /// Quiet before the prompt: a program may answer as soon as it sees that, and what it sends must be neither shown nor
+    /// thrown away as typed before the question.
+    fn hidden_line(&self, tty: &File, prompt: &str) -> io::Result<Secret> {
+        let quiet = Quiet::new(tty)?;
+        (&mut &*tty).write_all(prompt.as_bytes())?;
+        read_line(&mut self.keys(tty), quiet.erase)
+    }
+
+    /// Asks for a line that is shown while it is typed. What stands behind its first 512 bytes is passed over.
     ///
     /// # Errors
-    /// [`PersonError`] if there is no terminal or it fails.
+    /// [`PersonError`] if there is no terminal or it fails; an error of kind `Interrupted` if the flag is raised.
     pub fn line(&self, question: &str) -> Result<String, PersonError> {
-        let mut tty = controlling_terminal()?;
+        let tty = controlling_terminal()?;
         let failed = |source| PersonError::Terminal { source };
-        tty.write_all(question.as_bytes()).map_err(failed)?;
-        let line = cooked_line(&mut tty).map_err(failed)?;
+        (&tty).write_all(question.as_bytes()).map_err(failed)?;
+        let line = cooked_line(&mut self.keys(&tty)).map_err(failed)?;
         Ok(String::from_utf8_lossy(&line).into_owned())
+    }
+
+    fn keys<'a>(&'a self, tty: &'a File) -> Keys<'a> {
+        Keys { tty, cancel: &self.cancel }
     }
 
     /// Whether progress on standard error would be seen by a person.
@@ -57,9 +76,24 @@ impl Terminal {
 }
 
 impl clevis::Person for Terminal {
+    /// Enter alone and the end of input are a no, and what is neither yes nor no is asked again.
     fn confirm(&self, question: &str) -> Result<bool, PersonError> {
-        let answer = self.line(&format!("{question} [y/N] "))?;
-        Ok(matches!(answer.as_str(), "y" | "Y"))
+        let mut answer = self.line(&format!("{question} [y/N] "))?;
+        loop {
+            if let Some(agreed) = agreement(&answer) {
+                return Ok(agreed);
+            }
+            answer = self.line("answer y or n: ")?;
+        }
+    }
+}
+
+/// Whether an answer is a yes; `None` if it is neither yes nor no.
+fn agreement(answer: &str) -> Option<bool> {
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Some(true),
+        "" | "n" | "no" => Some(false),
+        _ => None,
     }
 }
 
@@ -67,6 +101,35 @@ fn controlling_terminal() -> Result<File, PersonError> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY;
     let tty = open("/dev/tty", flags, Mode::empty()).map_err(|_| PersonError::NoTerminal)?;
     if isatty(&tty) { Ok(File::from(tty)) } else { Err(PersonError::NoTerminal) }
+}
+
+/// What is typed, waited for until a flag is raised.
+struct Keys<'a> {
+    tty: &'a File,
+    cancel: &'a Cancel,
+}
+
+impl Read for Keys<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(given_up());
+            }
+            match poll(&mut [PollFd::new(self.tty, PollFlags::IN)], Some(&LOOK_EVERY)) {
+                Ok(0) | Err(Errno::INTR) => continue,
+                Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+            match rustix::io::read(self.tty, &mut *into) {
+                Err(Errno::INTR) => {}
+                read => return Ok(read?),
+            }
+        }
+    }
+}
+
+fn given_up() -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, "given up")
 }
 
 /// A terminal that neither shows what is typed nor makes signals of it; it is put back when this is dropped.
@@ -92,7 +155,7 @@ impl<'a> Quiet<'a> {
 
 impl Drop for Quiet<'_> {
     fn drop(&mut self) {
-        // Nothing can be done about a terminal that has gone away.
+        // Half a passphrase that was given up is not for the shell: it is flushed too. Nothing can be done about a terminal that has gone away.
         let _ = tcsetattr(self.tty, OptionalActions::Flush, &self.before);
     }
 }
@@ -113,16 +176,15 @@ fn read_line(tty: &mut impl Read, erase: u8) -> io::Result<Secret> {
 }
 
 fn edit_line(tty: &mut impl Read, erase: u8, line: &mut Vec<u8>) -> io::Result<()> {
-    let given_up = || Err(io::Error::new(io::ErrorKind::Interrupted, "given up"));
     let mut byte = [0];
     loop {
         if tty.read(&mut byte)? == 0 {
-            return given_up();
+            return Err(given_up());
         }
         match byte {
             [b'\n' | b'\r'] => return Ok(()),
-            [CTRL_C] => return given_up(),
-            [CTRL_D] if line.is_empty() => return given_up(),
+            [CTRL_C] => return Err(given_up()),
+            [CTRL_D] if line.is_empty() => return Err(given_up()),
             [CTRL_U] => line.zeroize(),
             [b] if b == erase || b == BACKSPACE => remove_character(line),
             [b] if line.len() < LONGEST_LINE => line.push(b),
@@ -136,11 +198,14 @@ fn remove_character(line: &mut Vec<u8>) {
     while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
 }
 
-fn cooked_line(tty: &mut File) -> io::Result<Vec<u8>> {
+/// The rest of a longer line is read too: it is no answer to the next question.
+fn cooked_line(tty: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     let mut byte = [0];
-    while line.len() < LONGEST_LINE && tty.read(&mut byte)? == 1 && byte != *b"\n" {
-        line.extend(byte);
+    while tty.read(&mut byte)? == 1 && byte != *b"\n" {
+        if line.len() < LONGEST_LINE {
+            line.extend(byte);
+        }
     }
     Ok(line)
 }
@@ -170,5 +235,32 @@ mod tests {
             assert_eq!(typed(keys), Err(io::ErrorKind::Interrupted), "{keys:?}");
         }
         assert_eq!(typed(&[b'x'; 513]), Err(io::ErrorKind::InvalidInput));
+    }
+
+    #[test]
+    fn a_line_ends_at_its_newline_however_long_it_is() {
+        let keys = [&[b'x'; 600][..], b"\ny\n"].concat();
+        let mut keys = keys.as_slice();
+        assert_eq!(cooked_line(&mut keys).unwrap(), [b'x'; 512]);
+        assert_eq!(cooked_line(&mut keys).unwrap(), b"y");
+        assert!(cooked_line(&mut keys).unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_a_clear_answer_counts() {
+        for (answer, expected) in [
+            ("y", Some(true)),
+            ("Y", Some(true)),
+            ("yEs", Some(true)),
+            (" yes ", Some(true)),
+            ("", Some(false)),
+            ("n", Some(false)),
+            ("NO", Some(false)),
+            ("ye", None),
+            ("yes please", None),
+            ("\u{fffd}", None),
+        ] {
+            assert_eq!(agreement(answer), expected, "{answer:?}");
+        }
     }
 }

@@ -7,3 +7,4 @@ mod hardening;
 mod inherited;
 mod name_service;
 mod signals;
+mod terminal;

@@ -146,7 +146,7 @@ fn binding_of(header: &Accepted, args: &UnbindArgs) -> Result<Binding, CommandEr
 
 fn agreed(disk: &FileDisk, args: &UnbindArgs) -> Result<bool, CommandError> {
     let question = format!("Remove keyslot {} of {} and what opens it?", args.slot, disk.path().display());
-    clevis::Person::confirm(&Terminal, &question).map_err(|source: PersonError| {
+    clevis::Person::confirm(&Terminal::default(), &question).map_err(|source: PersonError| {
         CommandError::failed("cannot ask whether to go on", source).hint("-f removes it without asking")
     })
 }

@@ -91,7 +91,7 @@ fn agree(args: &FormatArgs, found: Option<&'static str>) -> Result<(), CommandEr
     }
     let what = found.map_or_else(|| "all data".to_owned(), |what| format!("all data, a {what} among it,"));
     let question = format!("This makes {what} on {} unreadable for ever. Go on?", args.device.path.display());
-    match clevis::Person::confirm(&Terminal, &question) {
+    match clevis::Person::confirm(&Terminal::default(), &question) {
         Ok(true) => Ok(()),
         Ok(false) => Err(CommandError::plain("nothing was changed")),
         Err(source) => Err(CommandError::failed("cannot ask whether to go on", source).hint("-q asks nothing")),
