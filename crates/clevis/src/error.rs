@@ -208,10 +208,14 @@ const SHOWN: usize = 200;
 impl Url {
     /// The URL as it is shown: without a user name and password.
     pub fn new(url: &str) -> Url {
-        let (scheme, rest) = url.split_once("://").map_or(("", url), |(s, r)| (s, r));
-        let (server, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        // The client takes a scheme with one slash too, so what may be one has the password behind it, and not before.
+        let scheme = url.split_once(":/").map_or("", |(scheme, _)| scheme);
+        let scheme = if scheme.chars().all(|c| c.is_ascii_alphanumeric()) { scheme } else { "" };
+        let rest = url.strip_prefix(scheme).unwrap_or(url);
+        let start = if scheme.is_empty() { rest } else { rest.trim_start_matches([':', '/']) };
+        let between = rest.strip_suffix(start).unwrap_or_default();
+        let (server, path) = start.split_at(start.find(['/', '?', '#']).unwrap_or(start.len()));
         let server = server.rsplit_once('@').map_or(server, |(_, server)| server);
-        let between = if scheme.is_empty() { "" } else { "://" };
         Url(format!("{scheme}{between}{server}{path}"))
     }
 }
@@ -577,6 +581,9 @@ mod tests {
     fn outside_text_is_short_harmless_and_without_passwords() {
         assert_eq!(Url::new("http://u:planted@h/a@b").to_string(), "http://h/a@b");
         assert_eq!(Url::new("u:planted@h:80").to_string(), "h:80");
+        assert_eq!(Url::new("http:/u:planted@h/a@b").to_string(), "http:/h/a@b");
+        assert_eq!(Url::new("u:planted@h:/").to_string(), "h:/");
+        assert_eq!(Url::new("u:planted@h/a?b=http://c").to_string(), "h/a?b=http://c");
         assert_eq!(Url::new("http://h/\u{1b}[2J").to_string(), "http://h/\\u{1b}[2J");
         assert_eq!(Name::new(&"x".repeat(10_000)).to_string().len(), SHOWN);
     }

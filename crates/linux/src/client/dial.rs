@@ -8,10 +8,11 @@ use super::socks::Socks;
 use clevis::NetError;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
+use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpStream, ToSocketAddrs};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,17 +33,13 @@ const MOST_ADDRESSES: usize = 16;
 pub(super) struct Names {
     /// Limits of the exchange in progress.
     pub(super) patience: Patience,
-    /// A proxy that is connected to instead of the server.
-    pub(super) instead: Option<Place>,
+    /// What is connected to: the server, or the proxy in front of it. `ureq` asks for no other name.
+    pub(super) place: Place,
 }
 
 impl Resolver for Names {
-    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let place = match &self.instead {
-            Some(proxy) => proxy.clone(),
-            None => Place::of(uri).map_err(boxed)?,
-        };
-        let found = lookup(&place, &self.patience, system_resolver).map_err(boxed)?;
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let found = lookup(&self.place, &self.patience, system_resolver).map_err(boxed)?;
         let mut addresses = self.empty();
         found.into_iter().take(MOST_ADDRESSES).for_each(|address| addresses.push(address));
         Ok(addresses)
@@ -62,7 +59,7 @@ fn lookup(
     resolver: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + 'static,
 ) -> Result<Vec<SocketAddr>, NetError> {
     if let Ok(address) = place.host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, place.port)]);
+        return Ok(vec![with_zone(address, place)?]);
     }
     let failed = |source: io::Error| NetError::Resolve { host: place.host.clone(), source };
     let (found, answer) = mpsc::sync_channel(1);
@@ -78,6 +75,27 @@ fn lookup(
             Ok(addresses) => return addresses.map_err(failed),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Err(failed(io::ErrorKind::Other.into())),
+        }
+    }
+}
+
+/// The address of `place`, behind the interface that it names.
+fn with_zone(address: IpAddr, place: &Place) -> Result<SocketAddr, NetError> {
+    match (address, &place.zone) {
+        (IpAddr::V6(address), Some(zone)) => {
+            let failed = |source| NetError::Connect { address: format!("[{address}%{zone}]:{}", place.port), source };
+            Ok(SocketAddrV6::new(address, place.port, 0, interface(zone).map_err(failed)?).into())
+        }
+        _ => Ok(SocketAddr::new(address, place.port)),
+    }
+}
+
+/// The number of an interface. One that is not there yet, early in a boot, may come.
+fn interface(zone: &str) -> io::Result<u32> {
+    match zone.parse() {
+        Ok(number) => Ok(number),
+        Err(_) => {
+            Ok(name_to_index(socket_with(AddressFamily::INET6, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?, zone)?)
         }
     }
 }
@@ -250,8 +268,23 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_becomes_the_number_of_its_interface() {
+        let found = |host: &str, zone: &str| {
+            let place = Place { host: host.into(), zone: Some(zone.into()), port: 80 };
+            lookup(&place, &ample(), |_, _| unreachable!()).map(|found| found.iter().map(ToString::to_string).collect())
+        };
+        let check = |host, zone, expected: &str| assert_eq!(found(host, zone).unwrap(), expected, "{host} {zone}");
+        // The loopback interface is the first of every network namespace.
+        check("fe80::1", "lo", "[fe80::1%1]:80");
+        check("fe80::1", "7", "[fe80::1%7]:80");
+        let error: Result<String, NetError> = found("fe80::1", "no-such");
+        let Err(NetError::Connect { address, source }) = error else { panic!("{error:?}") };
+        assert_eq!((address.as_str(), source.raw_os_error()), ("[fe80::1%no-such]:80", Some(libc::ENODEV)));
+    }
+
+    #[test]
     fn a_slow_resolver_is_left_behind() {
-        let place = Place { host: "slow.test".into(), port: 80 };
+        let place = Place { host: "slow.test".into(), zone: None, port: 80 };
         let slow = || {
             let (hold, held) = mpsc::channel::<()>();
             let held = std::sync::Mutex::new(held);

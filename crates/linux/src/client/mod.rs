@@ -100,23 +100,25 @@ impl Client {
             Scheme::Http => None,
             Scheme::Https => Some(tls::configure(&origin.tls, &self.roots)?),
         };
-        let (mut form, mut instead, mut proxy_login) = (RequestForm::Origin, None, None);
+        let (mut form, mut place, mut proxy_login) = (RequestForm::Origin, address.place.clone(), None);
         let (mut tunnel, mut tunnel_from, mut told) = (None, "", None);
         match self.proxies.route(address)? {
             Route::Direct => {}
             Route::Through { proxy, credentials } => {
                 form = RequestForm::Absolute(format!("http://{}", address.place));
-                instead = Some(proxy);
+                place = proxy;
                 proxy_login = credentials.as_deref().map(basic);
             }
-            Route::Socks { proxy, socks } => (instead, told) = (Some(proxy), Some(socks)),
-            Route::Tunnel { proxy, variable } => (tunnel, tunnel_from) = (Some(proxy), variable),
+            Route::Socks { proxy, socks } => (place, told) = (proxy, Some(socks)),
+            Route::Tunnel { proxy, connect, variable } => {
+                (place, tunnel, tunnel_from) = (proxy, Some(connect), variable);
+            }
         }
         let connector =
             ().chain(ConnectProxyConnector::default())
                 .chain(Dial { patience: patience.clone(), form, socks: told })
                 .chain(Secure { config: tls });
-        let agent = Agent::with_parts(agent_config(tunnel), connector, Names { patience: patience.clone(), instead });
+        let agent = Agent::with_parts(agent_config(tunnel), connector, Names { patience: patience.clone(), place });
         Ok(Line { origin, agent, patience, proxy_login, tunnel_from })
     }
 }

@@ -47,8 +47,10 @@ pub(super) enum Route {
     },
     /// A tunnel through the proxy, for TLS.
     Tunnel {
-        /// The proxy, with user name and password.
-        proxy: ureq::Proxy,
+        /// The proxy.
+        proxy: Place,
+        /// What `ureq` knows of it, with user name and password.
+        connect: ureq::Proxy,
         /// The variable that names it.
         variable: &'static str,
     },
@@ -98,8 +100,7 @@ impl Setting {
             _ => return Err(refused("it is none of http, socks5 and socks5h")),
         };
         let address = Address::parse(&format!("http://{rest}")).map_err(|_| refused("it is not an address"))?;
-        let (host, port) = (address.place.host, address.uri.port_u16().unwrap_or(PROXY_PORT));
-        let proxy = Place { host, port };
+        let proxy = Place { port: address.uri.port_u16().unwrap_or(PROXY_PORT), ..address.place };
         if let Some(names) = names {
             let socks = Socks { names, credentials: address.credentials, variable: self.variable };
             return Ok(Route::Socks { proxy, socks });
@@ -108,9 +109,9 @@ impl Setting {
             Scheme::Http => Ok(Route::Through { proxy, credentials: address.credentials }),
             Scheme::Https => {
                 let login = rest.rsplit_once('@').map(|(login, _)| format!("{login}@")).unwrap_or_default();
-                let tunnel = ureq::Proxy::new(&format!("http://{login}{proxy}"));
-                let variable = self.variable;
-                tunnel.map(|proxy| Route::Tunnel { proxy, variable }).map_err(|_| refused("it is not an address"))
+                let connect = ureq::Proxy::new(&format!("http://{login}{proxy}"));
+                let connect = connect.map_err(|_| refused("it is not an address"))?;
+                Ok(Route::Tunnel { proxy, connect, variable: self.variable })
             }
         }
     }
@@ -154,8 +155,9 @@ mod tests {
                 format!("through {proxy} {}", String::from_utf8(credentials.unwrap_or_default()).unwrap())
             }
             Ok(Route::Socks { proxy, socks }) => format!("socks {proxy} {:?}", socks.names),
-            Ok(Route::Tunnel { proxy, .. }) => {
-                format!("tunnel {}:{} {}", proxy.host(), proxy.port(), proxy.username().unwrap_or_default())
+            Ok(Route::Tunnel { proxy, connect, .. }) => {
+                assert_eq!((connect.host(), connect.port()), (proxy.host.as_str(), proxy.port));
+                format!("tunnel {proxy} {}", connect.username().unwrap_or_default())
             }
             Err(error) => error.to_string(),
         }

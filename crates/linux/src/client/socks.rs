@@ -179,7 +179,7 @@ mod tests {
         let socks = Socks { names, credentials: login.map(|l| l.as_bytes().to_vec()), variable: "all_proxy" };
         let mut script = Script { says: io::Cursor::new(says.to_vec()), heard: Vec::new() };
         let found = |_: &Place| Ok(vec![SocketAddr::from(([10, 0, 0, 9], 80))]);
-        let server = Place { host: host.into(), port: 80 };
+        let server = Place { host: host.into(), zone: None, port: 80 };
         let result = socks.open(&mut script, &server, found).map_err(|e| e.to_string());
         let left = script.says.get_ref().len() - usize::try_from(script.says.position()).unwrap();
         result.map(|()| assert_eq!(left, 0, "all is read")).map(|()| script.heard)

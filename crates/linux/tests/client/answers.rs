@@ -221,6 +221,30 @@ fn names_are_resolved() {
     assert_eq!(get(&client(), &format!("localhost:{}/adv/", address.port())).unwrap().status, 200);
 }
 
+#[test]
+fn an_address_may_name_its_interface() {
+    let listener = std::net::TcpListener::bind("[::1]:0");
+    let listener = listener.unwrap_or_else(|error| panic!("IPv6 on loopback is needed (`ip link set lo up`): {error}"));
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let head = String::from_utf8(request(&mut stream).unwrap()).unwrap().to_ascii_lowercase();
+            assert!(
+                head.contains(&format!("\r\nhost: [::1]:{port}\r\n")),
+                "the zone is nobody else's business: {head}"
+            );
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        }
+    });
+    for zone in ["", "%25lo", "%lo", "%1", "%251"] {
+        let answer = get(&client(), &format!("http://[::1{zone}]:{port}/adv/"));
+        assert_eq!(answer.unwrap().status, 204, "{zone}");
+    }
+    let error = get(&client(), &format!("http://[::1%25no-such]:{port}/adv/")).unwrap_err();
+    assert!(matches!(&error, NetError::Connect { address, .. } if address.contains("%no-such")), "{error:?}");
+}
+
 /// Answers with some of their bytes changed end in an answer or an error; a panic would end this test.
 #[test]
 fn no_answer_ends_in_a_panic() {
