@@ -2,10 +2,16 @@
 //!
 //! LUKS2 keeps two copies. The second one begins where the first one ends, so its place is known only from the first: when
 //! that is damaged, every legal place is looked at. Reading never repairs; an edit writes both copies anew.
+//!
+//! A second copy outlives the volume when something else is put over its beginning: a file system leaves the first bytes alone
+//! and may not reach it. So, as with cryptsetup 2.6.1, the second copy counts alone only where nothing else is recognised;
+//! a first copy that is zeros, rubbish or damaged does not matter, one that carries a file system's magic does. More is
+//! recognised here than there: an LVM label without its header, and swap space of an unknown version, cryptsetup passes over.
 
 use crate::luks2::binary_header::{BINARY_LEN, BinaryError, BinaryHeader, HeaderCopy, HeaderSize};
 use crate::luks2::json::{Metadata, MetadataError};
-use block::{BlockError, BlockRead, Bytes};
+use crate::unmarked::Unmarked;
+use block::{BlockError, BlockRead, Bytes, signature};
 use std::fmt;
 use uuid::Uuid;
 
@@ -83,6 +89,12 @@ pub enum HeaderError {
         /// What is wrong with the second.
         secondary: CopyError,
     },
+    /// Only the second copy of a LUKS2 header can be used, and something else is there too. The copy may be what an older
+    /// volume left behind.
+    Ambiguous {
+        /// What else is there.
+        found: &'static str,
+    },
     /// The disk could not be read.
     Disk {
         /// What happened.
@@ -107,6 +119,9 @@ impl Header {
             Ok(copy) => read_copy(disk, HeaderCopy::Secondary, copy.binary.size.bytes()),
             Err(_) => find_secondary(disk),
         };
+        if primary.is_err() && secondary.is_ok() {
+            refuse_other_signatures(disk)?;
+        }
         choose(disk, primary, secondary)
     }
 
@@ -207,6 +222,15 @@ fn find_secondary(disk: &dyn BlockRead) -> Result<Copy, CopyError> {
     Err(telling.unwrap_or(CopyError::Binary { source: BinaryError::WrongMagic }))
 }
 
+/// Refuses a disk on which something is recognised besides the header.
+fn refuse_other_signatures(disk: &dyn BlockRead) -> Result<(), HeaderError> {
+    match signature::find(&Unmarked(disk)) {
+        Ok(None) => Ok(()),
+        Ok(Some(found)) => Err(HeaderError::Ambiguous { found }),
+        Err(source) => Err(HeaderError::Disk { source }),
+    }
+}
+
 fn choose(
     disk: &dyn BlockRead,
     primary: Result<Copy, CopyError>,
@@ -291,6 +315,9 @@ impl fmt::Display for HeaderError {
                 Causes(primary),
                 Causes(secondary)
             ),
+            HeaderError::Ambiguous { found } => {
+                write!(f, "there is only the second copy of a LUKS2 header, and something else is there too: {found}")
+            }
             HeaderError::Disk { .. } => f.write_str("the header cannot be read"),
         }
     }
@@ -316,6 +343,9 @@ impl HeaderError {
             }
             HeaderError::UnknownVersion { .. } => "a newer program may know it",
             HeaderError::Damaged { .. } => "restore a backup of the header: `cryptsetup luksHeaderRestore`",
+            HeaderError::Ambiguous { .. } => {
+                "if that is what the disk is for, the LUKS2 header is a leftover; if not, after a backup of the disk, `cryptsetup repair`"
+            }
             HeaderError::Disk { .. } => "see the system's log for what the device reported",
         }
     }

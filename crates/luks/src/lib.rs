@@ -22,6 +22,7 @@ mod plain;
 mod refused;
 mod step;
 mod undo;
+mod unmarked;
 
 pub use accept::{Accepted, Allowed, Data};
 pub use af::STRIPES;

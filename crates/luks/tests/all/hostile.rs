@@ -136,6 +136,36 @@ fn a_luks1_header_over_an_old_luks2_one_is_luks1() {
     assert!(read(&bytes).unwrap_err().contains("LUKS1"));
 }
 
+#[test]
+fn a_second_copy_under_something_else_is_refused() {
+    let bytes = volume(small_options()).disk.to_vec();
+    let zeroed = |len: usize| [vec![0; len], bytes[len..].to_vec()].concat();
+    let with = |mut bytes: Vec<u8>, at: usize, magic: &[u8]| {
+        bytes[at..at + magic.len()].copy_from_slice(magic);
+        bytes
+    };
+    let garbage = with(bytes.clone(), 0, &[0x6b; 4096]);
+    let damaged = with(bytes.clone(), 5000, b"x");
+    for alone in [zeroed(512), zeroed(4096), zeroed(16384), garbage, damaged.clone()] {
+        let header = Header::read(&MemoryDisk::from(alone.clone())).unwrap();
+        assert!(matches!(header.copies(), [CopyState::Damaged { .. }, CopyState::Good]));
+        assert!(Verdicts::theirs(&alone));
+    }
+    let refused = |start: &[u8], at: usize, magic: &[u8], expected: &str| {
+        let both = with(start.to_vec(), at, magic);
+        let said = read(&both).map(|_| ()).expect_err(expected);
+        assert!(said.contains("only the second copy") && said.ends_with(expected), "{said}");
+        assert!(!Verdicts::theirs(&both), "{expected}: cryptsetup takes it");
+    };
+    refused(&zeroed(8192), 1080, b"\x53\xef", "ext file system");
+    refused(&zeroed(8192), 510, b"\x55\xaa", "partition table");
+    refused(&damaged, 1080, b"\x53\xef", "ext file system");
+    // A first copy that is whole says that this is LUKS, whatever stands in the bytes that mean nothing.
+    let mut whole = with(bytes.clone(), 1080, b"\x53\xef");
+    seal(&mut whole, 0, 16384);
+    assert!(read(&whole).is_ok() && Verdicts::theirs(&whole));
+}
+
 /// What cryptsetup refuses, we refuse; the other way round only where it is written down.
 struct Verdicts {
     bytes: Vec<u8>,
