@@ -5,16 +5,25 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
-/// In a child: waits for the first signal, says its name, and waits for the second for ever.
+/// A later signal counts after about this long.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// In a child: waits for the first signal, says its name, and hangs.
 fn wait_for_signals() {
     let (sender, receiver) = mpsc::channel();
     on_stop_signal(move |signal| sender.send(signal).unwrap()).unwrap();
     assert!(on_stop_signal(|_| ()).is_err(), "a second handler");
     say("ready");
     say(receiver.recv().unwrap());
-    let (_kept, never) = mpsc::channel::<()>();
-    let _ = never.recv();
+    hang();
+}
+
+fn hang() -> ! {
+    loop {
+        std::thread::park();
+    }
 }
 
 struct Waiting {
@@ -24,7 +33,8 @@ struct Waiting {
 
 impl Waiting {
     fn start(before: &str) -> Waiting {
-        let mut child = again("wait", before).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            again("wait", before).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
         let mut waiting = Waiting { child, lines };
         assert_eq!(waiting.next(), "ready");
@@ -47,6 +57,17 @@ impl Waiting {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Sends `signal` again and again until the child has ended, however long that takes.
+    fn insist(&mut self, signal: Signal) -> ExitStatus {
+        loop {
+            self.send(signal);
+            std::thread::sleep(Duration::from_millis(20));
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+        }
+    }
+
     fn end(mut self) -> ExitStatus {
         self.lines.read_to_end(&mut Vec::new()).unwrap();
         self.child.wait().unwrap()
@@ -54,17 +75,52 @@ impl Waiting {
 }
 
 #[test]
-fn the_first_signal_is_told_and_the_second_ends() {
+fn a_later_signal_ends_what_hangs() {
     if part().is_some() {
         return wait_for_signals();
     }
     for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT"), (Signal::HUP, "SIGHUP")] {
         let mut waiting = Waiting::start("");
+        let begun = Instant::now();
         waiting.send(signal);
         assert_eq!(waiting.next(), name);
-        waiting.send(Signal::TERM);
-        assert_eq!(waiting.end().signal(), Some(Signal::TERM.as_raw()), "after {name}");
+        assert_eq!(waiting.insist(Signal::TERM).signal(), Some(Signal::TERM.as_raw()), "after {name}");
+        assert!(begun.elapsed() >= GRACE, "after {:?}", begun.elapsed());
     }
+}
+
+#[test]
+fn a_later_signal_ends_a_program_whose_own_stop_hangs() {
+    if part().is_some() {
+        on_stop_signal(|_| hang()).unwrap();
+        say("ready");
+        hang();
+    }
+    let mut waiting = Waiting::start("");
+    assert_eq!(waiting.insist(Signal::TERM).signal(), Some(Signal::TERM.as_raw()));
+}
+
+/// As timeout(1) sends it, and systemd with `SendSIGHUP=yes`.
+#[test]
+fn a_request_that_comes_twice_leaves_time_to_clean_up() {
+    if part().is_some() {
+        let (sender, receiver) = mpsc::channel();
+        on_stop_signal(move |signal| sender.send(signal).unwrap()).unwrap();
+        say("ready");
+        say(receiver.recv().unwrap());
+        // The end of input says that all signals were sent.
+        std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+        return say("clean");
+    }
+    let mut waiting = Waiting::start("");
+    waiting.send(Signal::TERM);
+    waiting.send(Signal::TERM);
+    assert_eq!(waiting.next(), "SIGTERM");
+    waiting.send(Signal::HUP);
+    waiting.send(Signal::TERM);
+    drop(waiting.child.stdin.take());
+    assert_eq!(waiting.next(), "clean");
+    assert!(waiting.end().success());
 }
 
 #[test]
@@ -76,8 +132,13 @@ fn an_ignored_signal_stays_ignored() {
     waiting.send(Signal::HUP);
     waiting.send(Signal::TERM);
     assert_eq!(waiting.next(), "SIGTERM");
-    waiting.send(Signal::KILL);
-    waiting.end();
+    // It is not made deadly either when the others become so: INT is what ends it.
+    let begun = Instant::now();
+    while begun.elapsed() < GRACE * 2 {
+        waiting.send(Signal::HUP);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(waiting.insist(Signal::INT).signal(), Some(Signal::INT.as_raw()));
 }
 
 #[test]
@@ -85,8 +146,7 @@ fn exit_codes_are_the_shells() {
     if part().is_some() {
         on_stop_signal(|signal| std::process::exit(signal.exit_code().into())).unwrap();
         kill_process(getpid(), Signal::INT).unwrap();
-        let (_kept, never) = mpsc::channel::<()>();
-        let _ = never.recv();
+        hang();
     }
     assert_eq!(again("exit", "").output().unwrap().status.code(), Some(130));
 }
