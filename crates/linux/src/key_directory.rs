@@ -1,12 +1,14 @@
 //! A directory of secret files: written with their final mode, whole or not at all.
 
 use crypto::Secret;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, fsync, mkdirat, openat, renameat_with, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Dir, Mode, OFlags, RenameFlags, fchmod, fsync, mkdirat, openat, renameat_with, unlinkat,
+};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Longest key file that is read.
 const LONGEST_FILE: u64 = 64 << 10;
@@ -17,7 +19,6 @@ const MOST_FILES: usize = 65_536;
 #[derive(Debug)]
 pub struct KeyDirectory {
     dir: OwnedFd,
-    path: PathBuf,
 }
 
 impl KeyDirectory {
@@ -27,7 +28,7 @@ impl KeyDirectory {
     /// Whatever the system says.
     pub fn open(path: &Path) -> io::Result<KeyDirectory> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(KeyDirectory { dir: openat(CWD, path, flags, Mode::empty())?, path: path.to_owned() })
+        Ok(KeyDirectory { dir: openat(CWD, path, flags, Mode::empty())? })
     }
 
     /// Opens a directory, making it with mode 0700 if it does not exist; its parent must.
@@ -47,16 +48,17 @@ impl KeyDirectory {
     /// Whatever the system says of any of them; files that are too many or too long.
     pub fn read(&self) -> io::Result<Vec<(String, Secret)>> {
         let mut files = Vec::new();
-        for entry in std::fs::read_dir(&self.path)? {
-            let Ok(name) = entry?.file_name().into_string() else { continue };
+        for entry in Dir::read_from(&self.dir)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else { continue };
             if !name.ends_with(".jwk") {
                 continue;
             }
             if files.len() == MOST_FILES {
                 return Err(io::Error::other("too many key files"));
             }
-            let contents = self.read_file(&name).map_err(|e| io::Error::new(e.kind(), format!("{name}: {e}")))?;
-            files.push((name, contents));
+            let contents = self.read_file(name).map_err(|e| io::Error::new(e.kind(), format!("{name}: {e}")))?;
+            files.push((name.to_owned(), contents));
         }
         Ok(files)
     }
@@ -70,8 +72,10 @@ impl KeyDirectory {
         // A name that does not end in .jwk: a server that reads the directory meanwhile passes it over.
         let unfinished = format!(".{name}.new");
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let mut file = File::from(openat(&self.dir, &unfinished, flags, Mode::RUSR | Mode::RGRP)?);
-        let written = file.write_all(contents).and_then(|()| file.sync_all());
+        let mut file = File::from(openat(&self.dir, &unfinished, flags, Mode::RUSR)?);
+        // The umask counts when a file is made, not when its mode is set.
+        let moded = fchmod(&file, Mode::RUSR | Mode::RGRP).map_err(io::Error::from);
+        let written = moded.and_then(|()| file.write_all(contents)).and_then(|()| file.sync_all());
         let named = written.and_then(|()| self.rename(&unfinished, name));
         if named.is_err() {
             // The first error is the one to report.
@@ -146,5 +150,19 @@ mod tests {
         dir.sync().unwrap();
         std::fs::write(path.path().join("long.jwk"), vec![0; 70_000]).unwrap();
         assert!(dir.read().unwrap_err().to_string().starts_with("long.jwk: "));
+    }
+
+    #[test]
+    fn the_directory_is_read_under_whatever_name_it_has() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("keys");
+        let dir = KeyDirectory::create(&path).unwrap();
+        dir.add("a.jwk", b"{}").unwrap();
+        std::fs::rename(&path, parent.path().join("moved")).unwrap();
+        KeyDirectory::create(&path).unwrap().add("another.jwk", b"{}").unwrap();
+        for _twice in 0..2 {
+            let names: Vec<String> = dir.read().unwrap().into_iter().map(|(name, _)| name).collect();
+            assert_eq!(names, ["a.jwk"]);
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Secrets from standard input and from key files, read into one buffer that never grows.
+//! Secrets from standard input and from key files, never in a buffer that is not wiped: one that becomes too small is wiped
+//! when a larger one takes its place.
 
 use crypto::Secret;
 use rustix::stdio::stdin;
