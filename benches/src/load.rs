@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// How long one round of load goes on.
 const LENGTH: Duration = Duration::from_secs(1);
 /// Where it ends even if the time is not over: each closed connection occupies a port for a minute.
-const MOST_REQUESTS: usize = 8000;
+const MOST_REQUESTS: usize = 30_000;
 /// An answer that takes longer is an error.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 

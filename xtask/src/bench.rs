@@ -12,5 +12,5 @@ pub(crate) fn run(workspace: &Workspace, words: &[&str]) -> Result<(), Failure> 
     let binary = release::build(workspace)?;
     program::run(program::cargo(&workspace.root).args(["build", "--package", "benches", "--release", "--locked"]))?;
     let benches = workspace.target.join("release/benches");
-    program::run(Command::new(benches).current_dir(&workspace.root).env("COTTER_STATIC", binary.path).args(words))
+    program::run(Command::new(benches).current_dir(&workspace.root).env("COTTER", binary.path).args(words))
 }

@@ -33,20 +33,24 @@ pub fn cotter() -> &'static Path {
     PATH.get_or_init(|| std::env::var_os("COTTER").map_or_else(build_cotter, PathBuf::from))
 }
 
-/// `--workspace`, so that dependencies have the features they were built with for the tests, and are not built again.
+/// `--workspace` and a test beside the program, so that dependencies have the features they were built with for the tests
+/// and are not built again: without the test, Cargo leaves those of dev-dependencies out.
 fn build_cotter() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    command.args(["build", "--workspace", "--bin=cotter", "--message-format=json-render-diagnostics"]);
+    command.args(["build", "--workspace", "--bin=cotter", "--test=alone", "--message-format=json-render-diagnostics"]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
     let output = command.stderr(Stdio::inherit()).output().expect("cannot start cargo");
     assert!(output.status.success(), "`cargo build --bin cotter` failed; its reasons stand above");
     let messages = output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-    let mut paths = messages.filter_map(|message: serde_json::Value| Some(message.get("executable")?.as_str()?.into()));
-    paths.next().expect("cargo named no program file")
+    let program = |message: serde_json::Value| {
+        let is_ours = message.get("target")?.get("name")? == "cotter";
+        Some(PathBuf::from(message.get("executable")?.as_str()?)).filter(|_| is_ours)
+    };
+    messages.into_iter().find_map(program).expect("cargo named no program file")
 }
 
 /// A program that is about to be started.
