@@ -274,6 +274,13 @@ impl<'a> Edit<'a> {
     /// # Errors
     /// [`ApplyError`].
     pub fn apply(self, disk: &dyn BlockWrite) -> Result<Applied, ApplyError> {
+        let before = self.before.header();
+        self.ready().ok_or(ApplyError::MetadataFull)?.apply(disk, before)
+    }
+
+    /// All that will be written, in its order; `None` if the metadata does not fit. Every change has been tried for its size,
+    /// so only a header that was too full when it was read can fail here.
+    pub(crate) fn ready(self) -> Option<Ready> {
         let Edit { before, metadata, primary, secondary, material, wipes, .. } = self;
         let after = SealedHeader::new(primary, secondary, metadata)?;
         let header = |offset, bytes: Vec<u8>| vec![Write { offset, bytes: bytes.into() }];
@@ -288,8 +295,8 @@ impl<'a> Edit<'a> {
         let mut phases: Vec<Phase> = vec![wipes_before, material];
         phases.extend(headers);
         phases.push(wipes_after);
-        let after = Header::of_both(after.primary, after.secondary, after.metadata, disk.len());
-        apply(disk, before.header(), after, phases)
+        let disk = before.header().disk_len();
+        Some(Ready { after: Header::of_both(after.primary, after.secondary, after.metadata, disk), phases })
     }
 
     fn choose_slot(&self, wanted: Option<Slot>) -> Result<Slot, EditError> {
@@ -347,6 +354,19 @@ impl<'a> Edit<'a> {
     }
 }
 
+/// An edit of which only the writing is left. It borrows nothing.
+pub(crate) struct Ready {
+    after: Header,
+    phases: Vec<Phase>,
+}
+
+impl Ready {
+    /// Writes it in place of `before`, the header that the edit was made from.
+    pub(crate) fn apply(self, disk: &dyn BlockWrite, before: &Header) -> Result<Applied, ApplyError> {
+        apply(disk, before, self.after, self.phases)
+    }
+}
+
 /// Both copies' bytes as they will stand on the disk.
 pub(crate) struct SealedHeader {
     pub(crate) primary: BinaryHeader,
@@ -357,15 +377,15 @@ pub(crate) struct SealedHeader {
 }
 
 impl SealedHeader {
+    /// `None` if the metadata does not fit into its area.
     pub(crate) fn new(
         mut primary: BinaryHeader,
         mut secondary: BinaryHeader,
         metadata: Metadata,
-    ) -> Result<SealedHeader, ApplyError> {
-        // Every change has been tried for its size; only a header that was too full when it was read can fail here.
-        let area = metadata.to_area().ok_or(ApplyError::MetadataFull)?;
+    ) -> Option<SealedHeader> {
+        let area = metadata.to_area()?;
         let (primary_bytes, secondary_bytes) = (primary.sealed(&area), secondary.sealed(&area));
-        Ok(SealedHeader { primary, secondary, metadata, primary_bytes, secondary_bytes })
+        Some(SealedHeader { primary, secondary, metadata, primary_bytes, secondary_bytes })
     }
 }
 

@@ -1,9 +1,11 @@
-//! Making a LUKS2 volume: first a plan, then the writing.
+//! Making a LUKS2 volume in three steps: a plan, then what is slow and needs no disk, then the writing.
+//!
+//! The second and the third are apart so that nobody holds a lock over a key derivation.
 
-use crate::accept::{Allowed, KeyDigest};
+use crate::accept::{Accepted, Allowed, KeyDigest};
 use crate::af;
 use crate::cipher::{Cipher, SectorSize};
-use crate::edit::{Edit, EditError, NewKeyslot, SealedHeader, random_bytes, random_salt};
+use crate::edit::{Edit, EditError, NewKeyslot, Ready, SealedHeader, random_bytes, random_salt};
 use crate::header::Header;
 use crate::kdf::{KdfCost, LEAST_ITERATIONS};
 use crate::luks2::area::ALIGNMENT;
@@ -77,10 +79,21 @@ pub struct FormatPlan {
     disk: Bytes,
 }
 
-/// How far [`FormatPlan::apply`] has come.
+/// A volume with a random key and one slot of which only the writing is left.
+pub struct PreparedFormat {
+    plan: FormatPlan,
+    key: VolumeKey,
+    /// The header without slots: both copies' places and bytes.
+    images: [(Bytes, Vec<u8>); 2],
+    empty: Accepted,
+    /// The change that adds the slot.
+    slot: Ready,
+}
+
+/// How far making a volume has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FormatEvent {
-    /// The passphrase is being stretched, which may take seconds.
+    /// The passphrase is being stretched, which may take seconds. Only [`FormatPlan::apply`] says so.
     Stretching,
     /// The place of the header and the key material is being overwritten.
     Wiping {
@@ -200,10 +213,8 @@ impl FormatPlan {
         Bytes(self.options.header_size.both().0 + self.keyslots_size.0)
     }
 
-    /// Makes the volume, with a random key and one slot for `passphrase`.
-    ///
-    /// The slow part comes first, so that nothing is lost if it fails. Then the place of the header becomes zeros and that of
-    /// the key material random bytes, as cryptsetup does it, and the header is written.
+    /// Makes the volume, with a random key and one slot for `passphrase`: [`FormatPlan::prepare`], then
+    /// [`PreparedFormat::write`].
     ///
     /// # Errors
     /// [`FormatError`].
@@ -214,53 +225,39 @@ impl FormatPlan {
         random: &dyn Random,
         on_event: &mut dyn FnMut(FormatEvent),
     ) -> Result<Formatted, FormatError> {
-        if disk.len() != self.disk {
-            return Err(FormatError::OtherDisk);
-        }
+        self.check_disk(disk)?;
+        on_event(FormatEvent::Stretching);
+        self.prepare(passphrase, random)?.write(disk, random, on_event)
+    }
+
+    /// Does all that needs no disk: a random key, the header, and the stretching of the passphrase, which may take seconds.
+    ///
+    /// # Errors
+    /// [`FormatError`].
+    pub fn prepare(&self, passphrase: &Passphrase, random: &dyn Random) -> Result<PreparedFormat, FormatError> {
         let key_len = usize::try_from(self.options.key_len).unwrap_or(usize::MAX);
         let key = Secret::try_filled_by(key_len, |into| random.fill(into));
         let key = VolumeKey::new(key.map_err(|source| FormatError::Random { source })?);
         let empty = self.empty_header(&key, random)?;
         let images = [(Bytes(0), empty.primary_bytes), (empty.secondary.offset, empty.secondary_bytes)];
-        let header = Header::of_both(empty.primary, empty.secondary, empty.metadata, self.disk);
-        let header = header.accept(&Allowed::default()).map_err(|source| FormatError::Refused { source })?;
+        let empty = Header::of_both(empty.primary, empty.secondary, empty.metadata, self.disk);
+        let empty = empty.accept(&Allowed::default()).map_err(|source| FormatError::Refused { source })?;
 
-        on_event(FormatEvent::Stretching);
-        let mut edit = Edit::new(&header, random).map_err(|source| FormatError::Keyslot { source })?;
+        let mut edit = Edit::new(&empty, random).map_err(|source| FormatError::Keyslot { source })?;
         let (kdf, af_hash) = (self.options.kdf, self.options.hash);
         let new = NewKeyslot { key: &key, passphrase, slot: Slot::new(0), kdf, af_hash };
         edit.add_keyslot(&new).map_err(|source| FormatError::Keyslot { source })?;
-
-        self.wipe(disk, random, on_event)?;
-        on_event(FormatEvent::Writing);
-        let written = images.iter().try_for_each(|(offset, bytes)| disk.write_at(*offset, bytes));
-        written.and_then(|()| disk.flush()).map_err(|source| FormatError::Disk { source })?;
-        let applied = edit.apply(disk).map_err(|source| FormatError::Apply { source })?;
-        Ok(Formatted { header: applied.header, key })
+        let slot = edit.ready().ok_or_else(|| self.metadata_full())?;
+        Ok(PreparedFormat { plan: self.clone(), key, images, empty, slot })
     }
 
-    fn wipe(
-        &self,
-        disk: &dyn BlockWrite,
-        random: &dyn Random,
-        on_event: &mut dyn FnMut(FormatEvent),
-    ) -> Result<(), FormatError> {
-        let headers = self.options.header_size.both();
-        let total = self.wiped();
-        let mut done = Bytes(0);
-        let mut buffer = vec![0; WIPE];
-        while done < total {
-            on_event(FormatEvent::Wiping { done, total });
-            let end = if done < headers { headers } else { total };
-            let len = usize::try_from(end.0 - done.0).unwrap_or(usize::MAX).min(WIPE);
-            let chunk = buffer.get_mut(..len).unwrap_or_default();
-            if done >= headers {
-                random.fill(chunk).map_err(|source| FormatError::Random { source })?;
-            }
-            disk.write_at(done, chunk).map_err(|source| FormatError::Disk { source })?;
-            done = Bytes(done.0 + Bytes::from(len).0);
-        }
-        disk.flush().map_err(|source| FormatError::Disk { source })
+    fn check_disk(&self, disk: &dyn BlockWrite) -> Result<(), FormatError> {
+        if disk.len() == self.disk { Ok(()) } else { Err(FormatError::OtherDisk) }
+    }
+
+    fn metadata_full(&self) -> FormatError {
+        let size = Bytes::from(self.options.header_size.json_len());
+        FormatError::Keyslot { source: EditError::MetadataFull { size } }
     }
 
     /// The header without slots.
@@ -278,7 +275,7 @@ impl FormatPlan {
         let primary = BinaryHeader::primary(options.header_size, &identity, random_salt(random).map_err(failed)?);
         let primary = primary.ok_or(FormatError::Label)?;
         let secondary = primary.other(random_salt(random).map_err(failed)?);
-        SealedHeader::new(primary, secondary, metadata).map_err(|source| FormatError::Apply { source })
+        SealedHeader::new(primary, secondary, metadata).ok_or_else(|| self.metadata_full())
     }
 
     fn document(&self, key: &VolumeKey, random: &dyn Random) -> Result<Value, FormatError> {
@@ -303,6 +300,52 @@ impl FormatPlan {
     }
 }
 
+impl PreparedFormat {
+    /// Writes it: the place of the header becomes zeros and that of the key material random bytes, as cryptsetup does it;
+    /// then comes the header. The caller holds the disk's write lock.
+    ///
+    /// # Errors
+    /// [`FormatError`]; with [`FormatError::OtherDisk`] nothing was written.
+    pub fn write(
+        self,
+        disk: &dyn BlockWrite,
+        random: &dyn Random,
+        on_event: &mut dyn FnMut(FormatEvent),
+    ) -> Result<Formatted, FormatError> {
+        self.plan.check_disk(disk)?;
+        self.wipe(disk, random, on_event)?;
+        on_event(FormatEvent::Writing);
+        let written = self.images.iter().try_for_each(|(offset, bytes)| disk.write_at(*offset, bytes));
+        written.and_then(|()| disk.flush()).map_err(|source| FormatError::Disk { source })?;
+        let applied = self.slot.apply(disk, self.empty.header()).map_err(|source| FormatError::Apply { source })?;
+        Ok(Formatted { header: applied.header, key: self.key })
+    }
+
+    fn wipe(
+        &self,
+        disk: &dyn BlockWrite,
+        random: &dyn Random,
+        on_event: &mut dyn FnMut(FormatEvent),
+    ) -> Result<(), FormatError> {
+        let headers = self.plan.options.header_size.both();
+        let total = self.plan.wiped();
+        let mut done = Bytes(0);
+        let mut buffer = vec![0; WIPE];
+        while done < total {
+            on_event(FormatEvent::Wiping { done, total });
+            let end = if done < headers { headers } else { total };
+            let len = usize::try_from(end.0 - done.0).unwrap_or(usize::MAX).min(WIPE);
+            let chunk = buffer.get_mut(..len).unwrap_or_default();
+            if done >= headers {
+                random.fill(chunk).map_err(|source| FormatError::Random { source })?;
+            }
+            disk.write_at(done, chunk).map_err(|source| FormatError::Disk { source })?;
+            done = Bytes(done.0 + Bytes::from(len).0);
+        }
+        disk.flush().map_err(|source| FormatError::Disk { source })
+    }
+}
+
 impl KeyDigest {
     /// The digest of a new key. The fewest iterations do: nobody guesses a random key.
     fn of(key: &VolumeKey, hash: Hash, random: &dyn Random) -> Result<Pbkdf2Digest, RandomFailed> {
@@ -319,6 +362,13 @@ fn fitting_sector_size(disk: Bytes, data_offset: Bytes) -> SectorSize {
     match disk.checked_sub(data_offset) {
         Some(data) if data.is_multiple_of(SectorSize::LARGEST.bytes().into()) => SectorSize::LARGEST,
         _ => SectorSize::SMALLEST,
+    }
+}
+
+/// Its key is a secret.
+impl fmt::Debug for PreparedFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreparedFormat").field("plan", &self.plan).finish_non_exhaustive()
     }
 }
 

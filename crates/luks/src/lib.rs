@@ -28,7 +28,7 @@ pub use accept::{Accepted, Allowed, Data};
 pub use af::STRIPES;
 pub use cipher::{Cipher, SectorSize};
 pub use edit::{Edit, EditError, NewKeyslot};
-pub use format::{FormatError, FormatEvent, FormatOptions, FormatPlan, Formatted};
+pub use format::{FormatError, FormatEvent, FormatOptions, FormatPlan, Formatted, PreparedFormat};
 pub use header::{CopyError, CopyState, Header, HeaderError};
 pub use kdf::{Kdf, KdfCost, LEAST_ITERATIONS, Measured, scaled_argon2};
 pub use luks2::area::Area;

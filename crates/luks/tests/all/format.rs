@@ -88,6 +88,25 @@ fn nothing_behind_the_key_material_is_touched_and_all_before_it_is() {
 }
 
 #[test]
+fn what_is_slow_needs_no_disk_and_the_writing_no_passphrase() {
+    let disk = MemoryDisk::from(vec![0xaa; (1 << 20) + 4096]);
+    let plan = FormatPlan::new(disk.len(), small_options()).unwrap();
+    let prepared = plan.prepare(&passphrase("one"), &SystemRandom).unwrap();
+    assert!(format!("{prepared:?}").ends_with(", .. }"));
+    let mut events = Vec::new();
+    let formatted = prepared.write(&disk, &SystemRandom, &mut |e| events.push(e)).unwrap();
+    assert!(!events.contains(&FormatEvent::Stretching) && events.contains(&FormatEvent::Writing));
+    let (slot, key) = open_any(&disk, &accepted(&disk), &passphrase("one")).unwrap();
+    assert_eq!((slot.number(), key.expose()), (0, formatted.key.expose()));
+
+    let other = MemoryDisk::from(vec![0xaa; 2 << 20]);
+    let prepared = plan.prepare(&passphrase("one"), &SystemRandom).unwrap();
+    let error = prepared.write(&other, &SystemRandom, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, FormatError::OtherDisk));
+    assert!(other.to_vec().iter().all(|b| *b == 0xaa));
+}
+
+#[test]
 fn a_plan_can_be_read() {
     let plan = FormatPlan::new(Bytes(32 << 20), FormatOptions::new(pbkdf2())).unwrap();
     assert_eq!(
