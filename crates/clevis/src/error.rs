@@ -30,6 +30,13 @@ pub enum PinError {
         /// The HTTP status.
         status: u16,
     },
+    /// The server answered, and none of its keys has the thumbprint that the configuration names.
+    OtherKeys {
+        /// Who was asked.
+        server: Url,
+        /// The thumbprint.
+        thp: String,
+    },
     /// The server's keys are not accepted: not signed as they must be, or not those that were asked for.
     BadAdvertisement {
         /// Whose keys, whether they were fetched or given.
@@ -243,6 +250,7 @@ impl PinError {
             PinError::Share { source, .. } => source.next_step(),
             // A wrong point is not waited for: a bind that meets one must not take the server for absent.
             PinError::Refused { .. }
+            | PinError::OtherKeys { .. }
             | PinError::BadAnswer { .. }
             | PinError::WrongPoint { .. }
             | PinError::NotAJwe { .. }
@@ -266,6 +274,11 @@ impl PinError {
     pub fn hint(&self) -> String {
         match self {
             PinError::Unreachable { server, source } => network_hint(server, source),
+            PinError::OtherKeys { server, .. } => {
+                format!(
+                    "compare with `cotter keys show {server}`; if they differ, it may be another server: do not trust it"
+                )
+            }
             PinError::Refused { server, asked: Asked::Recovery, status: 404 } => {
                 format!("the key of this binding is gone from {server}: put its file back there, or bind again")
             }
@@ -314,6 +327,7 @@ impl PinError {
             PinError::ToldToFail => 2,
             PinError::Unreachable { .. } | PinError::Thread(_) => 3,
             PinError::Refused { .. } => 4,
+            PinError::OtherKeys { .. } => 7,
             PinError::UnknownPin { .. } | PinError::Declined { .. } | PinError::CannotAsk { .. } => 5,
             PinError::NotAJwe { .. } | PinError::BadBinding { .. } | PinError::Config(_) | PinError::File { .. } => 6,
             PinError::BadAdvertisement { .. }
@@ -380,6 +394,7 @@ impl fmt::Display for PinError {
                 write!(f, "{TALKING} {server}: it answers a request for its keys with {status}")
             }
             PinError::BadAdvertisement { server, .. } => write!(f, "the keys of {server} are not accepted"),
+            PinError::OtherKeys { server, thp } => write!(f, "{server} has no key with the thumbprint {thp}"),
             PinError::BadAnswer { server, .. } => write!(f, "the answer of {server} is not accepted"),
             PinError::WrongPoint { server, .. } => write!(
                 f,
@@ -395,8 +410,10 @@ impl fmt::Display for PinError {
             PinError::BadBinding { pin, .. } => write!(f, "the JWE is not one that the pin {pin} made"),
             PinError::WrongKey { pin, .. } => write!(f, "the key that the pin {pin} found does not open the JWE"),
             PinError::TooFew { needed, shares, failures } => {
-                write!(f, "{needed} of {shares} shares are needed, and {} are missing", failures.len())?;
-                failures.iter().try_for_each(|failure| write!(f, "; {failure}"))
+                // What was cancelled because the threshold could no longer be met says nothing about its server.
+                let telling = || failures.iter().filter(|failure| failure.error.weight() > 0);
+                write!(f, "{needed} of {shares} shares are needed, and {} failed", telling().count())?;
+                telling().try_for_each(|failure| write!(f, "; {failure}"))
             }
             PinError::Share { pin, place, .. } => write!(f, "no share for the pin {pin} at {}", place.escape_debug()),
             PinError::ToldToFail => f.write_str("the pin null was told to fail"),
@@ -432,6 +449,7 @@ impl Error for PinError {
             // All of a threshold's reasons are in its own text.
             PinError::TooFew { .. }
             | PinError::Refused { .. }
+            | PinError::OtherKeys { .. }
             | PinError::Declined { .. }
             | PinError::UnknownPin { .. }
             | PinError::ToldToFail

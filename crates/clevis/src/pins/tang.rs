@@ -106,7 +106,8 @@ impl Settings {
             Some(given) => given.bytes(ports)?,
             None => {
                 let request = Request::advertisement(self.thp.as_deref().unwrap_or_default());
-                Secret::new(self.server.ask(&request, Asked::Advertisement, ports)?)
+                let answer = self.server.ask(&request, Asked::Advertisement, ports);
+                Secret::new(answer.map_err(|error| self.other_keys(error))?)
             }
         };
         let trust = match (ports.trust, &self.thp, &self.given) {
@@ -120,6 +121,16 @@ impl Settings {
             self.ask_person(&checked, ports)?;
         }
         Ok(checked)
+    }
+
+    /// A server that has no key of the thumbprint that was asked for says only that there is nothing.
+    fn other_keys(&self, error: PinError) -> PinError {
+        match (error, &self.thp) {
+            (PinError::Refused { server, status: 404, .. }, Some(thp)) => {
+                PinError::OtherKeys { server, thp: thp.clone() }
+            }
+            (error, _) => error,
+        }
     }
 
     fn ask_person(&self, advertisement: &Advertisement, ports: &Ports<'_>) -> Result<(), PinError> {

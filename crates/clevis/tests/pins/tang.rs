@@ -100,7 +100,8 @@ fn a_thumbprint_is_trust_and_a_wrong_one_is_none() {
     encrypt(&asking(Answer::Yes), r#"{"url":"http://a.test","thp":""}"#).unwrap();
     let unknown = format!(r#"{{"url":"http://a.test","thp":"{UNKNOWN}"}}"#);
     let error = encrypt(&world, &unknown).unwrap_err();
-    assert!(matches!(error, PinError::Refused { asked: Asked::Advertisement, status: 404, .. }), "{error:?}");
+    assert!(matches!(&error, PinError::OtherKeys { thp, .. } if thp == UNKNOWN), "{error:?}");
+    assert!(error.hint().contains("another server"), "{}", error.hint());
     let body = advertisement(&keys("keys")).into_bytes();
     let error = encrypt(&asking(Answer::Nobody).with("a.test", Host::Says(200, body)), &unknown).unwrap_err();
     assert!(matches!(error, PinError::BadAdvertisement { .. }), "{error:?}");
