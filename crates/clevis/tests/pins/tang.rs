@@ -2,7 +2,7 @@
 
 use crate::scripted::{Answer, Host, World, keys};
 use crate::{config, forged, object, open, round_trip, secret, story};
-use clevis::{Asked, NetError, NextStep, PinError, TrustPolicy};
+use clevis::{NetError, NextStep, PinError, TrustPolicy};
 use crypto::ec::Curve;
 use crypto::{Secret, SystemRandom};
 use jose::{Jwe, Jwk, Jws, ThumbprintHash};
