@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+mod claim;
 mod client;
 mod clock;
 mod disk;
@@ -17,6 +18,7 @@ mod stdin;
 mod sys;
 mod terminal;
 
+pub use claim::Claim;
 pub use client::{Client, TOTAL_LIMIT};
 pub use clock::deadline_after;
 pub use disk::{Access, DiskError, FileDisk};

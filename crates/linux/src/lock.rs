@@ -80,27 +80,28 @@ enum Found {
     Stale,
 }
 
-/// A descriptor of its own, since a lock belongs to one; opened anew by name, so the name must still lead to the same file.
 fn try_file(disk: &FileDisk, mode: LockMode) -> Result<Found, LockError> {
-    let path = disk.path();
     // NFS gives exclusive locks only to those who may write.
     let access = match mode {
         LockMode::Exclusive if disk.access().writes() => OFlags::RDWR,
         _ => OFlags::RDONLY,
     };
-    let flags = access | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let failed = |doing| move |error: Errno| LockError::Failed { doing, path: path.to_owned(), source: error.into() };
-    let file = File::from(open(path, flags, Mode::empty()).map_err(failed("open"))?);
-    let identity =
-        Identity::of(&file).map_err(|source| LockError::Failed { doing: "inspect", path: path.to_owned(), source })?;
-    if identity != Ok(disk.identity()) {
-        return Err(LockError::Replaced { path: path.to_owned() });
-    }
+    let file = reopen(disk, access)?;
     match flock(&file, operation(mode)) {
         Ok(()) => Ok(Found::Free(HeaderLock { file, named: None })),
         Err(Errno::WOULDBLOCK) => Ok(Found::Held(file)),
-        Err(error) => Err(failed("lock")(error)),
+        Err(error) => Err(LockError::failed("lock", disk, error.into())),
     }
+}
+
+/// A descriptor of its own, since a lock belongs to one; opened anew by name, so the name must still lead to the same file.
+pub(crate) fn reopen(disk: &FileDisk, access: OFlags) -> Result<File, LockError> {
+    let flags = access | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file =
+        open(disk.path(), flags, Mode::empty()).map_err(|error| LockError::failed("open", disk, error.into()))?;
+    let file = File::from(file);
+    let identity = Identity::of(&file).map_err(|source| LockError::failed("inspect", disk, source))?;
+    if identity == Ok(disk.identity()) { Ok(file) } else { Err(LockError::Replaced { path: disk.path().to_owned() }) }
 }
 
 fn try_device(base: &Path, major: u32, minor: u32, mode: LockMode) -> Result<Found, LockError> {
@@ -178,31 +179,37 @@ pub struct Holder {
     pub command: String,
 }
 
+impl Holder {
+    pub(crate) fn of(process: u32) -> Holder {
+        let command = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+        let shown = command.trim().chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+        Holder { process, command: shown.collect() }
+    }
+}
+
 /// Finds in `/proc/locks` who has `file` locked; empty if the system does not tell.
 fn holders_of(file: &File) -> Vec<Holder> {
     let (Ok(stat), Ok(table)) = (fstat(file), std::fs::read_to_string("/proc/locks")) else { return Vec::new() };
     let device = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
-    let name = |process| {
-        let command = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
-        let shown = command.trim().chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
-        Holder { process, command: shown.collect() }
-    };
-    table.lines().filter_map(|line| flock_owner(line, device, stat.st_ino)).map(name).collect()
+    table.lines().filter_map(|line| flock_owner(line, device, stat.st_ino)).map(Holder::of).collect()
 }
 
-/// The process of a line like `3: FLOCK  ADVISORY  WRITE 2345 fe:00:131 0 EOF`, if it is about this file (proc(5)).
-/// A line with `->` is someone who waits.
 fn flock_owner(line: &str, device: (u32, u32), inode: u64) -> Option<u32> {
+    let ("FLOCK", process) = lock_on(line, device, inode)? else { return None };
+    process.parse().ok()
+}
+
+/// Kind and process of a line like `3: FLOCK  ADVISORY  WRITE 2345 fe:00:131 0 EOF`, if it is about this file (proc(5)).
+/// A line with `->` is someone who waits.
+pub(crate) fn lock_on(line: &str, device: (u32, u32), inode: u64) -> Option<(&str, &str)> {
     let mut words = line.split_whitespace().skip(1);
-    let ("FLOCK", _, _, process, file) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?)
-    else {
-        return None;
-    };
+    let kind = words.next().filter(|kind| *kind != "->")?;
+    let (process, file) = (words.nth(2)?, words.next()?);
     let mut parts = file.split(':');
     let major = u32::from_str_radix(parts.next()?, 16).ok()?;
     let minor = u32::from_str_radix(parts.next()?, 16).ok()?;
     let same = (major, minor) == device && parts.next()?.parse() == Ok(inode);
-    process.parse().ok().filter(|_| same)
+    same.then_some((kind, process))
 }
 
 /// Why a lock could not be had.
@@ -216,6 +223,13 @@ pub enum LockError {
         mode: LockMode,
         /// How long was waited.
         waited: Duration,
+        /// Who, if the system tells.
+        holders: Vec<Holder>,
+    },
+    /// The content of the disk cannot be claimed: somebody else has it.
+    Claimed {
+        /// The disk.
+        path: PathBuf,
         /// Who, if the system tells.
         holders: Vec<Holder>,
     },
@@ -250,6 +264,10 @@ pub enum LockError {
 }
 
 impl LockError {
+    pub(crate) fn failed(doing: &'static str, disk: &FileDisk, source: io::Error) -> LockError {
+        LockError::Failed { doing, path: disk.path().to_owned(), source }
+    }
+
     fn held(disk: &FileDisk, mode: LockMode, waited: Duration, by: Option<&File>) -> LockError {
         let holders = by.map(holders_of).unwrap_or_default();
         LockError::Held { path: disk.path().to_owned(), mode, waited, holders }
@@ -261,6 +279,10 @@ impl LockError {
             LockError::Held { holders, .. } => match holders.first() {
                 Some(holder) => format!("wait for it, or see what it does: `ps -fp {}`", holder.process),
                 None => "see who: `lslocks`".to_owned(),
+            },
+            LockError::Claimed { path, holders } => match holders.first() {
+                Some(holder) => format!("end it first, or see what it does: `ps -fp {}`", holder.process),
+                None => format!("see who: `fuser -v {0}`, `lsblk {0}`", path.display()),
             },
             LockError::Directory { .. } => "run it as root".to_owned(),
             LockError::OpenToAll { path, .. } => format!("`chmod go-w {}`", path.display()),
@@ -284,6 +306,12 @@ impl fmt::Display for LockError {
                     None => write!(f, "another process still has it"),
                 }
             }
+            LockError::Claimed { path, holders } => match holders.first() {
+                Some(Holder { process, command }) => {
+                    write!(f, "{} is in use: {command} (process {process}) has it for itself", path.display())
+                }
+                None => write!(f, "{} is in use: another process, a mount or a mapping has it", path.display()),
+            },
             LockError::Directory { path, .. } => write!(f, "cannot use the lock directory {}", path.display()),
             LockError::OpenToAll { path, mode } => {
                 write!(f, "the lock directory {} may be written by others (mode {mode:04o})", path.display())

@@ -6,10 +6,12 @@ mod hardening;
 mod inherited;
 mod name_service;
 mod open_files;
+mod range_lock;
 mod signals;
 
 pub use hardening::forbid_dumps;
 pub use inherited::{Inherited, InheritedError, take_inherited};
 pub use name_service::use_own_name_service;
 pub use open_files::allow_many_open_files;
+pub(crate) use range_lock::lock_all_bytes;
 pub use signals::{StopSignal, on_stop_signal};

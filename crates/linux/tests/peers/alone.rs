@@ -1,9 +1,11 @@
-//! A device that somebody uses cannot be had alone. Needs root, for a loop device and a mount.
+//! What somebody uses cannot be had alone. The devices need root, for a loop device and a mount.
 
-use crate::tool::{succeed, tool};
+use crate::tool::{run, said, succeed, tool};
 use block::{BlockWrite, Bytes};
-use linux::{Access, DiskError, FileDisk};
+use linux::{Access, DiskError, FileDisk, LockError};
+use std::io::Read;
 use std::path::PathBuf;
+use std::process::Stdio;
 use tempfile::TempDir;
 
 /// A loop device over a file, and where it is mounted; both end with this.
@@ -66,4 +68,54 @@ fn only_one_has_a_device_alone() {
     FileDisk::open(&device.path, Access::Write).unwrap();
     drop(alone);
     FileDisk::open(&device.path, Access::Alone).unwrap();
+}
+
+#[test]
+fn a_claim_on_a_device_is_that_of_a_mount() {
+    let mut device = Device::new();
+    let disk = FileDisk::open(&device.path, Access::Write).unwrap();
+    let claim = disk.claim().unwrap();
+    for refused in [disk.claim(), FileDisk::open(&device.path, Access::Write).unwrap().claim()] {
+        assert!(matches!(refused, Err(LockError::Claimed { .. })), "{refused:?}");
+    }
+    assert!(FileDisk::open(&device.path, Access::Alone).is_err());
+    drop(claim);
+    let alone = FileDisk::open(&device.path, Access::Alone).unwrap();
+    let claim = alone.claim().unwrap();
+    assert!(disk.claim().is_err());
+    drop((claim, alone));
+    device.mount();
+    let refused = disk.claim().unwrap_err();
+    assert!(refused.to_string().contains("a mount"), "{refused}");
+}
+
+#[test]
+fn qemu_and_a_claim_keep_each_other_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("disk.img");
+    let disk = FileDisk::create(&path, Bytes(1 << 20)).unwrap();
+    let write = |path: &PathBuf| {
+        let words = ["-f", "raw", "-c", "write 0 512"].map(AsRef::as_ref);
+        run(&mut tool("qemu-io", "qemu-utils"), words.into_iter().chain([path.as_os_str()]))
+    };
+    let claim = disk.claim().unwrap();
+    let refused = write(&path);
+    assert!(!refused.status.success() && said(&refused).contains("lock"), "{}", said(&refused));
+    drop(claim);
+    let written = write(&path);
+    assert!(written.status.success(), "{}", said(&written));
+
+    // qemu-io has its image open for as long as its commands may come.
+    let mut qemu = tool("qemu-io", "qemu-utils");
+    qemu.args(["-f", "raw"]).arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut qemu = qemu.spawn().unwrap();
+    let mut prompt = [0; 8];
+    qemu.stdout.as_mut().unwrap().read_exact(&mut prompt).unwrap();
+    assert_eq!(&prompt, b"qemu-io>");
+    let refused = disk.claim().unwrap_err();
+    let LockError::Claimed { holders, .. } = &refused else { panic!("{refused:?}") };
+    assert_eq!((holders[0].process, holders[0].command.as_str()), (qemu.id(), "qemu-io"));
+    drop(qemu.stdin.take());
+    qemu.wait().unwrap();
+    drop(disk.claim().unwrap());
 }
