@@ -466,11 +466,12 @@ fn push_slot(object: &mut Object, slot: Slot) {
 /// Takes a slot out of the lists of all objects of a section.
 fn forget_slot(document: &mut Value, section: &str, slot: Slot) {
     let Some(objects) = member(document, section) else { return };
+    let slot = slot.to_string();
     let names: Vec<String> = objects.iter().map(|(name, _)| name.to_owned()).collect();
     for name in names {
         let object = objects.get_mut(&name).and_then(Value::as_object_mut);
         if let Some(Value::Array(slots)) = object.and_then(|object| object.get_mut("keyslots")) {
-            slots.retain(|listed| listed.as_str() != Some(slot.to_string().as_str()));
+            slots.retain(|listed| listed.as_str() != Some(slot.as_str()));
         }
     }
 }

@@ -4,13 +4,14 @@ use crate::luks2::base64;
 use crate::luks2::id::Slot;
 use crate::luks2::keyslot::u32_member;
 use json::{Field, FieldError, Object};
+use std::collections::BTreeSet;
 
 /// One digest.
 #[derive(Clone, Debug)]
 pub struct Digest {
-    /// The slots whose key this is the digest of.
+    /// The slots whose key this is the digest of, each once, in ascending order.
     pub keyslots: Vec<Slot>,
-    /// The segments that are encrypted with that key, by their names.
+    /// The segments that are encrypted with that key, by their names, each once, in the order of their letters.
     pub segments: Vec<String>,
     /// What kind of digest it is.
     pub kind: DigestKind,
@@ -53,9 +54,9 @@ impl Digest {
             }),
             name => DigestKind::Other { name: name.to_owned() },
         };
-        let segments =
-            field.member("segments")?.items()?.map(|item| Ok(item.text()?.to_owned())).collect::<Result<_, _>>()?;
-        Ok(Digest { keyslots: slots(&field.member("keyslots")?)?, segments, kind })
+        let segments = field.member("segments")?;
+        let segments = segments.items()?.map(|item| Ok(item.text()?.to_owned())).collect::<Result<BTreeSet<_>, _>>()?;
+        Ok(Digest { keyslots: slots(&field.member("keyslots")?)?, segments: segments.into_iter().collect(), kind })
     }
 }
 
@@ -73,11 +74,13 @@ impl Pbkdf2Digest {
     }
 }
 
-/// An array of names of slots.
+/// An array of names of slots. A slot may stand in it many thousand times, as far as cryptsetup is concerned; the set of them
+/// is what counts, and has at most 32 members.
 pub(crate) fn slots(field: &Field<'_>) -> Result<Vec<Slot>, FieldError> {
     let slot =
         |item: Field<'_>| Slot::from_name(item.text()?).ok_or_else(|| item.wrong_value("the number of a keyslot"));
-    field.items()?.map(slot).collect()
+    let set = field.items()?.map(slot).collect::<Result<BTreeSet<_>, _>>()?;
+    Ok(set.into_iter().collect())
 }
 
 #[cfg(test)]
@@ -97,7 +100,14 @@ mod tests {
     fn what_is_written_is_read() {
         let DigestKind::Pbkdf2(digest) = read(DIGEST).unwrap().kind else { panic!("another kind") };
         assert_eq!(Value::from(digest.to_json()).to_compact().as_str(), DIGEST);
-        assert_eq!(read(&DIGEST.replace("[]", "[\"3\",\"0\"]")).unwrap().keyslots.len(), 2);
+    }
+
+    #[test]
+    fn lists_are_read_as_sets() {
+        let digest = DIGEST.replace("[]", r#"["3","0","3"]"#).replace(r#"["0"],"hash"#, r#"["1","0","1"],"hash"#);
+        let digest = read(&digest).unwrap();
+        assert_eq!(digest.keyslots, [0, 3].map(|n| Slot::new(n).unwrap()));
+        assert_eq!(digest.segments, ["0", "1"]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ macro_rules! id {
 
             /// Reads the name of an object; `None` for anything but the shortest decimal form of 0 to 31.
             pub(crate) fn from_name(name: &str) -> Option<$name> {
-                $name::all().find(|id| id.to_string() == name)
+                $name::new(name.parse().ok()?).filter(|id| id.to_string() == name)
             }
         }
 

@@ -10,7 +10,7 @@ use json::{Field, FieldError, Object};
 pub struct Token {
     /// Its type, such as `clevis`.
     pub kind: String,
-    /// The slots it serves.
+    /// The slots it serves, each once, in ascending order.
     pub keyslots: Vec<Slot>,
     /// All of its members, these two included.
     pub members: Object,

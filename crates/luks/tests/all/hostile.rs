@@ -339,6 +339,33 @@ fn a_large_area_of_many_values_is_refused_and_not_read_into_memory() {
     assert!(said.contains("too many values"), "{said}");
 }
 
+/// cryptsetup takes a slot that is listed many times. Whoever goes through the list meets each slot once, and the document
+/// keeps what it says.
+#[test]
+fn a_slot_listed_many_thousand_times_is_one_slot() {
+    let header_size = HeaderSize::LARGEST;
+    let options = FormatOptions { header_size, data_offset: block::Bytes(16 << 20), ..small_options() };
+    let bytes = volume(options).disk.to_vec();
+    let list = format!("\"keyslots\":[{}\"0\"]", "\"0\",".repeat(30_000 - 1));
+    let json = json_of(&bytes, 0)
+        .replace("\"tokens\":{}", &format!("\"tokens\":{{\"0\":{{\"type\":\"clevis\",{list}}}}}"))
+        .replace("\"keyslots\":[\"0\"],\"seg", &format!("{list},\"seg"));
+    let bytes = with_json_area(&bytes, json.as_bytes());
+    let disk = MemoryDisk::from(bytes.clone());
+    let header = accepted(&disk);
+    let metadata = header.header().metadata();
+    assert!(metadata.tokens.values().all(|token| token.keyslots == [slot(0)]));
+    assert!(metadata.digests.values().all(|digest| digest.keyslots == [slot(0)]));
+    assert_eq!(metadata.document().to_compact().as_str(), json);
+    assert!(Verdicts::theirs(&bytes));
+
+    let mut edit = Edit::new(&header, &crypto::SystemRandom).unwrap();
+    edit.remove_keyslot(slot(0)).unwrap();
+    let left = edit.metadata();
+    assert!(left.tokens.values().all(|token| token.keyslots.is_empty()));
+    assert!(left.document().to_compact().len() < 2000, "none of the many is left");
+}
+
 #[test]
 fn a_slot_number_over_31_is_refused() {
     let bytes = volume(small_options()).disk.to_vec();
