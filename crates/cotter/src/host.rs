@@ -19,13 +19,14 @@ pub struct Host {
 impl Host {
     /// Everything must be done within `limit` from now.
     pub fn new(limit: Duration) -> Host {
+        let cancel = Cancel::new();
         Host {
             net: Client::from_environment(),
             files: HostFiles,
-            person: Terminal::default(),
+            person: Terminal::until(cancel.clone()),
             random: SystemRandom,
             until: deadline_after(limit),
-            cancel: Cancel::new(),
+            cancel,
         }
     }
 
@@ -48,6 +49,11 @@ impl Host {
         let cancel = self.cancel.clone();
         let watched = linux::on_stop_signal(move |_| cancel.cancel());
         watched.map_err(|source| CommandError::failed("cannot watch for signals", source))
+    }
+
+    /// The person at the terminal; a signal that ends all waiting ends this too.
+    pub fn person(&self) -> &Terminal {
+        &self.person
     }
 
     /// What ends all waiting.

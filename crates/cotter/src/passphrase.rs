@@ -9,18 +9,18 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 /// The passphrase that opens a volume.
-pub fn existing(key: &KeySource) -> Result<Passphrase, CommandError> {
+pub fn existing(key: &KeySource, person: &Terminal) -> Result<Passphrase, CommandError> {
     match from_elsewhere(key)? {
         Some(passphrase) => Ok(passphrase),
-        None => ask("Enter existing LUKS password: "),
+        None => ask(person, "Enter existing LUKS password: "),
     }
 }
 
 /// The passphrase of a new volume, typed twice if it is typed, and never empty: that would protect nothing.
-pub fn new(key: &KeySource) -> Result<Passphrase, CommandError> {
+pub fn new(key: &KeySource, person: &Terminal) -> Result<Passphrase, CommandError> {
     let passphrase = match from_elsewhere(key)? {
         Some(passphrase) => passphrase,
-        None => ask_twice()?,
+        None => ask_twice(person)?,
     };
     if passphrase.secret().is_empty() {
         let error =
@@ -30,9 +30,9 @@ pub fn new(key: &KeySource) -> Result<Passphrase, CommandError> {
     Ok(passphrase)
 }
 
-fn ask_twice() -> Result<Passphrase, CommandError> {
-    let first = ask("Enter new passphrase: ")?;
-    let again = ask("Enter it again: ")?;
+fn ask_twice(person: &Terminal) -> Result<Passphrase, CommandError> {
+    let first = ask(person, "Enter new passphrase: ")?;
+    let again = ask(person, "Enter it again: ")?;
     if first.secret().ct_eq(again.expose()) {
         Ok(first)
     } else {
@@ -40,8 +40,8 @@ fn ask_twice() -> Result<Passphrase, CommandError> {
     }
 }
 
-fn ask(prompt: &str) -> Result<Passphrase, CommandError> {
-    Terminal::default().passphrase(prompt).map_err(|source| match source {
+fn ask(person: &Terminal, prompt: &str) -> Result<Passphrase, CommandError> {
+    person.passphrase(prompt).map_err(|source| match source {
         PersonError::Terminal { source } if source.kind() == ErrorKind::Interrupted => {
             CommandError::plain("given up; nothing was changed")
         }

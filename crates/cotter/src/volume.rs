@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use block::BlockRead;
 use clevis::TrustPolicy;
 use crypto::{Passphrase, VolumeKey};
-use linux::{Access, FileDisk, HeaderLock, LockMode};
+use linux::{Access, FileDisk, HeaderLock, LockError, LockMode};
 use luks::{Accepted, Allowed, Header, OpenError, Slot};
 use std::path::Path;
 use std::time::Duration;
@@ -28,10 +28,20 @@ pub fn open_disk(path: &Path, access: Access) -> Result<FileDisk, CommandError> 
 
 /// Reads the header of the volume that a whole disk is, while nobody is changing it.
 pub fn read_header(disk: &FileDisk) -> Result<Header, CommandError> {
-    let held = lock(disk, LockMode::Shared)?;
+    let held = lock_for_reading(disk)?;
     let header = header_of(disk, disk.path());
     drop(held);
     header
+}
+
+/// The shared lock, for as long as headers are read. Who may read a device but not enter the directory of lock files reads
+/// without: both copies of a header are checked, so a change under way is noticed as damage and not taken for truth.
+pub fn lock_for_reading(disk: &FileDisk) -> Result<Option<HeaderLock>, CommandError> {
+    match HeaderLock::acquire(disk, LockMode::Shared, LOCK_PATIENCE) {
+        Ok(held) => Ok(Some(held)),
+        Err(LockError::Directory { .. }) => Ok(None),
+        Err(source) => Err(not_locked(disk, source)),
+    }
 }
 
 /// Reads the header of a volume inside an image.
@@ -52,10 +62,12 @@ pub fn accept(header: Header, path: &Path) -> Result<Accepted, CommandError> {
 
 /// Takes the lock that cryptsetup takes.
 pub fn lock(disk: &FileDisk, mode: LockMode) -> Result<HeaderLock, CommandError> {
-    HeaderLock::acquire(disk, mode, LOCK_PATIENCE).map_err(|source| {
-        let hint = source.hint();
-        CommandError::failed(format!("cannot lock the header of {}", disk.path().display()), source).hint(hint)
-    })
+    HeaderLock::acquire(disk, mode, LOCK_PATIENCE).map_err(|source| not_locked(disk, source))
+}
+
+fn not_locked(disk: &FileDisk, source: LockError) -> CommandError {
+    let hint = source.hint();
+    CommandError::failed(format!("the header of {} is not free", disk.path().display()), source).hint(hint)
 }
 
 /// The write lock as a change takes it.
@@ -128,7 +140,7 @@ pub fn open(
         let unlocked = open_by_bindings(disk, header, only, host)?;
         return Ok((unlocked.passphrase, unlocked.key));
     };
-    let passphrase = passphrase::existing(&key)?;
+    let passphrase = passphrase::existing(&key, host.person())?;
     let opened = open_by_passphrase(disk, header, &passphrase, only);
     let slip = passphrase::likely_slip(&key, &passphrase);
     let (_, key) = opened.map_err(|source| CommandError::failed("the volume stays closed", source).hint(slip))?;

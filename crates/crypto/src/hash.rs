@@ -162,7 +162,10 @@ impl Hash {
             for part in parts {
                 digest::Digest::update(&mut state, part);
             }
-            Digest::copied(&state.finalize())
+            let mut found = Default::default();
+            // By reference: a state or a digest that is moved leaves a copy behind, and either may be on the way to a key.
+            digest::Digest::finalize_into_reset(&mut state, &mut found);
+            Digest::taken(&mut found)
         })
     }
 }
@@ -174,7 +177,9 @@ pub fn hmac(hash: Hash, key: &[u8], parts: &[&[u8]]) -> Digest {
             for part in parts {
                 state.update(part);
             }
-            Digest::copied(&state.finalize_fixed())
+            let mut found = digest::Output::<SimpleHmac<D>>::default();
+            state.finalize_into(&mut found);
+            Digest::taken(&mut found)
         }
         // HMAC takes keys of every length; the error type exists for other MACs.
         Err(_) => unreachable!("HMAC refused the length of a key"),
@@ -182,12 +187,14 @@ pub fn hmac(hash: Hash, key: &[u8], parts: &[&[u8]]) -> Digest {
 }
 
 impl Digest {
-    fn copied(found: &[u8]) -> Digest {
+    /// Takes the digest over; what it came in is wiped.
+    fn taken(found: &mut [u8]) -> Digest {
         let mut bytes = [0; LONGEST];
         let len = found.len().min(LONGEST);
-        for (to, from) in bytes.iter_mut().zip(found) {
+        for (to, from) in bytes.iter_mut().zip(found.iter()) {
             *to = *from;
         }
+        found.zeroize();
         Digest { bytes, len }
     }
 }

@@ -6,11 +6,12 @@
 use crate::config::{Config, ConfigError};
 use crate::error::{Asked, BindingError, PinError, Url};
 use crate::pin::{HEADER, Pin, Ports, Shown, TrustPolicy, header};
-use crate::ports::{HttpRequest, Method, NetError, TlsFiles};
+use crate::ports::{HttpRequest, Method, NetError, PersonError, TlsFiles};
 use crypto::ec::{EcError, Scalar};
 use crypto::{Hash, Secret};
 use jose::{Jwe, b64};
 use json::{Field, FieldError, Object, Value};
+use std::io::ErrorKind;
 use tang::{Advertisement, ExchangeKey, Recovery, Request, TangError, Trust};
 
 const NAME: &str = "tang";
@@ -143,6 +144,9 @@ impl Settings {
         match ports.person.confirm(&question) {
             Ok(true) => Ok(()),
             Ok(false) => Err(PinError::Declined { server }),
+            Err(PersonError::Terminal { source }) if source.kind() == ErrorKind::Interrupted => {
+                Err(PinError::Cancelled)
+            }
             Err(source) => Err(PinError::CannotAsk { source }),
         }
     }

@@ -12,7 +12,7 @@ use crate::volume;
 use block::nbd::{BlockSizes, Export, Report};
 use block::{BlockRead, BlockWrite, Bytes};
 use json::Object;
-use linux::{Access, BlockEvent, BlockListener};
+use linux::{Access, BlockEvent, BlockListener, FileDisk};
 use luks::{CopyState, Plain};
 use select::{Found, Place};
 use std::num::NonZeroUsize;
@@ -70,7 +70,7 @@ fn cat(args: &CatArgs) -> Result<(), CommandError> {
     if output::is_seen() {
         return Err(CommandError::usage("the content of a disk is not for a terminal").hint("> FILE, or | COMMAND"));
     }
-    let content = open(&args.volume, Access::Read)?;
+    let (_, content) = open(&args.volume, Access::Read)?;
     let progress = Progress::bytes(content.len().0);
     let mut buffer = vec![0; CHUNK];
     let mut offset = 0;
@@ -91,7 +91,12 @@ const MOST_CLIENTS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 fn serve(args: &ExportArgs) -> Result<(), CommandError> {
     let access = if args.read_write { Access::Write } else { Access::Read };
-    let content = open(&args.volume, access)?;
+    let (disk, content) = open(&args.volume, access)?;
+    // Two that write one image would ruin it.
+    let claim = (access == Access::Write).then(|| disk.claim()).transpose().map_err(|source| {
+        let hint = source.hint();
+        CommandError::failed(format!("cannot serve {} for writing", args.volume.file.display()), source).hint(hint)
+    })?;
     let export = export(content, access).map_err(|source| CommandError::failed("cannot serve the image", source))?;
     let listener = BlockListener::bind(&args.socket).map_err(|source| {
         let hint = source.hint();
@@ -102,6 +107,7 @@ fn serve(args: &ExportArgs) -> Result<(), CommandError> {
         .map_err(|source| CommandError::failed("cannot watch for signals", source))?;
     announce(&args.socket, access);
     let served = listener.serve(&export, MOST_CLIENTS, &|event| output::say(&in_words(&event)));
+    drop(claim);
     served.map_err(|source| {
         let hint = source.hint();
         CommandError::failed("cannot serve the image", source).hint(hint)
@@ -147,13 +153,15 @@ fn summary(report: &Report) -> String {
 }
 
 /// Finds the volume, opens it as at boot or by the key that is named, and lays the decrypted view over it.
-fn open(args: &Volume, access: Access) -> Result<Content, CommandError> {
+fn open(args: &Volume, access: Access) -> Result<(Arc<FileDisk>, Content), CommandError> {
     let disk = Arc::new(volume::open_disk(&args.file, access)?);
     let (_, places) = select::places(&disk)?;
-    let (header, disk) = select::one(places, args)?;
+    let (header, part) = select::one(places, args)?;
     let header = volume::accept(header, &args.file)?;
     let host = Host::new(args.patience.limit());
-    let (_, key) = volume::open(&disk, &header, &args.key, None, &host)?;
-    Plain::new(disk, &header, &key)
+    let (_, key) = volume::open(&part, &header, &args.key, None, &host)?;
+    let plain = Plain::new(part, &header, &key);
+    plain
+        .map(|plain| (disk, plain))
         .map_err(|source| CommandError::failed(format!("cannot decrypt {}", args.file.display()), source))
 }

@@ -2,6 +2,7 @@
 
 use crate::args::Volume;
 use crate::error::CommandError;
+use crate::volume;
 use block::partition::{self, Scheme};
 use block::{BlockRead, BlockWrite, Bytes, signature};
 use linux::FileDisk;
@@ -37,6 +38,7 @@ pub enum Found {
 
 /// The partition table in a word, and all parts of an image.
 pub fn places(disk: &Arc<FileDisk>) -> Result<(String, Vec<Place>), CommandError> {
+    let _held = volume::lock_for_reading(disk)?;
     let cannot = |source| CommandError::failed(format!("cannot read {}", disk.path().display()), source);
     let whole = || -> Result<Place, CommandError> {
         let boxed: Box<dyn BlockWrite> = Box::new(disk.clone());

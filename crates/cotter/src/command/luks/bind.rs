@@ -61,7 +61,7 @@ fn check_free(header: &Accepted, request: &BindRequest<'_>) -> Result<(), Comman
 
 /// The key of the volume: by the passphrase, or, if that is wrong, by a binding that is there already.
 fn volume_key(disk: &FileDisk, header: &Accepted, args: &BindArgs, host: &Host) -> Result<VolumeKey, CommandError> {
-    let passphrase = passphrase::existing(&args.key)?;
+    let passphrase = passphrase::existing(&args.key, host.person())?;
     match volume::open_by_passphrase(disk, header, &passphrase, None) {
         Ok((_, key)) => Ok(key),
         Err(OpenError::NoSlotOpens { .. }) if !unlock::bindings(header.header()).is_empty() => {
@@ -79,6 +79,9 @@ fn volume_key(disk: &FileDisk, header: &Accepted, args: &BindArgs, host: &Host) 
 
 fn prepare(request: &BindRequest<'_>, args: &BindArgs, host: &Host) -> Result<Prepared, CommandError> {
     unlock::prepare(request, &host.ports(trust(&args.policy))).map_err(|source| {
+        if host.cancel().is_cancelled() {
+            return CommandError::plain("interrupted; nothing was changed");
+        }
         let hint = source.hint();
         CommandError::failed(format!("cannot bind {}", args.device.path.display()), source).hint(hint)
     })
@@ -116,14 +119,14 @@ pub fn unbind(args: &UnbindArgs) -> Result<(), CommandError> {
         let edit = unlock::unbind_edit(&header, &binding, &SystemRandom);
         return print_plan(args.format, &edit.map_err(|source| not_written("cannot unbind", source))?);
     }
-    if !args.force && !agreed(&disk, args)? {
+    let host = Host::new(Duration::ZERO);
+    host.cancel_on_signal()?;
+    if !args.force && !agreed(&disk, args, host.person())? {
         output::say("nothing was changed");
         return Ok(());
     }
-    // From here on a signal is noticed before the first write and not after it: a change that has begun is finished, because
-    // key material that is overwritten cannot be put together again.
-    let host = Host::new(Duration::ZERO);
-    host.cancel_on_signal()?;
+    // A signal is noticed before the first write and not after it: a change that has begun is finished, because key material
+    // that is overwritten cannot be put together again.
     let exclusive = || volume::exclusive(&disk);
     let done = unlock::unbind(&disk, &exclusive, &binding, &SystemRandom, host.cancel());
     done.map_err(|source| not_written("cannot unbind", source))?;
@@ -144,9 +147,9 @@ fn binding_of(header: &Accepted, args: &UnbindArgs) -> Result<Binding, CommandEr
     Ok(binding)
 }
 
-fn agreed(disk: &FileDisk, args: &UnbindArgs) -> Result<bool, CommandError> {
+fn agreed(disk: &FileDisk, args: &UnbindArgs, person: &Terminal) -> Result<bool, CommandError> {
     let question = format!("Remove keyslot {} of {} and what opens it?", args.slot, disk.path().display());
-    clevis::Person::confirm(&Terminal::default(), &question).map_err(|source: PersonError| {
+    clevis::Person::confirm(person, &question).map_err(|source: PersonError| {
         CommandError::failed("cannot ask whether to go on", source).hint("-f removes it without asking")
     })
 }

@@ -7,7 +7,7 @@ use crate::passphrase;
 use crate::progress::Progress;
 use crate::volume;
 use ::luks::{
-    Cipher, FormatError, FormatEvent, FormatOptions, FormatPlan, KdfCost, LEAST_ITERATIONS, Measured, SectorSize,
+    Cipher, FormatError, FormatOptions, FormatPlan, KdfCost, LEAST_ITERATIONS, Measured, PreparedFormat, SectorSize,
     scaled_argon2,
 };
 use block::{BlockRead, partition, signature};
@@ -23,7 +23,7 @@ pub fn run(args: &FormatArgs) -> Result<(), CommandError> {
     if args.luks_type == LuksType::Luks1 {
         return Err(CommandError::plain("LUKS1 is not there yet").hint("cryptsetup luksFormat --type luks1"));
     }
-    let access = if args.dry_run { Access::Read } else { Access::Write };
+    let access = if args.dry_run { Access::Read } else { Access::Alone };
     let disk = volume::open_disk(&args.device.path, access)?;
     let found = signature::find(&disk).map_err(|source| CommandError::failed("cannot read the disk", source))?;
     refuse_known(args, found)?;
@@ -35,11 +35,15 @@ pub fn run(args: &FormatArgs) -> Result<(), CommandError> {
         let plan = plan(&disk, options(args, hash, kdf_cost(args, hash)?)?)?;
         return print_plan(args.format, &plan);
     }
-    agree(args, found)?;
-    let passphrase = passphrase::new(&args.key)?;
+    let person = Terminal::default();
+    agree(args, found, &person)?;
+    let passphrase = passphrase::new(&args.key, &person)?;
     let plan = plan(&disk, options(args, hash, kdf_cost(args, hash)?)?)?;
+    let prepared = prepare(&plan, &disk, &passphrase)?;
     let held = volume::lock(&disk, LockMode::Exclusive)?;
-    let formatted = apply(&plan, &disk, &passphrase)?;
+    // Meanwhile somebody else may have put something there.
+    refuse_known(args, signature::find(&disk).map_err(|source| CommandError::failed("cannot read the disk", source))?)?;
+    let formatted = prepared.write(&disk, &SystemRandom, &mut |_| ()).map_err(|source| cannot_format(&disk, source))?;
     drop(held);
     let uuid = formatted.header.uuid().to_string();
     output::say(&format!(
@@ -49,21 +53,18 @@ pub fn run(args: &FormatArgs) -> Result<(), CommandError> {
     output::record(args.format, Object::new().with("uuid", uuid.as_str()), || uuid.clone())
 }
 
-fn apply(
+/// The slow part, before the lock is taken: nothing waits for a key derivation.
+fn prepare(
     plan: &FormatPlan,
     disk: &FileDisk,
     passphrase: &crypto::Passphrase,
-) -> Result<::luks::Formatted, CommandError> {
-    let mut progress = None;
-    let mut show = |event| {
-        progress = match event {
-            FormatEvent::Stretching => Some(Progress::spinner("stretching the passphrase")),
-            FormatEvent::Writing => None,
-            FormatEvent::Wiping { .. } => progress.take(),
-        };
-    };
-    plan.apply(disk, passphrase, &SystemRandom, &mut show)
-        .map_err(|source| CommandError::failed(format!("cannot format {}", disk.path().display()), source))
+) -> Result<PreparedFormat, CommandError> {
+    let _progress = Progress::spinner("stretching the passphrase");
+    plan.prepare(passphrase, &SystemRandom).map_err(|source| cannot_format(disk, source))
+}
+
+fn cannot_format(disk: &FileDisk, source: FormatError) -> CommandError {
+    CommandError::failed(format!("cannot format {}", disk.path().display()), source)
 }
 
 fn print_plan(format: Format, plan: &FormatPlan) -> Result<(), CommandError> {
@@ -85,13 +86,13 @@ fn refuse_known(args: &FormatArgs, found: Option<&'static str>) -> Result<(), Co
 }
 
 /// Asks a person who is there; a script has said what it wants.
-fn agree(args: &FormatArgs, found: Option<&'static str>) -> Result<(), CommandError> {
+fn agree(args: &FormatArgs, found: Option<&'static str>, person: &Terminal) -> Result<(), CommandError> {
     if args.quiet || !Terminal::types_stdin() {
         return Ok(());
     }
     let what = found.map_or_else(|| "all data".to_owned(), |what| format!("all data, a {what} among it,"));
     let question = format!("This makes {what} on {} unreadable for ever. Go on?", args.device.path.display());
-    match clevis::Person::confirm(&Terminal::default(), &question) {
+    match clevis::Person::confirm(person, &question) {
         Ok(true) => Ok(()),
         Ok(false) => Err(CommandError::plain("nothing was changed")),
         Err(source) => Err(CommandError::failed("cannot ask whether to go on", source).hint("-q asks nothing")),
