@@ -44,7 +44,8 @@ impl Host {
         }
     }
 
-    /// From here on Ctrl-C and its kin end all waiting instead of the process; a second one ends that too.
+    /// From here on Ctrl-C and its kin end all waiting instead of the process; one that comes more than a second later ends that
+    /// too.
     pub fn cancel_on_signal(&self) -> Result<(), CommandError> {
         let cancel = self.cancel.clone();
         let watched = linux::on_stop_signal(move |_| cancel.cancel());

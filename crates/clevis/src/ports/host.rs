@@ -6,7 +6,7 @@ use std::io;
 
 /// The person who runs the command, asked on the terminal and never on standard input, which carries data.
 pub trait Person: Sync {
-    /// Shows `question`, which may have several lines, says which answers there are, and returns whether it was `y` or `Y`.
+    /// Shows `question`, which may have several lines, says which answers there are, and returns whether it was yes.
     fn confirm(&self, question: &str) -> Result<bool, PersonError>;
 }
 
