@@ -139,6 +139,7 @@ impl Program {
         std::thread::spawn(move || drop(stdin.write_all(&self.input)));
         let stdout = collect(child.stdout.take().expect("stdout is a pipe"));
         let stderr = collect(child.stderr.take().expect("stderr is a pipe"));
+        let child = Group { child, ended: false };
         Running { child, words, stdout, stderr, start: Instant::now(), limit: self.limit }
     }
 
@@ -162,9 +163,33 @@ fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
+/// A child that leads a group of its own; it does not outlive a test that stops in the middle.
+struct Group {
+    child: Child,
+    ended: bool,
+}
+
+impl Group {
+    /// Its status, once it has one.
+    fn status(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().expect("cannot ask for a child");
+        self.ended = status.is_some();
+        status
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // The number of a child that was waited for may be another's by now.
+        if !self.ended {
+            end_group(&mut self.child);
+        }
+    }
+}
+
 /// A program that runs.
 pub struct Running {
-    child: Child,
+    child: Group,
     words: String,
     stdout: JoinHandle<Vec<u8>>,
     stderr: JoinHandle<Vec<u8>>,
@@ -175,32 +200,32 @@ pub struct Running {
 impl Running {
     /// Its process number.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.child.id()
     }
 
     /// As Ctrl-C on a terminal does: to the whole group.
     pub fn interrupt(&self) {
-        let _ = kill_process_group(pid(&self.child), Signal::INT);
+        let _ = kill_process_group(pid(&self.child.child), Signal::INT);
     }
 
     /// Asks it alone to end.
     pub fn terminate(&self) {
-        let _ = kill_process(pid(&self.child), Signal::TERM);
+        let _ = kill_process(pid(&self.child.child), Signal::TERM);
     }
 
     /// Whether it has not ended yet.
     pub fn is_alive(&mut self) -> bool {
-        self.child.try_wait().expect("cannot ask for a child").is_none()
+        self.child.status().is_none()
     }
 
     /// Waits for its end; past the limit it is ended, and the test with it.
     pub fn wait(mut self) -> Ended {
         let status = loop {
-            if let Some(status) = self.child.try_wait().expect("cannot wait for a child") {
+            if let Some(status) = self.child.status() {
                 break status;
             }
             if self.start.elapsed() > self.limit {
-                end_group(&mut self.child);
+                drop(self.child);
                 let (words, limit) = (&self.words, self.limit);
                 panic!("`{words}` has not ended after {limit:?}; it said: {}", text(&self.stderr.join().unwrap()));
             }
@@ -291,6 +316,15 @@ mod tests {
     #[should_panic(expected = "cargo xtask setup")]
     fn a_missing_program_names_its_remedy() {
         need("no-such-program-anywhere");
+    }
+
+    #[test]
+    fn a_program_does_not_outlive_its_test() {
+        let running = Program::new("sleep").arg("30").start();
+        let process = PathBuf::from(format!("/proc/{}", running.pid()));
+        assert!(process.exists());
+        drop(running);
+        assert!(!process.exists());
     }
 
     #[test]
