@@ -215,15 +215,17 @@ const SHOWN: usize = 200;
 impl Url {
     /// The URL as it is shown: without a user name and password.
     pub fn new(url: &str) -> Url {
-        // The client takes a scheme with one slash too, so what may be one has the password behind it, and not before.
-        let scheme = url.split_once(":/").map_or("", |(scheme, _)| scheme);
-        let scheme = if scheme.chars().all(|c| c.is_ascii_alphanumeric()) { scheme } else { "" };
-        let rest = url.strip_prefix(scheme).unwrap_or(url);
-        let start = if scheme.is_empty() { rest } else { rest.trim_start_matches([':', '/']) };
-        let between = rest.strip_suffix(start).unwrap_or_default();
+        // The client takes a scheme with one slash too, so whatever stands before the first `:/` is taken for one, however odd: a
+        // password stands behind it.
+        let odd = |scheme: &str| scheme.contains(['/', '?', '#', '@']);
+        let start = match url.split_once(":/") {
+            Some((scheme, rest)) if !odd(scheme) => rest.trim_start_matches('/'),
+            _ => url,
+        };
+        let head = url.strip_suffix(start).unwrap_or_default();
         let (server, path) = start.split_at(start.find(['/', '?', '#']).unwrap_or(start.len()));
         let server = server.rsplit_once('@').map_or(server, |(_, server)| server);
-        Url(format!("{scheme}{between}{server}{path}"))
+        Url(format!("{head}{server}{path}"))
     }
 }
 
@@ -599,6 +601,9 @@ mod tests {
     fn outside_text_is_short_harmless_and_without_passwords() {
         assert_eq!(Url::new("http://u:planted@h/a@b").to_string(), "http://h/a@b");
         assert_eq!(Url::new("u:planted@h:80").to_string(), "h:80");
+        for scheme in ["ht-tp://", " http://", "a+b://", "http:/", "://"] {
+            assert_eq!(Url::new(&format!("{scheme}u:planted@h:80/p")).to_string(), format!("{scheme}h:80/p"));
+        }
         assert_eq!(Url::new("http:/u:planted@h/a@b").to_string(), "http:/h/a@b");
         assert_eq!(Url::new("u:planted@h:/").to_string(), "h:/");
         assert_eq!(Url::new("u:planted@h/a?b=http://c").to_string(), "h/a?b=http://c");

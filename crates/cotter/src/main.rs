@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cotter: {error}");
+            output::say(&format!("cotter: {error}"));
             ExitCode::from(error.exit_code())
         }
     }
@@ -43,8 +43,9 @@ fn usage(words: &clap::Error) -> ExitCode {
     let asked_for = !words.use_stderr();
     // A reader that has gone away, such as `head`, is no failure of ours.
     let _ = words.print();
-    if words.kind() == ErrorKind::UnknownArgument && std::env::args_os().nth(1).is_some_and(|word| word == "luks") {
-        eprintln!("\nThe disk is given with -d, the words behind it are PIN and CFG.");
+    let begins = std::env::args_os().skip(1).take(2).collect::<Vec<_>>() == ["luks", "bind"];
+    if words.kind() == ErrorKind::UnknownArgument && begins {
+        output::say("\nThe disk is given with -d; the words behind it are PIN and CFG.");
     }
     if asked_for { ExitCode::SUCCESS } else { ExitCode::from(2) }
 }

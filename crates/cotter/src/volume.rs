@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use block::BlockRead;
 use clevis::TrustPolicy;
 use crypto::{Passphrase, VolumeKey};
-use linux::{Access, FileDisk, HeaderLock, LockError, LockMode};
+use linux::{Access, Claim, FileDisk, HeaderLock, LockError, LockMode};
 use luks::{Accepted, Allowed, Header, OpenError, Slot};
 use std::path::Path;
 use std::time::Duration;
@@ -34,12 +34,13 @@ pub fn read_header(disk: &FileDisk) -> Result<Header, CommandError> {
     header
 }
 
-/// The shared lock, for as long as headers are read. Who may read a device but not enter the directory of lock files reads
-/// without: both copies of a header are checked, so a change under way is noticed as damage and not taken for truth.
+/// The shared lock, for as long as headers are read. Who may read a disk but not lock it (no way into the directory of lock
+/// files, a file system without locks) reads without: both copies of a header are checked, so a change under way is noticed as
+/// damage and not taken for truth.
 pub fn lock_for_reading(disk: &FileDisk) -> Result<Option<HeaderLock>, CommandError> {
     match HeaderLock::acquire(disk, LockMode::Shared, LOCK_PATIENCE) {
         Ok(held) => Ok(Some(held)),
-        Err(LockError::Directory { .. }) => Ok(None),
+        Err(LockError::Directory { .. } | LockError::Failed { .. }) => Ok(None),
         Err(source) => Err(not_locked(disk, source)),
     }
 }
@@ -63,6 +64,14 @@ pub fn accept(header: Header, path: &Path) -> Result<Accepted, CommandError> {
 /// Takes the lock that cryptsetup takes.
 pub fn lock(disk: &FileDisk, mode: LockMode) -> Result<HeaderLock, CommandError> {
     HeaderLock::acquire(disk, mode, LOCK_PATIENCE).map_err(|source| not_locked(disk, source))
+}
+
+/// Has the content of a disk for oneself, against whoever serves, mounts or runs it.
+pub fn claim(disk: &FileDisk) -> Result<Claim, CommandError> {
+    disk.claim().map_err(|source| {
+        let hint = source.hint();
+        CommandError::failed(format!("{} cannot be changed now", disk.path().display()), source).hint(hint)
+    })
 }
 
 fn not_locked(disk: &FileDisk, source: LockError) -> CommandError {

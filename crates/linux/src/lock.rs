@@ -4,8 +4,9 @@
 //! shared to read and exclusive to write, and whoever has got it looks whether the lock file still has its name, because the
 //! last one to leave takes it away. No document describes this; it is what cryptsetup 2.6.1 was seen to do under `strace`.
 //!
-//! Unlike libcryptsetup nobody waits here without end: a lock is held for the time of a few small writes, never over a network
-//! or a key derivation, so one that does not come free belongs to something that hangs, which the error names.
+//! Unlike libcryptsetup nobody waits here without end: a lock is held for the time of a few writes (a format wipes 16 MiB
+//! among them), never over a network or a key derivation, so one that does not come free belongs to something that hangs,
+//! which the error names.
 
 use crate::disk::{FileDisk, Identity};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, open, openat, statat, unlinkat};

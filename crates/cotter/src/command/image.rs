@@ -70,7 +70,8 @@ fn cat(args: &CatArgs) -> Result<(), CommandError> {
     if output::is_seen() {
         return Err(CommandError::usage("the content of a disk is not for a terminal").hint("> FILE, or | COMMAND"));
     }
-    let (_, content) = open(&args.volume, Access::Read)?;
+    let disk = Arc::new(volume::open_disk(&args.volume.file, Access::Read)?);
+    let content = open(&args.volume, disk)?;
     let progress = Progress::bytes(content.len().0);
     let mut buffer = vec![0; CHUNK];
     let mut offset = 0;
@@ -91,12 +92,10 @@ const MOST_CLIENTS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 fn serve(args: &ExportArgs) -> Result<(), CommandError> {
     let access = if args.read_write { Access::Write } else { Access::Read };
-    let (disk, content) = open(&args.volume, access)?;
-    // Two that write one image would ruin it.
-    let claim = (access == Access::Write).then(|| disk.claim()).transpose().map_err(|source| {
-        let hint = source.hint();
-        CommandError::failed(format!("cannot serve {} for writing", args.volume.file.display()), source).hint(hint)
-    })?;
+    let disk = Arc::new(volume::open_disk(&args.volume.file, access)?);
+    // Two that write one image would ruin it; claimed before the header is read, so that the key stays the right one.
+    let claim = (access == Access::Write).then(|| volume::claim(&disk)).transpose()?;
+    let content = open(&args.volume, disk)?;
     let export = export(content, access).map_err(|source| CommandError::failed("cannot serve the image", source))?;
     let listener = BlockListener::bind(&args.socket).map_err(|source| {
         let hint = source.hint();
@@ -153,15 +152,12 @@ fn summary(report: &Report) -> String {
 }
 
 /// Finds the volume, opens it as at boot or by the key that is named, and lays the decrypted view over it.
-fn open(args: &Volume, access: Access) -> Result<(Arc<FileDisk>, Content), CommandError> {
-    let disk = Arc::new(volume::open_disk(&args.file, access)?);
+fn open(args: &Volume, disk: Arc<FileDisk>) -> Result<Content, CommandError> {
     let (_, places) = select::places(&disk)?;
     let (header, part) = select::one(places, args)?;
     let header = volume::accept(header, &args.file)?;
     let host = Host::new(args.patience.limit());
     let (_, key) = volume::open(&part, &header, &args.key, None, &host)?;
-    let plain = Plain::new(part, &header, &key);
-    plain
-        .map(|plain| (disk, plain))
+    Plain::new(part, &header, &key)
         .map_err(|source| CommandError::failed(format!("cannot decrypt {}", args.file.display()), source))
 }

@@ -9,9 +9,10 @@ use crate::passphrase;
 use crate::volume;
 use ::luks::{Accepted, Edit, OpenError, TokenId};
 use clevis::PersonError;
-use crypto::{SystemRandom, VolumeKey};
+use crypto::{Passphrase, SystemRandom, VolumeKey};
 use json::Object;
 use linux::{Access, FileDisk, Terminal};
+use std::io::ErrorKind;
 use std::time::Duration;
 use unlock::{BindRequest, Binding, Bound, CommitError, Prepared, Proof};
 
@@ -30,8 +31,8 @@ pub fn bind(args: &BindArgs) -> Result<(), CommandError> {
     let header = volume::accept(volume::read_header(&disk)?, disk.path())?;
     check_free(&header, &request)?;
     let host = Host::new(args.patience.limit());
-    host.cancel_on_signal()?;
-    let key = volume_key(&disk, &header, args, &host)?;
+    let passphrase = read_passphrase(args, &host)?;
+    let key = volume_key(&disk, &header, args, &passphrase, &host)?;
     let prepared = prepare(&request, args, &host)?;
     if args.dry_run {
         let edit = unlock::bind_edit(&header, &key, &prepared, &SystemRandom);
@@ -59,10 +60,27 @@ fn check_free(header: &Accepted, request: &BindRequest<'_>) -> Result<(), Comman
     Ok(())
 }
 
-/// The key of the volume: by the passphrase, or, if that is wrong, by a binding that is there already.
-fn volume_key(disk: &FileDisk, header: &Accepted, args: &BindArgs, host: &Host) -> Result<VolumeKey, CommandError> {
+/// The passphrase. A prompt is ended by a signal that we take, so that the terminal is put back; a pipe is waited for by the
+/// kernel, where only a signal that ends the process helps. From here on signals are ours in any case.
+fn read_passphrase(args: &BindArgs, host: &Host) -> Result<Passphrase, CommandError> {
+    if Terminal::types_stdin() {
+        host.cancel_on_signal()?;
+        return passphrase::existing(&args.key, host.person());
+    }
     let passphrase = passphrase::existing(&args.key, host.person())?;
-    match volume::open_by_passphrase(disk, header, &passphrase, None) {
+    host.cancel_on_signal()?;
+    Ok(passphrase)
+}
+
+/// The key of the volume: by the passphrase, or, if that is wrong, by a binding that is there already.
+fn volume_key(
+    disk: &FileDisk,
+    header: &Accepted,
+    args: &BindArgs,
+    passphrase: &Passphrase,
+    host: &Host,
+) -> Result<VolumeKey, CommandError> {
+    match volume::open_by_passphrase(disk, header, passphrase, None) {
         Ok((_, key)) => Ok(key),
         Err(OpenError::NoSlotOpens { .. }) if !unlock::bindings(header.header()).is_empty() => {
             output::say(
@@ -71,7 +89,7 @@ fn volume_key(disk: &FileDisk, header: &Accepted, args: &BindArgs, host: &Host) 
             Ok(volume::open_by_bindings(disk, header, None, host)?.key)
         }
         Err(source) => {
-            let slip = passphrase::likely_slip(&args.key, &passphrase);
+            let slip = passphrase::likely_slip(&args.key, passphrase);
             Err(CommandError::failed(format!("cannot open {}", disk.path().display()), source).hint(slip))
         }
     }
@@ -149,8 +167,11 @@ fn binding_of(header: &Accepted, args: &UnbindArgs) -> Result<Binding, CommandEr
 
 fn agreed(disk: &FileDisk, args: &UnbindArgs, person: &Terminal) -> Result<bool, CommandError> {
     let question = format!("Remove keyslot {} of {} and what opens it?", args.slot, disk.path().display());
-    clevis::Person::confirm(person, &question).map_err(|source: PersonError| {
-        CommandError::failed("cannot ask whether to go on", source).hint("-f removes it without asking")
+    clevis::Person::confirm(person, &question).map_err(|source| match source {
+        PersonError::Terminal { source } if source.kind() == ErrorKind::Interrupted => {
+            CommandError::plain("given up; nothing was changed")
+        }
+        source => CommandError::failed("cannot ask whether to go on", source).hint("-f removes it without asking"),
     })
 }
 

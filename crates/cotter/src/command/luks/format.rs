@@ -25,6 +25,7 @@ pub fn run(args: &FormatArgs) -> Result<(), CommandError> {
     }
     let access = if args.dry_run { Access::Read } else { Access::Alone };
     let disk = volume::open_disk(&args.device.path, access)?;
+    let claim = if args.dry_run { None } else { Some(volume::claim(&disk)?) };
     let found = signature::find(&disk).map_err(|source| CommandError::failed("cannot read the disk", source))?;
     refuse_known(args, found)?;
     let hash = hash(&args.hash)?;
@@ -44,7 +45,7 @@ pub fn run(args: &FormatArgs) -> Result<(), CommandError> {
     // Meanwhile somebody else may have put something there.
     refuse_known(args, signature::find(&disk).map_err(|source| CommandError::failed("cannot read the disk", source))?)?;
     let formatted = prepared.write(&disk, &SystemRandom, &mut |_| ()).map_err(|source| cannot_format(&disk, source))?;
-    drop(held);
+    drop((held, claim));
     let uuid = formatted.header.uuid().to_string();
     output::say(&format!(
         "formatted; to let it open unattended: cotter luks bind -d {} PIN CFG",
