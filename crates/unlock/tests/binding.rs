@@ -366,6 +366,95 @@ fn a_lock_that_is_not_given_twice_is_said_as_what_it_means() {
     assert_eq!(unlock::bindings(accepted(&disk).header()).len(), 1);
 }
 
+/// A pin that brings back another secret than it was given.
+struct Forgetful;
+
+impl clevis::Pin for Forgetful {
+    fn name(&self) -> &'static str {
+        "null"
+    }
+    fn encrypt(&self, config: &Config, secret: &Secret, ports: &Ports<'_>) -> Result<jose::Jwe, clevis::PinError> {
+        clevis::pins::Null.encrypt(config, secret, ports)
+    }
+    fn decrypt(&self, _: &jose::Jwe, _: &Ports<'_>) -> Result<Secret, clevis::PinError> {
+        Ok(Secret::copied_from(b"something else"))
+    }
+    fn describe(&self, header: &json::Field<'_>, pins: &[&dyn clevis::Pin]) -> Result<clevis::Shown, clevis::PinError> {
+        clevis::pins::Null.describe(header, pins)
+    }
+}
+
+#[test]
+fn a_policy_that_gives_back_something_else_is_not_bound() {
+    let (net, cancel) = (OneServer::new(), Cancel::new());
+    let pins: [&dyn clevis::Pin; 1] = [&Forgetful];
+    let ports = Ports { pins: &pins, ..ports(&net, &cancel) };
+    let error = unlock::prepare(&request("null", &config("{}")), &ports).unwrap_err();
+    assert!(matches!(error, BindError::WrongSecret), "{error}");
+}
+
+/// A lock at whose end something happens to the disk.
+struct Then<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for Then<F> {
+    fn drop(&mut self) {
+        if let Some(then) = self.0.take() {
+            then();
+        }
+    }
+}
+
+#[test]
+fn a_binding_that_does_not_open_after_writing_is_taken_back() {
+    let (disk, key) = formatted();
+    let disk = std::sync::Arc::new(disk);
+    let (net, before) = (OneServer::new(), disk.to_vec());
+    let prepared = unlock::prepare(&request("tang", &config(TANG)), &ports(&net, &Cancel::new())).unwrap();
+    let hit = disk.clone();
+    let spoil = move || {
+        let area = accepted(&hit).header().metadata().keyslots[&Slot::new(1).unwrap()].area;
+        let mut byte = [0];
+        hit.read_at(area.offset(), &mut byte).unwrap();
+        hit.write_at(area.offset(), &[byte[0] ^ 1]).unwrap();
+    };
+    let once = Mutex::new(Some(spoil));
+    let exclusive = || Ok(Box::new(Then(once.lock().unwrap().take())) as Box<dyn Send>);
+    let error = unlock::bind(&disk, &exclusive, &key, prepared, &SystemRandom, &Cancel::new()).unwrap_err();
+    assert!(matches!(error, CommitError::NotOpened(_)), "{error}");
+    assert!(disk.to_vec() == before);
+}
+
+#[test]
+fn a_binding_that_is_gone_after_writing_is_not_called_bound() {
+    let (disk, key) = formatted();
+    let disk = std::sync::Arc::new(disk);
+    let net = OneServer::new();
+    let prepared = unlock::prepare(&request("tang", &config(TANG)), &ports(&net, &Cancel::new())).unwrap();
+    let other = disk.clone();
+    let remove = move || {
+        let header = accepted(&other);
+        let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+        edit.remove_token(TokenId::new(0).unwrap()).unwrap();
+        edit.apply(&other).unwrap();
+    };
+    let once = Mutex::new(Some(remove));
+    let exclusive = || Ok(Box::new(Then(once.lock().unwrap().take())) as Box<dyn Send>);
+    let error = unlock::bind(&disk, &exclusive, &key, prepared, &SystemRandom, &Cancel::new()).unwrap_err();
+    // The other's change is not undone with ours.
+    let CommitError::NotReverted { because, .. } = &error else { panic!("{error}") };
+    assert!(matches!(**because, CommitError::NotReadBack), "{error}");
+}
+
+#[test]
+fn a_plan_has_an_end() {
+    let jwe =
+        clevis::encrypt("null", &config("{}"), passphrase("x").secret(), &ports(&OneServer::new(), &Cancel::new()));
+    let jwe = jwe.unwrap();
+    let all = Slot::all().flat_map(|slot| TokenId::all().map(move |token| (slot, token)));
+    let many = all.map(|(slot, token)| unlock::Binding { slot, token, jwe: jwe.clone() }).collect();
+    assert_eq!(unlock::plan(many, None).len(), unlock::MOST_ATTEMPTS);
+}
+
 /// A disk that stores something else than it is given, from the `bad`-th write on, once.
 struct Liar<'a> {
     disk: &'a MemoryDisk,
