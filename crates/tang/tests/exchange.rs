@@ -151,6 +151,27 @@ fn recovery_is_checked_in_the_originals_order() {
 }
 
 #[test]
+fn a_key_exchanges_only_if_it_says_so() {
+    let keys = Keys::new(Curve::P256);
+    let target = format!("/rec/{}", keys.exchange.thumbprint(ThumbprintHash::S256));
+    let body = Value::Object(Jwk::from_point(keys.signing.point().unwrap()).public_json()).to_compact();
+    let status = |change: fn(&mut Object)| {
+        let mut members = keys.exchange.private_members();
+        change(&mut members);
+        // Hidden, so that one that says nothing is not taken for a signing key.
+        let contents = Secret::copied_from(Value::Object(members).to_compact().as_bytes());
+        let files = vec![file("s.jwk", &keys.signing), (".e.jwk".to_owned(), contents)];
+        post(&KeySet::load(files).unwrap(), &target, body.as_bytes()).status
+    };
+    assert_eq!(status(|_| ()), 200);
+    assert_eq!(status(|key| drop(key.remove("alg"))), 200);
+    assert_eq!(status(|key| drop(key.remove("key_ops"))), 403);
+    assert_eq!(status(|key| key.insert("key_ops", vec!["deriveBits"])), 403);
+    assert_eq!(status(|key| key.insert("alg", "ECDH")), 403);
+    assert_eq!(status(|key| drop(key.remove("d"))), 403);
+}
+
+#[test]
 fn without_keys_only_what_needs_them_is_500() {
     let status = |method, target, body: &[u8]| answer(Err("no keys"), &ServerRequest { method, target, body }).status;
     assert_eq!(status("GET", "/adv", b""), 500);
