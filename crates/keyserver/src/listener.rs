@@ -199,6 +199,7 @@ mod tests {
         listener.set_nonblocking(false).unwrap();
         let (stream, address) = listener.accept().unwrap();
         assert_eq!(Peer::at(address).to_string(), "127.0.0.1", "an IPv4 peer of an IPv6 socket");
+        assert!(stream.nodelay().unwrap(), "a connection has it from its listener");
         assert_eq!(Connection::Tcp(stream).peer(), Peer::at(address));
         let (one, _other) = UnixStream::pair().unwrap();
         assert_eq!(Connection::Unix(one).peer().to_string(), "<unknown>");
