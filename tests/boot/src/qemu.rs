@@ -1,0 +1,1 @@
+//! A machine under QEMU, emulated, with udev in it.
