@@ -1,10 +1,11 @@
 //! From a passphrase to the volume key.
 
-use crate::accept::{Accepted, AcceptedSlot, KeyDigest};
+use crate::accept::Accepted;
 use crate::af;
+use crate::allowed::{AcceptedSlot, KeyDigest};
 use crate::cipher::SectorSize;
-use crate::luks2::id::Slot;
-use crate::luks2::keyslot::Priority;
+use crate::slot::Priority;
+use crate::slot::Slot;
 use block::{BlockError, BlockRead};
 use crypto::kdf::{KdfError, pbkdf2};
 use crypto::sector::SectorError;

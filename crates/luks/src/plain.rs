@@ -4,7 +4,8 @@
 //! A write of whole sectors is encrypted in a buffer of at most one piece. What begins or ends inside a sector is read,
 //! changed and written back; a lock over the sectors concerned keeps two such writes from losing each other's bytes.
 
-use crate::accept::{Accepted, Data};
+use crate::accept::Accepted;
+use crate::allowed::Data;
 use block::{BlockError, BlockRead, BlockWrite, Bytes, SECTOR};
 use crypto::VolumeKey;
 use crypto::sector::{SectorCipher, SectorError};

@@ -1,7 +1,7 @@
 //! Why a header is not accepted, in words.
 
 use crate::cipher::Cipher;
-use crate::luks2::id::Slot;
+use crate::slot::Slot;
 use std::fmt;
 
 /// The one thing about a header that is not allowed. Where `slot` is an option, `None` means the data.
@@ -58,6 +58,10 @@ pub enum Refused {
     DigestKind { name: String },
     /// The digest is too short to mean anything, or longer than any hash.
     DigestLength { found: usize },
+    /// The key material of a slot does not lie between the header and the data, or reaches behind the end of the disk.
+    AreaOutside { slot: Slot },
+    /// The key material of two slots has bytes in common.
+    AreaOverlaps { slot: Slot, other: Slot },
 }
 
 /// `slot 3`, or `the data`.
@@ -113,6 +117,12 @@ impl fmt::Display for Refused {
             Refused::SeveralDigests => f.write_str("several digests cover the data"),
             Refused::SeveralDigestsOfSlot { slot } => write!(f, "several digests cover slot {slot}"),
             Refused::DigestKind { name } => write!(f, "the digest is of the unknown type {name:?}"),
+            Refused::AreaOutside { slot } => {
+                write!(f, "the key material of slot {slot} does not lie between the header and the data")
+            }
+            Refused::AreaOverlaps { slot, other } => {
+                write!(f, "the key material of slot {slot} overlaps that of slot {other}")
+            }
             Refused::DigestLength { found } => write!(f, "the digest has {found} bytes, not 20 to 64"),
         }
     }

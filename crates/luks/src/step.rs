@@ -1,7 +1,7 @@
 //! What an edit would do, in words.
 
-use crate::luks2::area::Area;
-use crate::luks2::id::{Slot, TokenId};
+use crate::area::Area;
+use crate::slot::{Slot, TokenId};
 use std::fmt;
 
 /// One change, for `--dry-run`.

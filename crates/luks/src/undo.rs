@@ -1,7 +1,7 @@
 //! Writing a change so that it can be taken back: what is overwritten is kept until the caller is sure.
 
-use crate::header::{Header, HeaderError};
-use crate::luks2::binary_header::BinaryHeader;
+use crate::header::{Header, Identity};
+use crate::header_error::HeaderError;
 use block::{BlockError, BlockRead, BlockWrite, Bytes};
 use std::fmt;
 use zeroize::Zeroizing;
@@ -14,6 +14,21 @@ pub(crate) struct Write {
 
 /// Writes that may reach the disk in any order among themselves, before those of the next phase.
 pub(crate) type Phase = Vec<Write>;
+
+/// A change of which only the writing is left. It borrows nothing.
+pub(crate) struct Ready {
+    /// The header after it.
+    pub(crate) after: Header,
+    /// What is written, in this order.
+    pub(crate) phases: Vec<Phase>,
+}
+
+impl Ready {
+    /// Writes it in place of `before`, the header that the change was made from.
+    pub(crate) fn apply(self, disk: &dyn BlockWrite, before: &Header) -> Result<Applied, ApplyError> {
+        apply(disk, before, self.after, self.phases)
+    }
+}
 
 /// A change that is on the disk.
 #[derive(Debug)]
@@ -28,8 +43,7 @@ pub struct Applied {
 pub struct Undo {
     /// In the order in which it was overwritten.
     kept: Vec<Phase>,
-    primary: BinaryHeader,
-    secondary: BinaryHeader,
+    after: Identity,
 }
 
 /// Why a change is not on the disk.
@@ -103,15 +117,10 @@ pub enum RevertError {
 
 /// Replaces `before` by `after`, phase by phase, each made durable; then reads all of it back.
 ///
-/// The two copies of the header are in phases of their own, the one that can be spared first: see [`Header::weaker_copy`].
-pub(crate) fn apply(
-    disk: &dyn BlockWrite,
-    before: &Header,
-    after: Header,
-    phases: Vec<Phase>,
-) -> Result<Applied, ApplyError> {
+/// The two copies of the header are in phases of their own, the one that can be spared first: see `Luks2::weaker_copy`.
+fn apply(disk: &dyn BlockWrite, before: &Header, after: Header, phases: Vec<Phase>) -> Result<Applied, ApplyError> {
     let found = Header::read(&disk).map_err(|source| ApplyError::Unreadable { source })?;
-    if !found.has_copies(&before.binary, before.other.as_ref()) {
+    if found.identity() != before.identity() {
         return Err(ApplyError::Changed { before: before.sequence(), found: found.sequence() });
     }
     let kept = phases.iter().map(|phase| keep(&disk, phase)).collect::<Result<Vec<_>, _>>();
@@ -125,11 +134,8 @@ pub(crate) fn apply(
             Err(source) => ApplyError::HalfDone { writing: failure, source },
         });
     }
-    let (primary, secondary) = match &after.other {
-        Some(other) => (after.binary.clone(), other.clone()),
-        None => (after.binary.clone(), after.binary.clone()),
-    };
-    Ok(Applied { header: after, undo: Undo { kept, primary, secondary } })
+    let undo = Undo { kept, after: after.identity() };
+    Ok(Applied { header: after, undo })
 }
 
 fn keep(disk: &dyn BlockRead, phase: &Phase) -> Result<Phase, BlockError> {
@@ -182,7 +188,7 @@ impl Undo {
     /// [`RevertError`]; if the header has been changed since, nothing is written.
     pub fn revert(self, disk: &dyn BlockWrite) -> Result<(), RevertError> {
         let found = Header::read(&disk).map_err(|source| RevertError::Unreadable { source })?;
-        if !found.has_copies(&self.primary, Some(&self.secondary)) {
+        if found.identity() != self.after {
             return Err(RevertError::Changed);
         }
         put_back(disk, &self.kept).map_err(|source| RevertError::Disk { source })

@@ -72,7 +72,8 @@ pub(crate) fn token_members(slot: Slot, jwe: &Jwe) -> Object {
 
 /// Tokens of type `clevis` with their numbers.
 pub(crate) fn tokens(header: &Header) -> impl Iterator<Item = (TokenId, &Token)> {
-    header.metadata().tokens.iter().filter(|(_, token)| token.kind == CLEVIS).map(|(id, token)| (*id, token))
+    let all = header.as_luks2().into_iter().flat_map(|header| &header.metadata().tokens);
+    all.filter(|(_, token)| token.kind == CLEVIS).map(|(id, token)| (*id, token))
 }
 
 fn read(token: &Token) -> Result<Jwe, TokenError> {

@@ -256,8 +256,15 @@ fn named_slots_and_tokens_are_used_and_stale_tokens_cleared() {
     let prepared = unlock::prepare(&wanted, &ports(&net, &cancel)).unwrap();
     let bound = unlock::bind(&disk, &free, &key, prepared, &SystemRandom, &cancel).unwrap();
     assert_eq!((bound.slot.number(), bound.token.number()), (7, 9));
-    let kinds: Vec<(u8, String)> =
-        accepted(&disk).header().metadata().tokens.iter().map(|(id, t)| (id.number(), t.kind.clone())).collect();
+    let kinds: Vec<(u8, String)> = accepted(&disk)
+        .header()
+        .as_luks2()
+        .unwrap()
+        .metadata()
+        .tokens
+        .iter()
+        .map(|(id, t)| (id.number(), t.kind.clone()))
+        .collect();
     assert_eq!(kinds, [(1, "theirs".to_owned()), (9, "clevis".to_owned())]);
 }
 
@@ -412,7 +419,7 @@ fn a_binding_that_does_not_open_after_writing_is_taken_back() {
     let prepared = unlock::prepare(&request("tang", &config(TANG)), &ports(&net, &Cancel::new())).unwrap();
     let hit = disk.clone();
     let spoil = move || {
-        let area = accepted(&hit).header().metadata().keyslots[&Slot::new(1).unwrap()].area;
+        let area = accepted(&hit).header().as_luks2().unwrap().metadata().keyslots[&Slot::new(1).unwrap()].area;
         let mut byte = [0];
         hit.read_at(area.offset(), &mut byte).unwrap();
         hit.write_at(area.offset(), &[byte[0] ^ 1]).unwrap();

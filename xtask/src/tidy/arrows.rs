@@ -25,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const TOP: &[(&str, &[&str])] = &[
     ("cotter", &[]),
     ("compliance", &[]),
+    ("boot", &["compliance"]),    // the same programs and disks
     ("benches", &["compliance"]), // they start the same servers
     ("fuzz", &[]),
 ];

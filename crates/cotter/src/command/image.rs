@@ -49,12 +49,13 @@ fn print_place(args: &InfoArgs, place: &Place) -> Result<(), CommandError> {
         .with("length", place.disk.len().0)
         .with("name", place.name.as_str())
         .with("content", place.found.to_string());
-    if let Found::Luks2(header) = &place.found {
+    if let Found::Luks(header) = &place.found {
         record.insert("uuid", header.uuid().to_string());
     }
     output::record(args.format, record, || visible(&place.to_string()))?;
-    let Found::Luks2(header) = &place.found else { return Ok(()) };
-    for (name, copy) in ["first", "second"].into_iter().zip(header.copies()) {
+    let Found::Luks(header) = &place.found else { return Ok(()) };
+    let copies = header.as_luks2().into_iter().flat_map(|header| header.copies());
+    for (name, copy) in ["first", "second"].into_iter().zip(copies) {
         if !matches!(copy, CopyState::Good) {
             output::say(&format!("its {name} header copy is {}", visible(&copy.to_string())));
         }

@@ -1,8 +1,8 @@
 //! Digest objects: how a volume key is known to be the right one (LUKS2 on-disk format, section 3.4).
 
 use crate::luks2::base64;
-use crate::luks2::id::Slot;
 use crate::luks2::keyslot::u32_member;
+use crate::slot::Slot;
 use json::{Field, FieldError, Object};
 use std::collections::BTreeSet;
 

@@ -6,13 +6,13 @@
 //! What is checked here is what the specification and cryptsetup demand of every header, whatever it is used for. Stricter
 //! than cryptsetup on purpose: no member may stand twice in one object, and no slot or token may have a number over 31.
 
-use crate::luks2::area::Area;
+use crate::area::Area;
 use crate::luks2::binary_header::HeaderSize;
 use crate::luks2::digest::Digest;
-use crate::luks2::id::{Slot, TokenId};
 use crate::luks2::keyslot::{Keyslot, KeyslotKind};
 use crate::luks2::segment::{Segment, texts};
 use crate::luks2::token::Token;
+use crate::slot::{Slot, TokenId};
 use block::Bytes;
 use json::{Field, FieldError, JsonError, Limits, Value};
 use std::collections::BTreeMap;

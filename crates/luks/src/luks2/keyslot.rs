@@ -1,21 +1,11 @@
 //! Keyslot objects as the JSON describes them (LUKS2 on-disk format, section 3.2). Names are text here: what may be used is
 //! decided by `accept`.
 
-use crate::luks2::area::Area;
+use crate::area::Area;
 use crate::luks2::base64;
+use crate::slot::Priority;
 use block::Bytes;
 use json::{Field, FieldError, Object};
-
-/// Which slots are tried, and first, when no slot is named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
-    /// Only when it is named.
-    Ignore,
-    /// After the preferred ones.
-    Normal,
-    /// First.
-    Prefer,
-}
 
 /// One keyslot.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 //! their slots is for others to understand; it is kept as it is.
 
 use crate::luks2::digest::slots;
-use crate::luks2::id::Slot;
+use crate::slot::Slot;
 use json::{Field, FieldError, Object};
 
 /// One token.

@@ -15,7 +15,7 @@ fn check(args: &[&str]) -> Accepted {
     let header = accepted(&disk);
     let said = cryptsetup(&["luksUUID", file.name()], "").unwrap();
     assert_eq!(said.trim(), header.header().uuid().to_string());
-    assert!(header.header().copies().iter().all(|copy| matches!(copy, CopyState::Good)));
+    assert!(header.header().as_luks2().unwrap().copies().iter().all(|copy| matches!(copy, CopyState::Good)));
     let key = open_keyslot(&disk, &header, slot(0), &passphrase("one")).unwrap();
     let shown = cryptsetup(&["luksDump", "-q", "--dump-volume-key", "--key-file=-", file.name()], "one").unwrap();
     let shown: String = shown.rsplit("MK dump:").next().unwrap().split_whitespace().collect();
@@ -69,7 +69,7 @@ fn every_size_of_metadata() {
         ["16k", "32k", "64k", "128k", "256k", "512k", "1m", "2m", "4m"].into_iter().zip(HeaderSize::all())
     {
         let header = check(&with(&["--luks2-metadata-size", kib]));
-        assert_eq!(header.header().size(), size);
+        assert_eq!(header.header().as_luks2().unwrap().size(), size);
     }
 }
 
@@ -87,8 +87,14 @@ fn every_hash() {
 fn names_and_flags() {
     let file = they_format(&with(&["--label", "disk one", "--subsystem", "fleet"]), 20 * MIB);
     let header = accepted(&file.disk());
-    assert_eq!((header.header().label().as_str(), header.header().subsystem().as_str()), ("disk one", "fleet"));
-    let config = &header.header().metadata().config;
+    assert_eq!(
+        (
+            header.header().as_luks2().unwrap().label().as_str(),
+            header.header().as_luks2().unwrap().subsystem().as_str()
+        ),
+        ("disk one", "fleet")
+    );
+    let config = &header.header().as_luks2().unwrap().metadata().config;
     assert!(config.requirements.is_empty() && config.flags.is_empty());
 }
 
@@ -128,7 +134,7 @@ fn a_slot_that_holds_another_key_is_not_one_of_the_data() {
     cryptsetup(&args, "").unwrap();
     let disk = file.disk();
     let header = accepted(&disk);
-    assert_eq!(header.header().metadata().keyslots.len(), 2);
+    assert_eq!(header.header().as_luks2().unwrap().metadata().keyslots.len(), 2);
     assert_eq!(header.slots().collect::<Vec<_>>(), [slot(0)]);
     let found = open_keyslot(&disk, &header, slot(4), &passphrase("two"));
     assert!(matches!(found, Err(OpenError::NoSuchSlot { .. })));
@@ -140,15 +146,17 @@ fn a_slot_that_holds_another_key_is_not_one_of_the_data() {
 }
 
 #[test]
-fn luks1_is_named() {
+fn luks1_opens() {
     let file = TestFile::zeroed(4 * MIB);
     let mut args = vec!["luksFormat", "-q", "--type", "luks1", "--key-file=-"];
     args.extend(TINY_PBKDF2);
     args.push(file.name());
     cryptsetup(&args, "one").unwrap();
-    let error = Header::read(&file.disk()).unwrap_err();
-    assert!(matches!(error, HeaderError::Luks1), "{error}");
-    assert_eq!(error.to_string(), "this is a LUKS1 volume, and LUKS1 is not supported yet");
+    let disk = file.disk();
+    let header = accepted(&disk);
+    assert_eq!(header.header().version(), Version::Luks1);
+    assert_eq!(open_any(&disk, &header, &passphrase("one")).unwrap().0.number(), 0);
+    assert!(open_any(&disk, &header, &passphrase("two")).is_err());
 }
 
 /// What was LUKS1 has its areas in odd places, and a digest of 20 bytes.

@@ -30,8 +30,14 @@ fn a_header_that_cannot_be_read() {
         "{error}"
     );
     let header = Header::read(&failing(&bytes, Failing::ReadFrom(16384))).unwrap();
-    assert!(matches!(header.copies(), [CopyState::Good, CopyState::Damaged { error: CopyError::Disk { .. } }]));
-    assert_eq!(header.copies().each_ref().map(ToString::to_string), ["good", "damaged: it cannot be read"]);
+    assert!(matches!(
+        header.as_luks2().unwrap().copies(),
+        [CopyState::Good, CopyState::Damaged { error: CopyError::Disk { .. } }]
+    ));
+    assert_eq!(
+        header.as_luks2().unwrap().copies().each_ref().map(ToString::to_string),
+        ["good", "damaged: it cannot be read"]
+    );
 }
 
 #[test]

@@ -45,8 +45,11 @@ fn a_header_with_everything_is_understood() {
     bytes.resize(24 << 20, 0);
     let header = accepted(&MemoryDisk::from(bytes));
     let read = header.header();
-    assert_eq!((read.label().as_str(), read.subsystem().as_str()), ("disk one", "fleet"));
-    let metadata = read.metadata();
+    assert_eq!(
+        (read.as_luks2().unwrap().label().as_str(), read.as_luks2().unwrap().subsystem().as_str()),
+        ("disk one", "fleet")
+    );
+    let metadata = read.as_luks2().unwrap().metadata();
     let keyslots: Vec<_> = metadata.keyslots.iter().map(|(s, k)| (s.number(), k.priority, k.key_size)).collect();
     assert_eq!(keyslots, [(0, Priority::Normal, 64), (7, Priority::Prefer, 64), (30, Priority::Normal, 32)]);
     let tokens: Vec<_> = metadata.tokens.iter().map(|(t, token)| (t.number(), token.kind.as_str())).collect();
@@ -57,8 +60,11 @@ fn a_header_with_everything_is_understood() {
 }
 
 #[test]
-fn luks1_is_recognised() {
+fn luks1_is_read() {
     let mut bytes = include_bytes!("../../vectors/luks1_header.img").to_vec();
     bytes.resize(4096, 0);
-    assert!(matches!(Header::read(&MemoryDisk::from(bytes)), Err(HeaderError::Luks1)));
+    let header = Header::read(&MemoryDisk::from(bytes)).unwrap();
+    let luks1 = header.as_luks1().unwrap();
+    assert_eq!((luks1.cipher.as_str(), luks1.hash.as_str(), luks1.key_bytes), ("aes-xts-plain64", "sha256", 64));
+    assert_eq!(luks1.slots.iter().map(|slot| slot.active).collect::<Vec<_>>(), [&[true][..], &[false; 7]].concat());
 }

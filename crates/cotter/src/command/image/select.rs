@@ -27,7 +27,7 @@ pub struct Place {
 /// What is in a part of an image.
 pub enum Found {
     /// A LUKS2 volume.
-    Luks2(Box<Header>),
+    Luks(Box<Header>),
     /// LUKS that cannot be used, and why.
     Unusable(HeaderError),
     /// Something else that has a name.
@@ -82,7 +82,7 @@ fn scheme(scheme: &Scheme) -> String {
 
 fn look(disk: &dyn BlockRead) -> Result<Found, block::BlockError> {
     match Header::read(disk) {
-        Ok(header) => Ok(Found::Luks2(Box::new(header))),
+        Ok(header) => Ok(Found::Luks(Box::new(header))),
         Err(HeaderError::NotLuks) => Ok(signature::find(disk)?.map_or(Found::Unknown, Found::Other)),
         Err(HeaderError::Disk { source }) => Err(source),
         Err(error) => Ok(Found::Unusable(error)),
@@ -99,9 +99,9 @@ pub fn one(places: Vec<Place>, args: &Volume) -> Result<(Header, Box<dyn BlockWr
         return Err(CommandError::plain(format!("{file} has no partition {number}")).hint(format!("it has: {there}")));
     }
     let (mut volumes, others): (Vec<Place>, Vec<Place>) =
-        places.into_iter().filter(named).partition(|place| matches!(place.found, Found::Luks2(_)));
+        places.into_iter().filter(named).partition(|place| matches!(place.found, Found::Luks(_)));
     match (volumes.pop(), volumes.as_slice()) {
-        (Some(Place { found: Found::Luks2(header), disk, .. }), []) => Ok((*header, disk)),
+        (Some(Place { found: Found::Luks(header), disk, .. }), []) => Ok((*header, disk)),
         (None, _) => Err(no_volume(others, args)),
         (Some(last), rest) => {
             let all: Vec<String> = rest.iter().chain([&last]).map(|place| format!("\n  {place}")).collect();
@@ -139,7 +139,7 @@ impl fmt::Display for Place {
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Found::Luks2(header) => write!(f, "LUKS2 {}", header.uuid()),
+            Found::Luks(header) => write!(f, "{} {}", header.version(), header.uuid()),
             Found::Unusable(error) => write!(f, "{error}"),
             Found::Other(name) => f.write_str(name),
             Found::Unknown => f.write_str("unknown"),

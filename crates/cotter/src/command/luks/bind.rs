@@ -46,7 +46,7 @@ pub fn bind(args: &BindArgs) -> Result<(), CommandError> {
 
 /// A slot or token that is taken is better said before anybody types or is asked.
 fn check_free(header: &Accepted, request: &BindRequest<'_>) -> Result<(), CommandError> {
-    let metadata = header.header().metadata();
+    let Some(metadata) = header.header().as_luks2().map(|header| header.metadata()) else { return Ok(()) };
     if let Some(slot) = request.slot.filter(|slot| metadata.keyslots.contains_key(slot)) {
         return Err(
             CommandError::plain(format!("keyslot {slot} is in use")).hint("leave out -s for the lowest free one")

@@ -4,7 +4,7 @@ use crate::args::DumpArgs;
 use crate::error::{CommandError, visible};
 use crate::output;
 use crate::volume;
-use ::luks::{DigestKind, Header, KdfMember, Keyslot, KeyslotKind, Segment, SegmentKind, Slot};
+use ::luks::{DigestKind, Header, KdfMember, Keyslot, KeyslotKind, Luks2, Segment, SegmentKind, Slot};
 use json::{Object, Value};
 use linux::Access;
 use std::fmt::Write;
@@ -14,10 +14,15 @@ use unlock::Binding;
 pub fn run(args: &DumpArgs) -> Result<(), CommandError> {
     let disk = volume::open_disk(&args.device.path, Access::Read)?;
     let header = volume::read_header(&disk)?;
-    output::record(args.format, as_json(&header), || as_text(&header).trim_end().to_owned())
+    match &header {
+        Header::Luks1(_) => Err(CommandError::plain("this is a LUKS1 volume, which is not printed yet")),
+        Header::Luks2(luks2) => {
+            output::record(args.format, as_json(luks2), || as_text(&header, luks2).trim_end().to_owned())
+        }
+    }
 }
 
-fn as_json(header: &Header) -> Object {
+fn as_json(header: &Luks2) -> Object {
     let copies: Vec<Value> = header.copies().iter().map(|copy| copy.to_string().into()).collect();
     Object::new()
         .with("version", 2u64)
@@ -30,7 +35,7 @@ fn as_json(header: &Header) -> Object {
         .with("metadata", header.metadata().document().clone())
 }
 
-fn as_text(header: &Header) -> String {
+fn as_text(whole: &Header, header: &Luks2) -> String {
     let metadata = header.metadata();
     let mut text = String::new();
     let or_none = |label: String| if label.is_empty() { "(none)".to_owned() } else { label };
@@ -50,7 +55,7 @@ fn as_text(header: &Header) -> String {
         heading(&mut text, "Segment", name);
         describe_segment(&mut text, segment);
     }
-    let bindings = unlock::bindings(header);
+    let bindings = unlock::bindings(whole);
     for (slot, keyslot) in &metadata.keyslots {
         heading(&mut text, "Keyslot", slot);
         describe_keyslot(&mut text, keyslot);

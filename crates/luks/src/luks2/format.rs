@@ -2,19 +2,23 @@
 //!
 //! The second and the third are apart so that nobody holds a lock over a key derivation.
 
-use crate::accept::{Accepted, Allowed, KeyDigest};
+use crate::accept::Accepted;
 use crate::af;
+use crate::allowed::{Allowed, KeyDigest};
+use crate::area::ALIGNMENT;
 use crate::cipher::{Cipher, SectorSize};
-use crate::edit::{Edit, EditError, NewKeyslot, Ready, SealedHeader, random_bytes, random_salt};
+use crate::edit_error::EditError;
 use crate::header::Header;
 use crate::kdf::{KdfCost, LEAST_ITERATIONS};
-use crate::luks2::area::ALIGNMENT;
 use crate::luks2::binary_header::{BinaryHeader, HeaderSize, Identity};
 use crate::luks2::digest::Pbkdf2Digest;
-use crate::luks2::id::Slot;
+use crate::luks2::edit::{Luks2Edit, SealedHeader, random_salt};
+use crate::luks2::header::Luks2;
 use crate::luks2::json::{Metadata, MetadataError};
+use crate::material::{NewKeyslot, random_bytes};
 use crate::refused::Refused;
-use crate::undo::ApplyError;
+use crate::slot::Slot;
+use crate::undo::{ApplyError, Ready};
 use block::{BlockError, BlockWrite, Bytes};
 use crypto::kdf::pbkdf2;
 use crypto::{Hash, Passphrase, Random, RandomFailed, Secret, VolumeKey};
@@ -240,13 +244,17 @@ impl FormatPlan {
         let key = VolumeKey::new(key.map_err(|source| FormatError::Random { source })?);
         let empty = self.empty_header(&key, random)?;
         let images = [(Bytes(0), empty.primary_bytes), (empty.secondary.offset, empty.secondary_bytes)];
-        let empty = Header::of_both(empty.primary, empty.secondary, empty.metadata, self.disk);
-        let empty = empty.accept(&Allowed::default()).map_err(|source| FormatError::Refused { source })?;
+        let empty = Luks2::of_both(empty.primary, empty.secondary, empty.metadata, self.disk);
+        let empty = Header::Luks2(Box::new(empty))
+            .accept(&Allowed::default())
+            .map_err(|source| FormatError::Refused { source })?;
 
-        let mut edit = Edit::new(&empty, random).map_err(|source| FormatError::Keyslot { source })?;
+        let failed = |source| FormatError::Keyslot { source };
+        let header = empty.header().as_luks2().ok_or(FormatError::OtherDisk)?;
+        let mut edit = Luks2Edit::new(&empty, header, random).map_err(failed)?;
         let (kdf, af_hash) = (self.options.kdf, self.options.hash);
         let new = NewKeyslot { key: &key, passphrase, slot: Slot::new(0), kdf, af_hash };
-        edit.add_keyslot(&new).map_err(|source| FormatError::Keyslot { source })?;
+        edit.add_keyslot(&new).map_err(failed)?;
         let slot = edit.ready().ok_or_else(|| self.metadata_full())?;
         Ok(PreparedFormat { plan: self.clone(), key, images, empty, slot })
     }

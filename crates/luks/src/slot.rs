@@ -1,4 +1,5 @@
-//! Numbers of keyslots and tokens (LUKS2 on-disk format, section 3.1: objects are named by whole numbers).
+//! Numbers of keyslots and tokens (LUKS2 on-disk format, section 3.1: objects are named by whole numbers), and the order in
+//! which keyslots are tried. LUKS1 has the first eight of the keyslots and no tokens.
 
 use std::fmt;
 
@@ -49,6 +50,17 @@ id! {
 id! {
     /// The number of a token. It has nothing to do with the number of the keyslot that the token serves.
     TokenId
+}
+
+/// Which slots are tried, and first, when no slot is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Only when it is named.
+    Ignore,
+    /// After the preferred ones.
+    Normal,
+    /// First.
+    Prefer,
 }
 
 #[cfg(test)]

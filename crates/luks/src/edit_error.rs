@@ -1,0 +1,127 @@
+//! Why a header cannot be changed as asked.
+
+use crate::header::Version;
+use crate::luks2::json::MetadataError;
+use crate::refused::Refused;
+use crate::slot::{Slot, TokenId};
+use block::Bytes;
+use crypto::RandomFailed;
+use crypto::kdf::KdfError;
+use crypto::sector::SectorError;
+use std::fmt;
+
+/// Why a change is not possible. The edit is as it was before.
+#[derive(Debug)]
+pub enum EditError {
+    /// The disk does not begin with a LUKS header any more; only the second copy was found. Something else may be there.
+    PrimaryGone,
+    /// This version of the format has no such thing.
+    NotInThisVersion {
+        /// What it has not.
+        what: &'static str,
+        /// The version.
+        version: Version,
+    },
+    /// The sequence number cannot grow.
+    SequenceExhausted,
+    /// The slot is in use.
+    SlotInUse {
+        /// The slot.
+        slot: Slot,
+    },
+    /// All slots are in use.
+    NoFreeSlot,
+    /// There is no such slot, or it does not hold the key of the data.
+    NoSuchSlot {
+        /// The slot.
+        slot: Slot,
+    },
+    /// The token is in use.
+    TokenInUse {
+        /// The token.
+        token: TokenId,
+    },
+    /// All tokens are in use.
+    NoFreeToken,
+    /// There is no such token.
+    NoSuchToken {
+        /// The token.
+        token: TokenId,
+    },
+    /// There is no gap for the key material.
+    NoRoom {
+        /// How much is needed.
+        size: Bytes,
+    },
+    /// The JSON would not fit into its area.
+    MetadataFull {
+        /// How long the area is.
+        size: Bytes,
+    },
+    /// The key is not the key of this volume.
+    WrongVolumeKey,
+    /// The cost of the passphrase is out of the bounds under which the header was accepted.
+    Refused {
+        /// In what way.
+        source: Refused,
+    },
+    /// The metadata would be wrong; a token that is none, for example.
+    Metadata {
+        /// What would be wrong.
+        source: MetadataError,
+    },
+    /// The passphrase could not be stretched.
+    Kdf {
+        /// What went wrong.
+        source: KdfError,
+    },
+    /// The cipher refused the key.
+    Cipher {
+        /// What went wrong.
+        source: SectorError,
+    },
+    /// There were no random bytes.
+    Random {
+        /// What went wrong.
+        source: RandomFailed,
+    },
+}
+
+impl fmt::Display for EditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EditError::PrimaryGone => {
+                f.write_str("the disk does not begin with a LUKS header; only the second copy is there")
+            }
+            EditError::NotInThisVersion { what, version } => write!(f, "{version} has no {what}"),
+            EditError::SequenceExhausted => f.write_str("the header's sequence number cannot grow any more"),
+            EditError::SlotInUse { slot } => write!(f, "slot {slot} is in use"),
+            EditError::NoFreeSlot => f.write_str("all 32 slots are in use"),
+            EditError::NoSuchSlot { slot } => write!(f, "there is no slot {slot}"),
+            EditError::TokenInUse { token } => write!(f, "token {token} is in use"),
+            EditError::NoFreeToken => f.write_str("all 32 tokens are in use"),
+            EditError::NoSuchToken { token } => write!(f, "there is no token {token}"),
+            EditError::NoRoom { size } => write!(f, "there is no gap of {size} for the key material of another slot"),
+            EditError::MetadataFull { size } => write!(f, "the metadata would not fit into its {size}"),
+            EditError::WrongVolumeKey => f.write_str("the key is not the key of this volume"),
+            EditError::Refused { .. } => f.write_str("the slot would not be accepted"),
+            EditError::Metadata { .. } => f.write_str("the header would not be right after the change"),
+            EditError::Kdf { .. } => f.write_str("the passphrase could not be stretched"),
+            EditError::Cipher { .. } => f.write_str("the key material could not be encrypted"),
+            EditError::Random { .. } => f.write_str("there are no random bytes"),
+        }
+    }
+}
+
+impl std::error::Error for EditError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            EditError::Refused { source } => Some(source),
+            EditError::Metadata { source } => Some(source),
+            EditError::Kdf { source } => Some(source),
+            EditError::Cipher { source } => Some(source),
+            EditError::Random { source } => Some(source),
+            _ => None,
+        }
+    }
+}

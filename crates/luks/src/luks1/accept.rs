@@ -1,0 +1,87 @@
+//! What a LUKS1 header must be before anything is opened with it: the same list as for LUKS2.
+
+use crate::af;
+use crate::allowed::{
+    AcceptedSlot, Allowed, Data, DataPlace, Facts, KeyDigest, accept_cipher, accept_hash, accept_iterations,
+    accept_key_len,
+};
+use crate::area::Area;
+use crate::cipher::{Cipher, SectorSize};
+use crate::kdf::{Kdf, KdfCost};
+use crate::luks1::header::{HEADER_LEN, Luks1, Luks1Slot};
+use crate::refused::Refused;
+use crate::slot::Priority;
+use crate::slot::Slot;
+use block::{Bytes, SECTOR};
+use crypto::Hash;
+use std::collections::BTreeMap;
+
+/// Accepts the header, or says which one thing about it is not allowed.
+pub(crate) fn accept(header: &Luks1, allowed: &Allowed) -> Result<Facts, Refused> {
+    let data = accept_data(header, allowed)?;
+    let hash = accept_hash(&header.hash, None)?;
+    let digest = KeyDigest {
+        hash,
+        iterations: accept_iterations(header.digest_iterations, None, allowed)?,
+        salt: header.digest_salt.to_vec(),
+        digest: header.digest.to_vec(),
+    };
+    let key_len = accept_key_len(data.cipher, header.key_bytes, None)?;
+    let mut slots = BTreeMap::new();
+    for (slot, entry) in Slot::all().zip(&header.slots) {
+        let area = accept_area(slot, entry, header)?;
+        if entry.active {
+            slots.insert(slot, accept_slot(slot, entry, area, (data.cipher, key_len, hash), allowed)?);
+        }
+    }
+    let areas: Vec<(Slot, Area)> = Slot::all()
+        .zip(&header.slots)
+        .filter_map(|(slot, entry)| Some((slot, entry.area(header.key_bytes)?)))
+        .collect();
+    for (i, (slot, area)) in areas.iter().enumerate() {
+        if let Some((other, _)) = areas.iter().take(i).find(|(_, other)| other.overlaps(area)) {
+            return Err(Refused::AreaOverlaps { slot: *slot, other: *other });
+        }
+    }
+    Ok(Facts { data, digest_name: "0".to_owned(), digest, slots })
+}
+
+fn accept_data(header: &Luks1, allowed: &Allowed) -> Result<Data, Refused> {
+    let cipher = accept_cipher(&header.cipher, None)?;
+    if header.payload == Bytes(0) && allowed.data == DataPlace::BehindHeader {
+        return Err(Refused::DetachedHeader);
+    }
+    Ok(Data { offset: header.payload, size: None, cipher, sector_size: SectorSize::SMALLEST, iv_tweak: 0 })
+}
+
+/// The place of a slot's key material, in use or not: behind the header, before the data.
+fn accept_area(slot: Slot, entry: &Luks1Slot, header: &Luks1) -> Result<Area, Refused> {
+    if entry.stripes != af::STRIPES {
+        return Err(Refused::Stripes { slot, found: entry.stripes });
+    }
+    let outside = Refused::AreaOutside { slot };
+    let Some(area) = entry.area(header.key_bytes) else { return Err(outside) };
+    let behind_header = area.offset() >= Bytes::from(HEADER_LEN);
+    let before_data = header.payload == Bytes(0) || area.end() <= header.payload;
+    if behind_header && before_data && area.end() <= header.disk_len() { Ok(area) } else { Err(outside) }
+}
+
+fn accept_slot(
+    slot: Slot,
+    entry: &Luks1Slot,
+    area: Area,
+    (cipher, key_len, hash): (Cipher, usize, Hash),
+    allowed: &Allowed,
+) -> Result<AcceptedSlot, Refused> {
+    let iterations = accept_iterations(entry.iterations, Some(slot), allowed)?;
+    let kdf = Kdf { cost: KdfCost::Pbkdf2 { hash, iterations }, salt: entry.salt.to_vec() };
+    Ok(AcceptedSlot { priority: Priority::Normal, key_len, area, cipher, area_key_len: key_len, af_hash: hash, kdf })
+}
+
+impl Luks1Slot {
+    /// Where the stripes of a key of this length lie, to the end of the last sector they touch.
+    pub(crate) fn area(&self, key_bytes: u32) -> Option<Area> {
+        let len = u64::from(key_bytes) * u64::from(self.stripes);
+        Area::new(self.material, Bytes(len.checked_next_multiple_of(SECTOR)?))
+    }
+}

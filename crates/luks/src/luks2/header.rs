@@ -1,0 +1,183 @@
+//! Finding and reading the header of a disk.
+//!
+//! LUKS2 keeps two copies. The second one begins where the first one ends, so its place is known only from the first: when
+//! that is damaged, every legal place is looked at. Reading never repairs; an edit writes both copies anew.
+//!
+//! A second copy outlives the volume when something else is put over its beginning: a file system leaves the first bytes alone
+//! and may not reach it. So, as with cryptsetup 2.6.1, the second copy counts alone only where nothing else is recognised;
+//! a first copy that is zeros, rubbish or damaged does not matter, one that carries a file system's magic does. More is
+//! recognised here than there: an LVM label without its header, and swap space of an unknown version, cryptsetup passes over.
+
+use crate::header_error::HeaderError;
+use crate::luks2::binary_header::{BINARY_LEN, BinaryError, BinaryHeader, HeaderCopy, HeaderSize};
+use crate::luks2::copy::{CopyError, CopyState};
+use crate::luks2::json::Metadata;
+use crate::luks2::unmarked::Unmarked;
+use block::{BlockError, BlockRead, Bytes, signature};
+use uuid::Uuid;
+
+/// The header of a LUKS2 volume as it was read, once. Nothing in it has been judged: see [`crate::Allowed`].
+#[derive(Debug)]
+pub struct Luks2 {
+    pub(crate) binary: BinaryHeader,
+    /// The copy that was not chosen, if it is whole.
+    pub(crate) other: Option<BinaryHeader>,
+    pub(crate) metadata: Metadata,
+    state: [CopyState; 2],
+    disk: Bytes,
+}
+
+impl Luks2 {
+    /// Reads the header of `disk`: both copies are checked, the newer one that is whole is taken.
+    ///
+    /// # Errors
+    /// [`HeaderError`] says what is there instead.
+    pub fn read(disk: &dyn BlockRead) -> Result<Luks2, HeaderError> {
+        let primary = read_copy(disk, HeaderCopy::Primary, Bytes(0));
+        let secondary = match &primary {
+            Ok(copy) => read_copy(disk, HeaderCopy::Secondary, copy.binary.size.bytes()),
+            Err(_) => find_secondary(disk),
+        };
+        if primary.is_err() && secondary.is_ok() {
+            refuse_other_signatures(disk)?;
+        }
+        choose(disk, primary, secondary)
+    }
+
+    /// The header made of these copies' common content, both whole.
+    pub(crate) fn of_both(primary: BinaryHeader, secondary: BinaryHeader, metadata: Metadata, disk: Bytes) -> Luks2 {
+        Luks2 { binary: primary, other: Some(secondary), metadata, state: [CopyState::Good, CopyState::Good], disk }
+    }
+
+    /// The UUID of the volume.
+    pub fn uuid(&self) -> Uuid {
+        self.binary.uuid
+    }
+
+    /// The label; empty if there is none.
+    pub fn label(&self) -> String {
+        self.binary.label.text()
+    }
+
+    /// The subsystem label; empty if there is none.
+    pub fn subsystem(&self) -> String {
+        self.binary.subsystem.text()
+    }
+
+    /// Grows by one with every change ("epoch" in cryptsetup).
+    pub fn sequence(&self) -> u64 {
+        self.binary.sequence
+    }
+
+    /// Size of one header copy.
+    pub fn size(&self) -> HeaderSize {
+        self.binary.size
+    }
+
+    /// Keyslots, tokens, segments, digests, config.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// What was found of the two copies, the primary one first.
+    pub fn copies(&self) -> &[CopyState; 2] {
+        &self.state
+    }
+
+    /// The copy that an edit overwrites first: the one that is not good, for the good one must not be lost before there is
+    /// another. The primary one if both are.
+    pub(crate) fn weaker_copy(&self) -> HeaderCopy {
+        match &self.state {
+            [CopyState::Good, CopyState::Older { .. } | CopyState::Damaged { .. }] => HeaderCopy::Secondary,
+            _ => HeaderCopy::Primary,
+        }
+    }
+
+    /// How long the disk was from which it was read.
+    pub(crate) fn disk_len(&self) -> Bytes {
+        self.disk
+    }
+}
+
+struct Copy {
+    binary: BinaryHeader,
+    metadata: Metadata,
+}
+
+fn read_copy(disk: &dyn BlockRead, copy: HeaderCopy, offset: Bytes) -> Result<Copy, CopyError> {
+    let mut block = vec![0; BINARY_LEN];
+    disk.read_at(offset, &mut block).map_err(|source| CopyError::Disk { source })?;
+    let binary = BinaryHeader::parse(&block, copy, offset).map_err(|source| CopyError::Binary { source })?;
+    if copy == HeaderCopy::Secondary && binary.size.bytes() != offset {
+        let source = BinaryError::WrongSize { found: binary.size.bytes() };
+        return Err(CopyError::Binary { source });
+    }
+    let mut area = vec![0; binary.size.json_len()];
+    let behind = Bytes(offset.0 + Bytes::from(BINARY_LEN).0);
+    disk.read_at(behind, &mut area).map_err(|source| CopyError::JsonArea { source })?;
+    if !binary.verify(&area) {
+        return Err(CopyError::Checksum);
+    }
+    let metadata = Metadata::parse(&area, binary.size).map_err(|source| CopyError::Metadata { source })?;
+    metadata.check_disk(disk.len()).map_err(|source| CopyError::Metadata { source })?;
+    Ok(Copy { binary, metadata })
+}
+
+/// Looks for the second copy wherever one may be. Of those that are no good, the first that has the magic tells why.
+fn find_secondary(disk: &dyn BlockRead) -> Result<Copy, CopyError> {
+    let mut telling = None;
+    for size in HeaderSize::all() {
+        match read_copy(disk, HeaderCopy::Secondary, size.bytes()) {
+            Ok(copy) => return Ok(copy),
+            Err(error) if telling.is_none() && error.has_magic() => telling = Some(error),
+            Err(_) => {}
+        }
+    }
+    Err(telling.unwrap_or(CopyError::Binary { source: BinaryError::WrongMagic }))
+}
+
+/// Refuses a disk on which something is recognised besides the header.
+fn refuse_other_signatures(disk: &dyn BlockRead) -> Result<(), HeaderError> {
+    match signature::find(&Unmarked(disk)) {
+        Ok(None) => Ok(()),
+        Ok(Some(found)) => Err(HeaderError::Ambiguous { found }),
+        Err(source) => Err(HeaderError::Disk { source }),
+    }
+}
+
+fn choose(
+    disk: &dyn BlockRead,
+    primary: Result<Copy, CopyError>,
+    secondary: Result<Copy, CopyError>,
+) -> Result<Luks2, HeaderError> {
+    let damaged = |error| CopyState::Damaged { error };
+    let header = |chosen: Copy, other, state| {
+        Ok(Luks2 { binary: chosen.binary, other, metadata: chosen.metadata, state, disk: disk.len() })
+    };
+    match (primary, secondary) {
+        (Ok(first), Ok(second)) if second.binary.sequence > first.binary.sequence => {
+            let older = CopyState::Older { sequence: first.binary.sequence };
+            header(second, Some(first.binary), [older, CopyState::Good])
+        }
+        (Ok(first), Ok(second)) => {
+            let sequence = second.binary.sequence;
+            let older = sequence < first.binary.sequence;
+            let second_state = if older { CopyState::Older { sequence } } else { CopyState::Good };
+            header(first, Some(second.binary), [CopyState::Good, second_state])
+        }
+        (Ok(first), Err(error)) => header(first, None, [CopyState::Good, damaged(error)]),
+        (Err(error), Ok(second)) => header(second, None, [damaged(error), CopyState::Good]),
+        (Err(primary), Err(secondary)) => Err(no_header(primary, secondary)),
+    }
+}
+
+fn no_header(primary: CopyError, secondary: CopyError) -> HeaderError {
+    match primary {
+        CopyError::Binary { source: BinaryError::WrongVersion { found } } if !secondary.has_magic() => {
+            HeaderError::UnknownVersion { version: found }
+        }
+        primary if primary.has_magic() || secondary.has_magic() => HeaderError::Damaged { primary, secondary },
+        CopyError::Disk { source: source @ BlockError::Failed { .. } } => HeaderError::Disk { source },
+        _ => HeaderError::NotLuks,
+    }
+}
