@@ -9,6 +9,7 @@
 mod bind;
 mod binding;
 mod commit;
+pub mod crypttab;
 mod plan;
 mod run;
 
