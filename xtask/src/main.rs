@@ -7,6 +7,7 @@
 mod bench;
 mod elf;
 mod failure;
+mod newer;
 mod pairings;
 mod program;
 mod release;
@@ -27,6 +28,7 @@ usage: cargo xtask COMMAND
   tidy       the rules of the workspace that no compiler checks
   release    the static binary
   pairings   run the pairing tests and write docs/pairings.md
+  newer      the same pairing tests against the newest originals that can be had
   bench      measure ours and the originals side by side; markdown on standard output
 ";
 
@@ -49,6 +51,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["tidy"] => tidy::run(&Workspace::load()?),
         ["release"] => release::run(&Workspace::load()?),
         ["pairings"] => pairings::run(&Workspace::load()?),
+        ["newer", rest @ ..] => newer::run(&Workspace::load()?, rest),
         ["bench", rest @ ..] => bench::run(&Workspace::load()?, rest),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
