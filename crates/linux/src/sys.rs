@@ -2,16 +2,22 @@
 
 #![allow(unsafe_code)]
 
+mod device_mapper;
 mod hardening;
 mod inherited;
+mod keys;
 mod name_service;
 mod open_files;
 mod range_lock;
+mod semaphore;
 mod signals;
 
+pub(crate) use device_mapper::{DM_HEADER, device_mapper};
 pub use hardening::forbid_dumps;
 pub use inherited::{Inherited, InheritedError, take_inherited};
+pub(crate) use keys::{KeyNumber, add_logon_key, revoke_key, unlink_key};
 pub use name_service::use_own_name_service;
 pub use open_files::allow_many_open_files;
 pub(crate) use range_lock::lock_all_bytes;
+pub(crate) use semaphore::Semaphore;
 pub use signals::{StopSignal, on_stop_signal};
