@@ -11,10 +11,12 @@ mod binding;
 mod commit;
 pub mod crypttab;
 mod plan;
+mod recheck;
 mod run;
 
 pub use bind::{BindError, BindRequest, Prepared, Proof, prepare};
 pub use binding::{Binding, CLEVIS, TokenError, Unreadable, bindings, unreadable};
 pub use commit::{Bound, CommitError, Exclusive, RevertFailure, bind, bind_edit, unbind, unbind_edit};
 pub use plan::{Attempt, MOST_ATTEMPTS, plan};
+pub use recheck::{RecheckError, recheck};
 pub use run::{AttemptError, Event, Failed, Unlocked, run};
