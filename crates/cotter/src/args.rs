@@ -7,8 +7,8 @@ mod luks;
 
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
-    BindArgs, DumpArgs, FormatArgs, KeyInstead, KeySource, ListArgs, LuksCommand, LuksType, PassArgs, Pbkdf,
-    UnbindArgs, UnlockArgs,
+    BindArgs, Ceilings, Device, DumpArgs, FormatArgs, KeyInstead, KeySource, ListArgs, LuksCommand, LuksType, PassArgs,
+    Pbkdf, UnbindArgs, UnlockArgs,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -264,6 +264,8 @@ mod tests {
             "luks unlock --print-key -d f",
             "luks unlock --print-key -k - -d f",
             "luks dump --json -d f",
+            "luks dump --detached-header h -d f",
+            "luks pass --detached-header h --max-memory 65536 --max-iterations 5000000 -d f -s 1",
             "image info f",
             "image cat f --partition 2",
             "image serve f --socket /s --read-write",

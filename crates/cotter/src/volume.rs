@@ -1,6 +1,6 @@
-//! A LUKS volume on a disk of this machine: its header read and accepted, its key found.
+//! A LUKS volume on disks of this machine: its header read and accepted, its key found.
 
-use crate::args::KeyInstead;
+use crate::args::{Ceilings, Device, KeyInstead};
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
@@ -9,14 +9,75 @@ use crate::progress::Progress;
 use block::BlockRead;
 use clevis::TrustPolicy;
 use crypto::{Passphrase, VolumeKey};
-use linux::{Access, Claim, FileDisk, HeaderLock, LockError, LockMode};
-use luks::{Accepted, Allowed, Header, OpenError, Slot};
+use linux::{Access, Claim, FileDisk, HeaderLock, LockError, LockMode, machine};
+use luks::{Accepted, Allowed, DataPlace, Header, OpenError, Slot};
 use std::path::Path;
 use std::time::Duration;
 use unlock::{Event, Failed, Unlocked};
 
 /// How long to wait for somebody else who is changing the header.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The disks of one volume: that of its header and that of its data, which mostly are the same.
+pub struct Disks {
+    header: FileDisk,
+    data: Option<FileDisk>,
+}
+
+impl Disks {
+    /// Opens the disk of the header for what is to be done to the header. One of the data alone is opened for reading.
+    pub fn open(device: &Device, header: Access) -> Result<Disks, CommandError> {
+        Disks::open_apart(device, header, Access::Read)
+    }
+
+    /// Opens both; `data` counts only where the header is detached.
+    pub fn open_apart(device: &Device, header: Access, data: Access) -> Result<Disks, CommandError> {
+        let Some(detached) = &device.detached_header else {
+            return Ok(Disks { header: open_disk(&device.path, header)?, data: None });
+        };
+        let data = open_disk(&device.path, data)?;
+        Ok(Disks { header: open_disk(detached, header)?, data: Some(data) })
+    }
+
+    /// The disk with the header and the key material.
+    pub fn header(&self) -> &FileDisk {
+        &self.header
+    }
+
+    /// The disk with the data.
+    #[allow(dead_code, reason = "the mapping is its first user")]
+    pub fn data(&self) -> &FileDisk {
+        self.data.as_ref().unwrap_or(&self.header)
+    }
+
+    /// What is allowed of the header, where it is and on this machine.
+    pub fn allowed(&self, ceilings: &Ceilings) -> Allowed {
+        let data = if self.data.is_some() { DataPlace::OtherDisk } else { DataPlace::BehindHeader };
+        Allowed { data, ..allowed(ceilings) }
+    }
+
+    /// Reads the header while nobody is changing it.
+    pub fn read_header(&self) -> Result<Header, CommandError> {
+        read_header(&self.header)
+    }
+
+    /// Reads the header and accepts it, or says why not.
+    pub fn accepted(&self, ceilings: &Ceilings) -> Result<Accepted, CommandError> {
+        accept(self.read_header()?, self.header.path(), &self.allowed(ceilings))
+    }
+}
+
+/// What is allowed of a header in front of its data.
+pub fn allowed(ceilings: &Ceilings) -> Allowed {
+    let usual = Allowed::default();
+    Allowed {
+        // Who names a ceiling has thought about memory.
+        free_memory_kib: if ceilings.max_memory.is_some() { None } else { machine::free_memory_kib() },
+        argon2_memory_kib: ceilings.max_memory.unwrap_or(usual.argon2_memory_kib),
+        pbkdf2_iterations: ceilings.max_iterations.unwrap_or(usual.pbkdf2_iterations),
+        ..usual
+    }
+}
 
 /// Opens a block device or a plain file.
 pub fn open_disk(path: &Path, access: Access) -> Result<FileDisk, CommandError> {
@@ -54,8 +115,8 @@ pub fn header_of(disk: &dyn BlockRead, path: &Path) -> Result<Header, CommandErr
 }
 
 /// Accepts a header, or says why not.
-pub fn accept(header: Header, path: &Path) -> Result<Accepted, CommandError> {
-    header.accept(&Allowed::default()).map_err(|source| {
+pub fn accept(header: Header, path: &Path, allowed: &Allowed) -> Result<Accepted, CommandError> {
+    header.accept(allowed).map_err(|source| {
         let hint = source.hint();
         CommandError::failed(format!("the header of {} is refused", path.display()), source).hint(hint)
     })

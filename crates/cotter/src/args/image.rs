@@ -1,6 +1,6 @@
 //! `cotter image …`
 
-use super::luks::KeyInstead;
+use super::luks::{Ceilings, KeyInstead};
 use super::{Format, Patience};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -27,6 +27,8 @@ pub struct Volume {
     pub partition: Option<u32>,
     #[command(flatten)]
     pub key: KeyInstead,
+    #[command(flatten)]
+    pub ceilings: Ceilings,
     #[command(flatten)]
     pub patience: Patience,
 }

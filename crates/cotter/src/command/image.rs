@@ -156,7 +156,7 @@ fn summary(report: &Report) -> String {
 fn open(args: &Volume, disk: Arc<FileDisk>) -> Result<Content, CommandError> {
     let (_, places) = select::places(&disk)?;
     let (header, part) = select::one(places, args)?;
-    let header = volume::accept(header, &args.file)?;
+    let header = volume::accept(header, &args.file, &volume::allowed(&args.ceilings))?;
     let host = Host::new(args.patience.limit());
     let (_, key) = volume::open(&part, &header, &args.key, None, &host)?;
     Plain::new(part, &header, &key)

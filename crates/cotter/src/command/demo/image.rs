@@ -9,7 +9,7 @@ use block::{BlockWrite, Bytes, Window};
 use crypto::kdf::Argon2Cost;
 use crypto::{Passphrase, Random, Secret, SystemRandom, VolumeKey};
 use linux::FileDisk;
-use luks::{Accepted, FormatOptions, FormatPlan, KdfCost, Plain};
+use luks::{Accepted, Allowed, FormatOptions, FormatPlan, KdfCost, Plain};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl DemoDisk {
         let file = Arc::new(file);
         let volume = partition(&file)?;
         let formatted = format(&volume)?;
-        let header = volume::accept(formatted.header, path)?;
+        let header = volume::accept(formatted.header, path, &Allowed::default())?;
         let plain = Plain::new(&volume, &header, &formatted.key);
         let plain = plain.map_err(|source| CommandError::failed("cannot open the new volume", source))?;
         let written = plain.write_at(Bytes(0), &archive()).and_then(|()| plain.flush());
@@ -64,7 +64,7 @@ impl DemoDisk {
 
     /// The header as it stands now.
     pub fn header(&self) -> Result<Accepted, CommandError> {
-        volume::accept(volume::header_of(&self.volume, self.file.path())?, self.file.path())
+        volume::accept(volume::header_of(&self.volume, self.file.path())?, self.file.path(), &Allowed::default())
     }
 
     /// The volume key, by the passphrase.

@@ -6,7 +6,7 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::passphrase;
-use crate::volume;
+use crate::volume::{self, Disks};
 use ::luks::{Accepted, Edit, OpenError, TokenId};
 use clevis::PersonError;
 use crypto::{Passphrase, SystemRandom, VolumeKey};
@@ -27,20 +27,21 @@ pub fn bind(args: &BindArgs) -> Result<(), CommandError> {
         proof: if args.require_proof { Proof::Required } else { Proof::IfReachable },
     };
     let access = if args.dry_run { Access::Read } else { Access::Write };
-    let disk = volume::open_disk(&args.device.path, access)?;
-    let header = volume::accept(volume::read_header(&disk)?, disk.path())?;
+    let disks = Disks::open(&args.device, access)?;
+    let header = disks.accepted(&args.ceilings)?;
+    let disk = disks.header();
     check_free(&header, &request)?;
     let host = Host::new(args.patience.limit());
     let passphrase = read_passphrase(args, &host)?;
-    let key = volume_key(&disk, &header, args, &passphrase, &host)?;
+    let key = volume_key(disk, &header, args, &passphrase, &host)?;
     let prepared = prepare(&request, args, &host)?;
     if args.dry_run {
         let edit = unlock::bind_edit(&header, &key, &prepared, &SystemRandom);
         let (edit, ..) = edit.map_err(|source| CommandError::failed("the header cannot be changed so", source))?;
         return print_plan(args.format, &edit);
     }
-    let exclusive = || volume::exclusive(&disk);
-    let bound = unlock::bind(&disk, &exclusive, &key, prepared, &SystemRandom, host.cancel());
+    let exclusive = || volume::exclusive(disk);
+    let bound = unlock::bind(disk, &exclusive, &key, prepared, &SystemRandom, host.cancel());
     report(args, &bound.map_err(|source| not_written("cannot bind", source))?)
 }
 
@@ -130,8 +131,9 @@ fn report(args: &BindArgs, bound: &Bound) -> Result<(), CommandError> {
 /// Removes a binding and its keyslot.
 pub fn unbind(args: &UnbindArgs) -> Result<(), CommandError> {
     let access = if args.dry_run { Access::Read } else { Access::Write };
-    let disk = volume::open_disk(&args.device.path, access)?;
-    let header = volume::accept(volume::read_header(&disk)?, disk.path())?;
+    let disks = Disks::open(&args.device, access)?;
+    let header = disks.accepted(&args.ceilings)?;
+    let disk = disks.header();
     let binding = binding_of(&header, args)?;
     if args.dry_run {
         let edit = unlock::unbind_edit(&header, &binding, &SystemRandom);
@@ -139,14 +141,14 @@ pub fn unbind(args: &UnbindArgs) -> Result<(), CommandError> {
     }
     let host = Host::new(Duration::ZERO);
     host.cancel_on_signal()?;
-    if !args.force && !agreed(&disk, args, host.person())? {
+    if !args.force && !agreed(disk, args, host.person())? {
         output::say("nothing was changed");
         return Ok(());
     }
     // A signal is noticed before the first write and not after it: a change that has begun is finished, because key material
     // that is overwritten cannot be put together again.
-    let exclusive = || volume::exclusive(&disk);
-    let done = unlock::unbind(&disk, &exclusive, &binding, &SystemRandom, host.cancel());
+    let exclusive = || volume::exclusive(disk);
+    let done = unlock::unbind(disk, &exclusive, &binding, &SystemRandom, host.cancel());
     done.map_err(|source| not_written("cannot unbind", source))?;
     output::say(&format!("keyslot {} is removed", args.slot));
     let record = Object::new().with("slot", u64::from(binding.slot.number())).with("removed", true);

@@ -3,7 +3,7 @@
 use crate::args::DumpArgs;
 use crate::error::{CommandError, visible};
 use crate::output;
-use crate::volume;
+use crate::volume::{self, Disks};
 use ::luks::{DigestKind, Header, KdfMember, Keyslot, KeyslotKind, Luks2, Segment, SegmentKind, Slot};
 use json::{Object, Value};
 use linux::Access;
@@ -12,8 +12,7 @@ use unlock::Binding;
 
 /// Prints the header for a person, or the header and its JSON area as one object.
 pub fn run(args: &DumpArgs) -> Result<(), CommandError> {
-    let disk = volume::open_disk(&args.device.path, Access::Read)?;
-    let header = volume::read_header(&disk)?;
+    let header = Disks::open(&args.device, Access::Read)?.read_header()?;
     match &header {
         Header::Luks1(_) => Err(CommandError::plain("this is a LUKS1 volume, which is not printed yet")),
         Header::Luks2(luks2) => {

@@ -23,6 +23,9 @@ pub fn run(args: &FormatArgs) -> Result<(), CommandError> {
     if args.luks_type == LuksType::Luks1 {
         return Err(CommandError::plain("LUKS1 is not there yet").hint("cryptsetup luksFormat --type luks1"));
     }
+    if args.device.detached_header.is_some() {
+        return Err(CommandError::plain("a volume with its header apart is not made yet"));
+    }
     let access = if args.dry_run { Access::Read } else { Access::Alone };
     let disk = volume::open_disk(&args.device.path, access)?;
     let claim = if args.dry_run { None } else { Some(volume::claim(&disk)?) };

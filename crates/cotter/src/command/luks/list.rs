@@ -3,15 +3,14 @@
 use crate::args::{Format, ListArgs};
 use crate::error::{CommandError, visible};
 use crate::output;
-use crate::volume;
+use crate::volume::{self, Disks};
 use json::Object;
 use linux::Access;
 use unlock::Binding;
 
 /// Prints one line for each binding: `SLOT: PIN 'CONFIG'`, as the original does.
 pub fn run(args: &ListArgs) -> Result<(), CommandError> {
-    let disk = volume::open_disk(&args.device.path, Access::Read)?;
-    let header = volume::read_header(&disk)?;
+    let header = Disks::open(&args.device, Access::Read)?.read_header()?;
     let only = args.slot.map(volume::slot).transpose()?;
     let mut bindings = unlock::bindings(&header);
     bindings.retain(|binding| only.is_none_or(|slot| slot == binding.slot));
