@@ -1,6 +1,9 @@
 //! The benches, one file for each thing that is compared.
 
+pub(crate) mod bind;
+pub(crate) mod binding;
 pub(crate) mod client;
+pub(crate) mod image;
 pub(crate) mod multiplication;
 pub(crate) mod plain;
 pub(crate) mod server;

@@ -4,7 +4,8 @@ use std::fs;
 use std::process::Command;
 
 /// Packages whose versions belong beside their figures.
-const ORIGINALS: &[&str] = &["tang-common", "clevis", "jose", "cryptsetup-bin", "systemd"];
+const ORIGINALS: &[&str] =
+    &["tang-common", "clevis", "jose", "cryptsetup-bin", "nbdkit", "qemu-utils", "libnbd-bin", "systemd"];
 
 /// A paragraph: processor, kernel, originals.
 pub(crate) fn describe() -> String {

@@ -17,6 +17,7 @@ mod bench;
 mod clock;
 mod load;
 mod machine;
+mod sides;
 mod table;
 
 use table::Asked;
@@ -28,7 +29,10 @@ const BENCHES: &[(&str, Bench)] = &[
     ("server", bench::server::run),
     ("client", bench::client::run),
     ("slot", bench::slot::run),
+    ("binding", bench::binding::run),
+    ("bind", bench::bind::run),
     ("plain", bench::plain::run),
+    ("image", bench::image::run),
 ];
 
 fn main() {
