@@ -58,6 +58,12 @@ impl Accepted {
         self.facts.slots.values().next().map_or(Hash::Sha256, |slot| slot.af_hash)
     }
 
+    /// Length of the volume key, in bytes; without any slot, the most that its cipher takes.
+    pub(crate) fn key_len(&self) -> usize {
+        let most = || self.facts.data.cipher.key_lengths().last().and_then(|len| usize::try_from(*len).ok());
+        self.facts.slots.values().next().map(|slot| slot.key_len).or_else(most).unwrap_or(0)
+    }
+
     pub(crate) fn slot(&self, slot: Slot) -> Option<&AcceptedSlot> {
         self.facts.slots.get(&slot)
     }

@@ -6,9 +6,10 @@ use crate::accept::Accepted;
 use crate::edit_error::EditError;
 use crate::header::{Header, Version};
 use crate::luks2::edit::Luks2Edit;
+use crate::luks2::flag::Flag;
 use crate::luks2::json::Metadata;
 use crate::material::NewKeyslot;
-use crate::slot::{Slot, TokenId};
+use crate::slot::{Priority, Slot, TokenId};
 use crate::step::Step;
 use crate::undo::{Applied, ApplyError};
 use block::BlockWrite;
@@ -54,6 +55,25 @@ impl<'a> Edit<'a> {
         }
     }
 
+    /// Adds a keyslot for a key that is not the volume's and opens no data ("unbound"), with a digest of its own.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing has been changed then.
+    pub fn add_unbound_keyslot(&mut self, new: &NewKeyslot<'_>) -> Result<Slot, EditError> {
+        self.luks2("unbound keyslots")?.add_unbound_keyslot(new)
+    }
+
+    /// Puts a new passphrase in the place of that of a slot: the same number, tokens and priority, key material in another
+    /// area; the old one is overwritten when the header no longer refers to it. `new.slot` is not looked at.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing has been changed then. [`EditError::NoRoom`] if there is no other area.
+    pub fn replace_keyslot(&mut self, slot: Slot, new: &NewKeyslot<'_>) -> Result<(), EditError> {
+        match self {
+            Edit::Luks2(edit) => edit.replace_keyslot(slot, new),
+        }
+    }
+
     /// Removes a keyslot: its area is overwritten.
     ///
     /// # Errors
@@ -86,6 +106,38 @@ impl<'a> Edit<'a> {
     /// [`EditError`]; nothing has been changed then.
     pub fn remove_token(&mut self, token: TokenId) -> Result<(), EditError> {
         self.luks2("tokens")?.remove_token(token)
+    }
+
+    /// Says when a slot is tried.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing has been changed then.
+    pub fn set_priority(&mut self, slot: Slot, priority: Priority) -> Result<(), EditError> {
+        self.luks2("priorities")?.set_priority(slot, priority)
+    }
+
+    /// Sets the label; empty: none.
+    ///
+    /// # Errors
+    /// [`EditError::Label`] if it is longer than 47 bytes or holds a NUL.
+    pub fn set_label(&mut self, label: &str) -> Result<(), EditError> {
+        self.luks2("label")?.set_label(label)
+    }
+
+    /// Sets the subsystem label; empty: none.
+    ///
+    /// # Errors
+    /// [`EditError::Label`] if it is longer than 47 bytes or holds a NUL.
+    pub fn set_subsystem(&mut self, subsystem: &str) -> Result<(), EditError> {
+        self.luks2("subsystem label")?.set_subsystem(subsystem)
+    }
+
+    /// Sets the flags with which the volume is mapped unless told otherwise. Flags in the header that are not known here stay.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing has been changed then.
+    pub fn set_flags(&mut self, flags: &[Flag]) -> Result<(), EditError> {
+        self.luks2("flags")?.set_flags(flags)
     }
 
     /// The LUKS2 header as it would be.

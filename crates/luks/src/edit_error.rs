@@ -60,6 +60,10 @@ pub enum EditError {
     },
     /// The key is not the key of this volume.
     WrongVolumeKey,
+    /// The key is the key of this volume, and a slot for another one was asked for.
+    VolumeKey,
+    /// A label is longer than 47 bytes, or holds a NUL.
+    Label,
     /// The cost of the passphrase is out of the bounds under which the header was accepted.
     Refused {
         /// In what way.
@@ -104,6 +108,8 @@ impl fmt::Display for EditError {
             EditError::NoRoom { size } => write!(f, "there is no gap of {size} for the key material of another slot"),
             EditError::MetadataFull { size } => write!(f, "the metadata would not fit into its {size}"),
             EditError::WrongVolumeKey => f.write_str("the key is not the key of this volume"),
+            EditError::VolumeKey => f.write_str("the key is the key of this volume"),
+            EditError::Label => f.write_str("a label has at most 47 bytes, and no NUL"),
             EditError::Refused { .. } => f.write_str("the slot would not be accepted"),
             EditError::Metadata { .. } => f.write_str("the header would not be right after the change"),
             EditError::Kdf { .. } => f.write_str("the passphrase could not be stretched"),

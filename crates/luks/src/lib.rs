@@ -43,6 +43,7 @@ pub use luks1::header::{Luks1, Luks1Error, Luks1Slot};
 pub use luks2::binary_header::{BinaryError, HeaderCopy, HeaderSize};
 pub use luks2::copy::{CopyError, CopyState};
 pub use luks2::digest::{Digest, DigestKind, Pbkdf2Digest};
+pub use luks2::flag::Flag;
 pub use luks2::format::{FormatError, FormatEvent, FormatOptions, FormatPlan, Formatted, PreparedFormat};
 pub use luks2::header::Luks2;
 pub use luks2::json::{Config, Metadata, MetadataError, Misplaced};

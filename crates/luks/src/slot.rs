@@ -63,6 +63,31 @@ pub enum Priority {
     Prefer,
 }
 
+impl Priority {
+    /// All there are.
+    pub const ALL: [Priority; 3] = [Priority::Ignore, Priority::Normal, Priority::Prefer];
+
+    /// The word that cryptsetup has for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Priority::Ignore => "ignore",
+            Priority::Normal => "normal",
+            Priority::Prefer => "prefer",
+        }
+    }
+
+    /// The priority of exactly this name.
+    pub fn from_name(name: &str) -> Option<Priority> {
+        Priority::ALL.into_iter().find(|priority| priority.name() == name)
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -1,7 +1,7 @@
 //! What an edit would do, in words.
 
 use crate::area::Area;
-use crate::slot::{Slot, TokenId};
+use crate::slot::{Priority, Slot, TokenId};
 use std::fmt;
 
 /// One change, for `--dry-run`.
@@ -10,6 +10,10 @@ use std::fmt;
 pub enum Step {
     /// A slot is added; its key material is written to this area.
     AddKeyslot { slot: Slot, kdf: &'static str, area: Area },
+    /// A slot for a key that is not the volume's is added.
+    AddUnboundKeyslot { slot: Slot, kdf: &'static str, area: Area },
+    /// A slot gets another passphrase; the area that it had is overwritten with random bytes.
+    ReplaceKeyslot { slot: Slot, kdf: &'static str, area: Area, old: Area },
     /// A slot is removed; its area is overwritten with random bytes.
     RemoveKeyslot { slot: Slot, area: Area },
     /// A token is added.
@@ -18,6 +22,14 @@ pub enum Step {
     ReplaceToken { token: TokenId, kind: String, slots: Vec<Slot> },
     /// A token is removed.
     RemoveToken { token: TokenId, kind: String },
+    /// A slot is tried earlier, later or not at all.
+    SetPriority { slot: Slot, priority: Priority },
+    /// The label changes.
+    SetLabel { label: String },
+    /// The subsystem label changes.
+    SetSubsystem { subsystem: String },
+    /// The flags of the mapping change.
+    SetFlags { flags: Vec<String> },
 }
 
 impl fmt::Display for Step {
@@ -25,6 +37,17 @@ impl fmt::Display for Step {
         match self {
             Step::AddKeyslot { slot, kdf, area } => {
                 write!(f, "add keyslot {slot} ({kdf}), key material at byte {} ({})", area.offset().0, area.size())
+            }
+            Step::AddUnboundKeyslot { slot, kdf, area } => {
+                let (start, size) = (area.offset().0, area.size());
+                write!(f, "add keyslot {slot} ({kdf}) for a key of its own, key material at byte {start} ({size})")
+            }
+            Step::ReplaceKeyslot { slot, kdf, area, old } => {
+                let (start, size, old) = (area.offset().0, area.size(), old.offset().0);
+                write!(
+                    f,
+                    "replace keyslot {slot} ({kdf}), key material at byte {start} ({size}), overwrite that at byte {old}"
+                )
             }
             Step::RemoveKeyslot { slot, area } => {
                 write!(
@@ -41,6 +64,11 @@ impl fmt::Display for Step {
                 write!(f, "replace token {token} ({kind:?}) for keyslot {}", list(slots))
             }
             Step::RemoveToken { token, kind } => write!(f, "remove token {token} ({kind:?})"),
+            Step::SetPriority { slot, priority } => write!(f, "set the priority of keyslot {slot} to {priority}"),
+            Step::SetLabel { label } => write!(f, "set the label to {label:?}"),
+            Step::SetSubsystem { subsystem } => write!(f, "set the subsystem label to {subsystem:?}"),
+            Step::SetFlags { flags } if flags.is_empty() => f.write_str("clear the flags of the mapping"),
+            Step::SetFlags { flags } => write!(f, "set the flags of the mapping to {}", flags.join(", ")),
         }
     }
 }

@@ -1,8 +1,12 @@
 //! Digest objects: how a volume key is known to be the right one (LUKS2 on-disk format, section 3.4).
 
+use crate::kdf::LEAST_ITERATIONS;
 use crate::luks2::base64;
 use crate::luks2::keyslot::u32_member;
+use crate::material::random_bytes;
 use crate::slot::Slot;
+use crypto::kdf::pbkdf2;
+use crypto::{Hash, Random, RandomFailed, VolumeKey};
 use json::{Field, FieldError, Object};
 use std::collections::BTreeSet;
 
@@ -61,12 +65,21 @@ impl Digest {
 }
 
 impl Pbkdf2Digest {
-    /// The object of a digest over no slot yet and the segment `0`.
-    pub(crate) fn to_json(&self) -> Object {
+    /// The digest of a new key. The fewest iterations do: nobody guesses a random key.
+    pub(crate) fn of(key: &VolumeKey, hash: Hash, random: &dyn Random) -> Result<Pbkdf2Digest, RandomFailed> {
+        let salt = random_bytes::<32>(random)?.to_vec();
+        let mut digest = vec![0; hash.len()];
+        pbkdf2(hash, key.expose(), &salt, LEAST_ITERATIONS, &mut digest);
+        let (hash, iterations) = (hash.luks_name().to_owned(), LEAST_ITERATIONS.get());
+        Ok(Pbkdf2Digest { hash, iterations, salt, digest })
+    }
+
+    /// The object of a digest over these slots and segments.
+    pub(crate) fn to_json(&self, keyslots: &[Slot], segments: &[&str]) -> Object {
         Object::new()
             .with("type", "pbkdf2")
-            .with("keyslots", Vec::<&str>::new())
-            .with("segments", vec!["0"])
+            .with("keyslots", keyslots.iter().map(ToString::to_string).collect::<Vec<_>>())
+            .with("segments", segments.to_vec())
             .with("hash", self.hash.as_str())
             .with("iterations", self.iterations)
             .with("salt", base64::text(&self.salt))
@@ -99,7 +112,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let DigestKind::Pbkdf2(digest) = read(DIGEST).unwrap().kind else { panic!("another kind") };
-        assert_eq!(Value::from(digest.to_json()).to_compact().as_str(), DIGEST);
+        assert_eq!(Value::from(digest.to_json(&[], &["0"])).to_compact().as_str(), DIGEST);
     }
 
     #[test]

@@ -4,12 +4,12 @@
 
 use crate::accept::Accepted;
 use crate::af;
-use crate::allowed::{Allowed, KeyDigest};
+use crate::allowed::Allowed;
 use crate::area::ALIGNMENT;
 use crate::cipher::{Cipher, SectorSize};
 use crate::edit_error::EditError;
 use crate::header::Header;
-use crate::kdf::{KdfCost, LEAST_ITERATIONS};
+use crate::kdf::KdfCost;
 use crate::luks2::binary_header::{BinaryHeader, HeaderSize, Identity};
 use crate::luks2::digest::Pbkdf2Digest;
 use crate::luks2::edit::{Luks2Edit, SealedHeader, random_salt};
@@ -20,7 +20,6 @@ use crate::refused::Refused;
 use crate::slot::Slot;
 use crate::undo::{ApplyError, Ready};
 use block::{BlockError, BlockWrite, Bytes};
-use crypto::kdf::pbkdf2;
 use crypto::{Hash, Passphrase, Random, RandomFailed, Secret, VolumeKey};
 use json::{Object, Value};
 use std::fmt;
@@ -297,12 +296,13 @@ impl FormatPlan {
         let config = Object::new()
             .with("json_size", self.options.header_size.json_len().to_string())
             .with("keyslots_size", self.keyslots_size.0.to_string());
-        let digest = KeyDigest::of(key, self.options.hash, random).map_err(|source| FormatError::Random { source })?;
+        let digest =
+            Pbkdf2Digest::of(key, self.options.hash, random).map_err(|source| FormatError::Random { source })?;
         Ok(Object::new()
             .with("keyslots", Object::new())
             .with("tokens", Object::new())
             .with("segments", Object::new().with("0", segment))
-            .with("digests", Object::new().with("0", digest.to_json()))
+            .with("digests", Object::new().with("0", digest.to_json(&[], &["0"])))
             .with("config", config)
             .into())
     }
@@ -351,17 +351,6 @@ impl PreparedFormat {
             done = Bytes(done.0 + Bytes::from(len).0);
         }
         disk.flush().map_err(|source| FormatError::Disk { source })
-    }
-}
-
-impl KeyDigest {
-    /// The digest of a new key. The fewest iterations do: nobody guesses a random key.
-    fn of(key: &VolumeKey, hash: Hash, random: &dyn Random) -> Result<Pbkdf2Digest, RandomFailed> {
-        let salt = random_bytes::<32>(random)?.to_vec();
-        let mut digest = vec![0; hash.len()];
-        pbkdf2(hash, key.expose(), &salt, LEAST_ITERATIONS, &mut digest);
-        let (hash, iterations) = (hash.luks_name().to_owned(), LEAST_ITERATIONS.get());
-        Ok(Pbkdf2Digest { hash, iterations, salt, digest })
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod binary_header;
 pub(crate) mod copy;
 pub(crate) mod digest;
 pub(crate) mod edit;
+pub(crate) mod flag;
 pub(crate) mod format;
 pub(crate) mod header;
 pub(crate) mod json;

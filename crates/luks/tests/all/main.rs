@@ -14,4 +14,5 @@ mod format;
 mod golden;
 mod hostile;
 mod plain;
+mod settings;
 mod support;
