@@ -64,7 +64,9 @@ impl Luks2Edit<'_> {
         let names: Vec<String> = wanted.chain(foreign).collect();
         let value = Value::from(names.clone());
         self.change(|document| {
-            member(document, "config").map(|config| config.insert("flags", value));
+            if let Some(config) = member(document, "config") {
+                config.insert("flags", value);
+            }
         })?;
         self.steps.push(Step::SetFlags { flags: names });
         Ok(())
