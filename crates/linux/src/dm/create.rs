@@ -79,6 +79,15 @@ impl Control {
         made
     }
 
+    /// The kernel keeps mounts and mappings apart, but lets any number of mappings share a device, and two of one volume would
+    /// ruin what is in it.
+    fn check_unused(&self, device: DeviceNumber) -> Result<(), DmError> {
+        if self.on_device(device)?.is_empty() {
+            return Ok(());
+        }
+        Err(DmError::DeviceInUse { device, users: users_of(device) })
+    }
+
     /// A device of that name without a table, which nobody can use yet.
     fn create_empty(&self, new: &NewMapping<'_>) -> Result<DeviceNumber, DmError> {
         let doing = "make a mapping";
@@ -103,6 +112,11 @@ impl Control {
     }
 
     fn fill(&self, new: &NewMapping<'_>, device: DeviceNumber, wait: &Wait<'_>) -> Result<Mapping, DmError> {
+        self.check_unused(new.table.device)?;
+        // Not every kernel looks; writing would fail later, one request at a time.
+        if new.access == MappingAccess::Write && new.table.device.is_read_only() {
+            return Err(DmError::ReadOnlyDevice { device: new.table.device });
+        }
         let version = self.crypt_version_for(device)?;
         let (key, left_out) = self.load(new, device, version)?;
         read_ahead(new.table.device, device);

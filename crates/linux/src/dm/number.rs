@@ -21,6 +21,12 @@ impl DeviceNumber {
         is_device.then(|| DeviceNumber::from_kernel(stat.st_rdev))
     }
 
+    /// Whether it cannot be written, now and by anybody: its medium, or somebody's setting.
+    pub fn is_read_only(self) -> bool {
+        let told = std::fs::read_to_string(Path::new("/sys/dev/block").join(self.to_string()).join("ro"));
+        told.is_ok_and(|told| told.trim() == "1")
+    }
+
     /// The form of stat(2) and of the device mapper.
     pub(crate) fn from_kernel(number: u64) -> DeviceNumber {
         DeviceNumber { major: rustix::fs::major(number), minor: rustix::fs::minor(number) }

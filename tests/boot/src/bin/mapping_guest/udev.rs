@@ -1,0 +1,39 @@
+//! udev, as far as a guest without it can have it: its sign is there, and what its last rule does is done by dmsetup.
+
+use crate::Check;
+use crate::volume::{Volume, dmsetup, lock, shell};
+use compliance::Program;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) const CHECKS: &[Check] = &[("what udev does with an event ends our waiting for it", answered)];
+
+/// Tells every semaphore there is, for as long as it takes, that udev is done.
+fn answer(until: &std::sync::atomic::AtomicBool) {
+    while !until.load(std::sync::atomic::Ordering::Relaxed) {
+        for line in Program::new("dmsetup").arg("udevcookies").run().text().lines().skip(1) {
+            let cookie = line.split_whitespace().next().unwrap().to_owned();
+            Program::new("dmsetup").args(["udevcomplete", &cookie]).run();
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn answered(volume: &Volume) {
+    shell("mkdir -p /run/udev; touch /run/udev/control");
+    let over = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| answer(&over));
+        let start = Instant::now();
+        let made = volume.map("ours");
+        assert!(made.is_ok_and(|made| !made.udev_is_late) && start.elapsed() < Duration::from_secs(20));
+        // There is no udev to make the link, so it is missed and made like one of udev's.
+        assert_eq!(std::fs::read_link("/dev/mapper/ours").unwrap(), Path::new("../dm-0"));
+        lock("ours");
+        assert!(!Path::new("/dev/mapper/ours").is_symlink());
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    shell("rm -r /run/udev");
+    assert!(!dmsetup(&["udevcookies"]).contains("0xd4d"), "a semaphore is left behind");
+}
