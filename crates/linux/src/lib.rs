@@ -14,6 +14,7 @@ mod files;
 mod key_directory;
 mod keyring;
 mod lock;
+mod loop_device;
 pub mod machine;
 mod serve_blocks;
 mod stdin;
@@ -28,6 +29,7 @@ pub use files::HostFiles;
 pub use key_directory::KeyDirectory;
 pub use keyring::{KeyringError, ThreadKey};
 pub use lock::{HeaderLock, Holder, LockError, LockMode};
+pub use loop_device::{LoopAccess, LoopDevice, LoopError};
 pub use serve_blocks::{BlockEvent, BlockListener, ServeBlocksError, StopBlocks};
 pub use stdin::{StdinError, read_key_file, read_stdin, read_stdin_line};
 pub use sys::{

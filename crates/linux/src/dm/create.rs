@@ -88,6 +88,23 @@ impl Control {
         Err(DmError::DeviceInUse { device, users: users_of(device) })
     }
 
+    /// Whether a mapping of that name and UUID, on that device if one is named, would meet none that is there: to be asked before
+    /// anything long is done for it. [`Control::create`] finds out for itself.
+    ///
+    /// # Errors
+    /// [`DmError::NameInUse`], [`DmError::UuidInUse`], [`DmError::DeviceInUse`].
+    pub fn check_free(
+        &self,
+        name: &MappingName,
+        uuid: &MappingUuid,
+        device: Option<DeviceNumber>,
+    ) -> Result<(), DmError> {
+        if let Some(taken) = self.who_has_it(name, uuid)? {
+            return Err(taken);
+        }
+        device.map_or(Ok(()), |device| self.check_unused(device))
+    }
+
     /// A device of that name without a table, which nobody can use yet.
     fn create_empty(&self, new: &NewMapping<'_>) -> Result<DeviceNumber, DmError> {
         let doing = "make a mapping";
@@ -95,19 +112,19 @@ impl Control {
         match self.ask(doing, Command::Create, request) {
             Ok(answer) => answer.device().map_err(|Malformed| DmError::Malformed { doing }),
             Err(DmError::Failed { source, .. }) if Errno::from_io_error(&source) == Some(Errno::BUSY) => {
-                Err(self.who_has_it(new)?.unwrap_or(DmError::Failed { doing, source }))
+                Err(self.who_has_it(new.name, new.uuid)?.unwrap_or(DmError::Failed { doing, source }))
             }
             Err(error) => Err(error),
         }
     }
 
     /// Which mapping has the name, or the UUID, that a new one was to have.
-    fn who_has_it(&self, new: &NewMapping<'_>) -> Result<Option<DmError>, DmError> {
-        if let Some(status) = self.find(new.name)? {
+    fn who_has_it(&self, name: &MappingName, uuid: &MappingUuid) -> Result<Option<DmError>, DmError> {
+        if let Some(status) = self.find(name)? {
             let uuid = status.uuid.map(|uuid| uuid.as_str().to_owned());
             return Ok(Some(DmError::NameInUse { name: status.name, uuid, on: status.on }));
         }
-        let other = self.find_by_uuid(new.uuid)?;
+        let other = self.find_by_uuid(uuid)?;
         Ok(other.map(|status| DmError::UuidInUse { name: status.name }))
     }
 
