@@ -2,12 +2,14 @@
 //!
 //! [`Accepted`] holds the same facts as [`Header`], as values that need no further check.
 
+use crate::af;
 use crate::allowed::{AcceptedSlot, Allowed, Data, Facts, KeyDigest};
 use crate::header::Header;
 use crate::kdf::KdfCost;
 use crate::refused::Refused;
 use crate::slot::Slot;
 use crate::{luks1, luks2};
+use block::Bytes;
 use crypto::Hash;
 
 /// A header that may be used.
@@ -51,6 +53,14 @@ impl Accepted {
     /// The key derivation of a slot, if it holds the key of the data.
     pub fn kdf(&self, slot: Slot) -> Option<&KdfCost> {
         self.slot(slot).map(|slot| &slot.kdf.cost)
+    }
+
+    /// How much memory it takes to open a slot, in KiB: that of the key derivation, and the key material. `None` if the slot
+    /// does not hold the key of the data.
+    pub fn memory_kib(&self, slot: Slot) -> Option<u64> {
+        let slot = self.slot(slot)?;
+        let material = Bytes::from(af::split_len(slot.key_len).unwrap_or(usize::MAX));
+        Some(slot.kdf.cost.memory_kib().saturating_add(material.0.div_ceil(1024)))
     }
 
     /// The splitter's hash of the first slot, which Clevis takes for a slot it adds; SHA-256 if there is none.

@@ -41,6 +41,14 @@ impl KdfCost {
         KdfCost::Argon2 { variant: Argon2Variant::Argon2id, cost }
     }
 
+    /// How much memory it takes, in KiB.
+    pub fn memory_kib(&self) -> u64 {
+        match self {
+            KdfCost::Pbkdf2 { .. } => 0,
+            KdfCost::Argon2 { cost, .. } => cost.memory_kib.into(),
+        }
+    }
+
     /// The name in the header.
     pub fn name(&self) -> &'static str {
         match self {

@@ -48,8 +48,9 @@ pub use luks2::format::{FormatError, FormatEvent, FormatOptions, FormatPlan, For
 pub use luks2::header::Luks2;
 pub use luks2::json::{Config, Metadata, MetadataError, Misplaced};
 pub use luks2::keyslot::{KdfMember, Keyslot, KeyslotKind, Luks2Keyslot};
+pub use luks2::reencryption::Reencryption;
 pub use luks2::segment::{CryptSegment, Segment, SegmentKind};
-pub use luks2::token::Token;
+pub use luks2::token::{Token, TokenKind};
 pub use material::NewKeyslot;
 pub use open::{OpenError, open_any, open_keyslot, open_order};
 pub use plain::{Plain, PlainError};

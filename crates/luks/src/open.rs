@@ -31,6 +31,15 @@ pub enum OpenError {
         /// Those that were tried.
         tried: Vec<Slot>,
     },
+    /// Opening the slot takes more memory than is free. It was not tried.
+    NotEnoughMemory {
+        /// The slot.
+        slot: Slot,
+        /// How much it takes, in KiB.
+        needed_kib: u64,
+        /// How much is free, in KiB.
+        free_kib: u64,
+    },
     /// The passphrase could not be stretched.
     Kdf {
         /// The slot.
@@ -58,7 +67,8 @@ pub enum OpenError {
 ///
 /// # Errors
 /// [`OpenError::WrongPassphrase`] if the passphrase gives another key than the digest wants (compared in constant time); the
-/// others when it did not come to that.
+/// others when it did not come to that. [`OpenError::NotEnoughMemory`] comes before anything is tried: a process that takes
+/// more than there is may be killed without a word.
 pub fn open_keyslot(
     disk: &dyn BlockRead,
     header: &Accepted,
@@ -66,6 +76,11 @@ pub fn open_keyslot(
     passphrase: &Passphrase,
 ) -> Result<VolumeKey, OpenError> {
     let keyslot = header.slot(slot).ok_or(OpenError::NoSuchSlot { slot })?;
+    if let (Some(free_kib), Some(needed_kib)) = (header.allowed().free_memory_kib, header.memory_kib(slot))
+        && needed_kib > free_kib
+    {
+        return Err(OpenError::NotEnoughMemory { slot, needed_kib, free_kib });
+    }
     let area_key =
         keyslot.kdf.derive(passphrase, keyslot.area_key_len).map_err(|source| OpenError::Kdf { slot, source })?;
     let stripes = read_stripes(disk, slot, keyslot, &area_key)?;
@@ -134,9 +149,25 @@ impl fmt::Display for OpenError {
                 f.write_str("there is no slot that a passphrase could open")
             }
             OpenError::NoSlotOpens { tried } => write!(f, "the passphrase opens none of {} slots", tried.len()),
+            OpenError::NotEnoughMemory { slot, needed_kib, free_kib } => {
+                write!(f, "slot {slot} takes {needed_kib} KiB of memory, and {free_kib} KiB are free")
+            }
             OpenError::Kdf { slot, .. } => write!(f, "the passphrase could not be stretched for slot {slot}"),
             OpenError::Cipher { slot, .. } => write!(f, "the key material of slot {slot} could not be decrypted"),
             OpenError::Disk { slot, .. } => write!(f, "the key material of slot {slot} could not be read"),
+        }
+    }
+}
+
+impl OpenError {
+    /// What a person can do next, where there is something to be done.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            OpenError::NotEnoughMemory { .. } => Some(
+                "give the machine more memory, or use a slot that takes less: `cotter luks dump -d DEVICE` tells what each takes",
+            ),
+            OpenError::Disk { .. } => Some("see the system's log for what the device reported"),
+            _ => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Why a header is not accepted, in words.
 
 use crate::cipher::Cipher;
+use crate::luks2::reencryption::Reencryption;
 use crate::slot::Slot;
 use std::fmt;
 
@@ -11,7 +12,7 @@ pub enum Refused {
     /// The header demands something that we do not know.
     Requirement { name: String },
     /// The volume is being encrypted, decrypted or reencrypted, or pretends to be.
-    Reencryption,
+    Reencryption { state: Reencryption },
     /// There is not exactly one segment.
     SegmentCount { count: usize },
     /// The segment is not `crypt`.
@@ -80,12 +81,12 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refused::Requirement { name } => write!(f, "the header requires {name:?}, which is not known here"),
-            Refused::Reencryption => f.write_str("the volume is being reencrypted, which is not supported yet"),
+            Refused::Reencryption { state } => state.fmt(f),
             Refused::SegmentCount { count } => write!(f, "the header has {count} segments, not one"),
             Refused::SegmentKind { name } => write!(f, "the data is of type {name:?}, not \"crypt\""),
             Refused::SegmentFlag { name } => write!(f, "the data is marked {name:?}"),
             Refused::Integrity => f.write_str("the data has authentication tags, which is not supported yet"),
-            Refused::DetachedHeader => f.write_str("the header is apart from its data, which is not supported yet"),
+            Refused::DetachedHeader => f.write_str("the header is kept apart from its data, which is not on this disk"),
             Refused::NullCipher { slot, name } => write!(f, "{} would not be encrypted at all ({name:?})", Of(*slot)),
             Refused::Cipher { slot, name } => write!(f, "the cipher {name:?} of {} is not allowed", Of(*slot)),
             Refused::KeyLength { slot, cipher, found } => {
@@ -134,9 +135,9 @@ impl Refused {
     /// What a person can do next.
     pub fn hint(&self) -> &'static str {
         match self {
-            Refused::Reencryption => {
-                "if it was started on purpose, finish it: `cryptsetup reencrypt --resume-only DEVICE`"
-            }
+            Refused::Reencryption { state } => state.hint(),
+            Refused::Requirement { .. } => "a newer program may know it: nothing else may touch the volume until then",
+            Refused::DetachedHeader => "name the header's own file as well: `--detached-header FILE`",
             Refused::NullCipher { .. } => {
                 "somebody may have changed this header: compare it with a backup before anything else"
             }

@@ -12,6 +12,7 @@ use crate::kdf::{Kdf, KdfCost};
 use crate::luks2::digest::{Digest, DigestKind, Pbkdf2Digest};
 use crate::luks2::json::Metadata;
 use crate::luks2::keyslot::{KdfMember, Keyslot, KeyslotKind, Luks2Keyslot};
+use crate::luks2::reencryption::Reencryption;
 use crate::luks2::segment::{Segment, SegmentKind};
 use crate::refused::Refused;
 use crate::slot::Slot;
@@ -43,15 +44,11 @@ pub(crate) fn accept(metadata: &Metadata, allowed: &Allowed) -> Result<Facts, Re
 }
 
 fn check_requirements(metadata: &Metadata) -> Result<(), Refused> {
-    if let Some(name) = metadata.config.requirements.first() {
-        return Err(if name.contains("reencrypt") {
-            Refused::Reencryption
-        } else {
-            Refused::Requirement { name: name.clone() }
-        });
+    // An unknown one comes first: it may change what the others mean.
+    if let Some(name) = metadata.config.requirements.iter().find(|name| !name.contains("reencrypt")) {
+        return Err(Refused::Requirement { name: name.clone() });
     }
-    let reencrypts = |k: &Keyslot| matches!(&k.kind, KeyslotKind::Other { name } if name == "reencrypt");
-    if metadata.keyslots.values().any(reencrypts) { Err(Refused::Reencryption) } else { Ok(()) }
+    Reencryption::of(metadata).map_or(Ok(()), |state| Err(Refused::Reencryption { state }))
 }
 
 fn accept_segment(metadata: &Metadata, allowed: &Allowed) -> Result<(String, Data), Refused> {

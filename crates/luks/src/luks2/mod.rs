@@ -11,6 +11,7 @@ pub(crate) mod format;
 pub(crate) mod header;
 pub(crate) mod json;
 pub(crate) mod keyslot;
+pub(crate) mod reencryption;
 pub(crate) mod segment;
 pub(crate) mod token;
 pub(crate) mod unmarked;

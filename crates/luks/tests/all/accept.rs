@@ -26,10 +26,12 @@ fn each_refusal_about_the_data() {
         &config("\"inline-hw-opal\""),
         "the header requires \"inline-hw-opal\", which is not known here",
     );
-    let reencrypts = "the volume is being reencrypted, which is not supported yet";
-    for name in ["online-reencrypt", "online-reencrypt-v2", "offline-reencrypt"] {
-        check("\"config\":{", &config(&format!("\"{name}\"")), reencrypts);
+    let contradicts = "the header contradicts itself about a reencryption";
+    for name in ["online-reencrypt", "online-reencrypt-v2", "online-reencrypt-v3"] {
+        check("\"config\":{", &config(&format!("\"{name}\"")), contradicts);
     }
+    let offline = "the volume is being reencrypted by cryptsetup-reencrypt";
+    check("\"config\":{", &config("\"offline-reencrypt\""), offline);
     let second = "\"1\":{\"type\":\"linear\",\"offset\":\"2097152\",\"size\":\"dynamic\"},\"0\":{\"type\":\"crypt\"";
     check("\"0\":{\"type\":\"crypt\"", second, "the header has 2 segments, not one");
     check("\"type\":\"crypt\"", "\"type\":\"linear\"", "the data is of type \"linear\", not \"crypt\"");
@@ -37,7 +39,7 @@ fn each_refusal_about_the_data() {
     check("\"type\":\"crypt\"", flags, "the data is marked \"in-reencryption\"");
     let integrity = "\"type\":\"crypt\",\"integrity\":{\"type\":\"hmac(sha256)\"}";
     check("\"type\":\"crypt\"", integrity, "the data has authentication tags, which is not supported yet");
-    let apart = "the header is apart from its data, which is not supported yet";
+    let apart = "the header is kept apart from its data, which is not on this disk";
     check("\"offset\":\"1048576\"", "\"offset\":\"0\"", apart);
     let cipher = "\"iv_tweak\":\"0\",\"encryption\":\"aes-xts-plain64\"";
     let other = |name: &str| format!("\"iv_tweak\":\"0\",\"encryption\":\"{name}\"");
@@ -95,7 +97,7 @@ fn each_refusal_about_a_slot() {
     let check_pbkdf2 = |from: &str, to: &str, expected: &str| check(&bytes, from, to, expected);
     let kind = "{\"type\":\"luks2\",\"key_size\"";
     check_pbkdf2(kind, "{\"type\":\"luks3\",\"key_size\"", "slot 0 is of the unknown type \"luks3\"");
-    let reencrypts = "the volume is being reencrypted, which is not supported yet";
+    let reencrypts = "the header contradicts itself about a reencryption";
     check_pbkdf2(kind, "{\"type\":\"reencrypt\",\"key_size\"", reencrypts);
     check_pbkdf2("\"stripes\":4000", "\"stripes\":1", "slot 0 has 1 stripes, not 4000");
     check_pbkdf2("\"stripes\":4000", "\"stripes\":0", "slot 0 has 0 stripes, not 4000");

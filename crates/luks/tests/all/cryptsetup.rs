@@ -181,18 +181,6 @@ fn a_volume_that_was_luks1_opens() {
 }
 
 #[test]
-fn what_they_are_reencrypting_is_refused() {
-    let file = they_format(&TINY_PBKDF2, 24 * MIB);
-    let mut args = vec!["reencrypt", "-q", "--init-only", "--resilience", "none", "--key-file=-"];
-    args.extend(TINY_PBKDF2);
-    args.push(file.name());
-    cryptsetup(&args, "one").unwrap();
-    let refused = Header::read(&file.disk()).unwrap().accept(&Allowed::default()).unwrap_err();
-    assert_eq!(refused, Refused::Reencryption);
-    assert!(refused.hint().contains("cryptsetup reencrypt --resume-only"));
-}
-
-#[test]
 fn a_header_apart_from_its_data_is_refused() {
     let header = TestFile::zeroed(16 * MIB);
     let data = TestFile::zeroed(MIB);

@@ -15,4 +15,5 @@ mod golden;
 mod hostile;
 mod plain;
 mod settings;
+mod shapes;
 mod support;

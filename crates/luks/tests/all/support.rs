@@ -116,6 +116,13 @@ impl TestFile {
         file
     }
 
+    /// A name for a file that somebody else makes.
+    pub fn absent() -> TestFile {
+        let file = TestFile::new(&[]);
+        std::fs::remove_file(&file.0).unwrap();
+        file
+    }
+
     pub fn bytes(&self) -> Vec<u8> {
         std::fs::read(&self.0).unwrap()
     }
