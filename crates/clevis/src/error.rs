@@ -59,6 +59,13 @@ pub enum PinError {
         /// What the decryption says.
         source: JweError,
     },
+    /// The server's keys are not those that the binding has of it, no key of those vouches for them, and nobody could be asked.
+    NotVouched {
+        /// Whose keys.
+        server: Url,
+        /// SHA-256 thumbprints of its signing keys.
+        found: Vec<String>,
+    },
     /// A person looked at the server's keys and said no.
     Declined {
         /// Whose keys.
@@ -128,6 +135,11 @@ pub enum PinError {
     Seal {
         /// Of which pin.
         pin: &'static str,
+        /// Why.
+        source: JweError,
+    },
+    /// The JWE was not made to say something beside its policy.
+    Annotate {
         /// Why.
         source: JweError,
     },
@@ -262,11 +274,13 @@ impl PinError {
             | PinError::ToldToFail
             | PinError::Cancelled => NextStep::TryAnother,
             PinError::BadAdvertisement { .. }
+            | PinError::NotVouched { .. }
             | PinError::Declined { .. }
             | PinError::CannotAsk { .. }
             | PinError::Config(_)
             | PinError::File { .. }
             | PinError::Seal { .. }
+            | PinError::Annotate { .. }
             | PinError::Prime(_)
             | PinError::Random(_) => NextStep::Stop,
         }
@@ -276,7 +290,7 @@ impl PinError {
     pub fn hint(&self) -> String {
         match self {
             PinError::Unreachable { server, source } => network_hint(server, source),
-            PinError::OtherKeys { server, .. } => {
+            PinError::OtherKeys { server, .. } | PinError::NotVouched { server, .. } => {
                 format!(
                     "compare with `cotter keys show {server}`; if they differ, it may be another server: do not trust it"
                 )
@@ -312,7 +326,7 @@ impl PinError {
             PinError::Share { source, .. } => source.hint(),
             PinError::ToldToFail => "this pin is for tests; bind to another".into(),
             PinError::Thread(_) => "see `ulimit -u` and the memory that is free".into(),
-            PinError::Seal { .. } | PinError::Prime(_) | PinError::Random(_) => {
+            PinError::Seal { .. } | PinError::Annotate { .. } | PinError::Prime(_) | PinError::Random(_) => {
                 "this should not happen; please report it with the whole message".into()
             }
             PinError::Cancelled => "nothing to do: another attempt was faster, or somebody gave up".into(),
@@ -329,14 +343,14 @@ impl PinError {
             PinError::ToldToFail => 2,
             PinError::Unreachable { .. } | PinError::Thread(_) => 3,
             PinError::Refused { .. } => 4,
-            PinError::OtherKeys { .. } => 7,
+            PinError::OtherKeys { .. } | PinError::NotVouched { .. } => 7,
             PinError::UnknownPin { .. } | PinError::Declined { .. } | PinError::CannotAsk { .. } => 5,
             PinError::NotAJwe { .. } | PinError::BadBinding { .. } | PinError::Config(_) | PinError::File { .. } => 6,
             PinError::BadAdvertisement { .. }
             | PinError::BadAnswer { .. }
             | PinError::WrongPoint { .. }
             | PinError::WrongKey { .. } => 7,
-            PinError::Seal { .. } | PinError::Prime(_) | PinError::Random(_) => 8,
+            PinError::Seal { .. } | PinError::Annotate { .. } | PinError::Prime(_) | PinError::Random(_) => 8,
             PinError::TooFew { failures, .. } => failures.iter().map(|f| f.error.weight()).max().unwrap_or(6),
             PinError::Share { source, .. } => source.weight(),
         }
@@ -397,6 +411,10 @@ impl fmt::Display for PinError {
             }
             PinError::BadAdvertisement { server, .. } => write!(f, "the keys of {server} are not accepted"),
             PinError::OtherKeys { server, thp } => write!(f, "{server} has no key with the thumbprint {thp}"),
+            PinError::NotVouched { server, found } => {
+                let found = found.join(", ");
+                write!(f, "{server} signs by {found}, which no key that the binding knows of it vouches for")
+            }
             PinError::BadAnswer { server, .. } => write!(f, "the answer of {server} is not accepted"),
             PinError::WrongPoint { server, .. } => write!(
                 f,
@@ -420,6 +438,7 @@ impl fmt::Display for PinError {
             PinError::Share { pin, place, .. } => write!(f, "no share for the pin {pin} at {}", place.escape_debug()),
             PinError::ToldToFail => f.write_str("the pin null was told to fail"),
             PinError::Seal { pin, .. } => write!(f, "the pin {pin} could not encrypt"),
+            PinError::Annotate { .. } => f.write_str("the JWE could not be made to say anything beside its policy"),
             PinError::Prime(_) => f.write_str("no threshold could be set up"),
             PinError::Random(_) => f.write_str("no random numbers"),
             PinError::Thread(_) => f.write_str("no thread for a share"),
@@ -441,9 +460,10 @@ impl Error for PinError {
             PinError::File { source, .. } => Some(source),
             PinError::NotAJwe { source } => Some(source),
             PinError::BadBinding { source, .. } => Some(source),
-            PinError::WrongPoint { source, .. } | PinError::WrongKey { source, .. } | PinError::Seal { source, .. } => {
-                Some(source)
-            }
+            PinError::WrongPoint { source, .. }
+            | PinError::WrongKey { source, .. }
+            | PinError::Seal { source, .. }
+            | PinError::Annotate { source } => Some(source),
             PinError::Share { source, .. } => Some(source.as_ref()),
             PinError::Prime(source) => Some(source),
             PinError::Random(source) => Some(source),
@@ -452,6 +472,7 @@ impl Error for PinError {
             PinError::TooFew { .. }
             | PinError::Refused { .. }
             | PinError::OtherKeys { .. }
+            | PinError::NotVouched { .. }
             | PinError::Declined { .. }
             | PinError::UnknownPin { .. }
             | PinError::ToldToFail

@@ -8,16 +8,24 @@
 
 #![forbid(unsafe_code)]
 
+mod annotation;
 mod config;
 mod error;
 mod pin;
 pub mod pins;
+mod policy;
 mod ports;
+mod stored;
 
+pub use annotation::{annotate, annotation, remembered};
 pub use config::{Config, ConfigError};
 pub use error::{Asked, BindingError, Failure, Name, NextStep, PinError, Url};
-pub use pin::{Description, Pin, Ports, Shown, TrustPolicy, decrypt, describe, encrypt, pin_name};
+pub use pin::{
+    Description, Opened, Pin, Ports, Shown, TrustPolicy, decrypt, describe, encrypt, encrypt_with, open, pin_name,
+};
+pub use policy::{ServerReport, configuration, meets, renew, report, servers};
 pub use ports::{
     Cancel, Deadline, Files, HttpRequest, HttpResponse, LONGEST_ANSWER, Method, Net, NetError, Person, PersonError,
     TlsFiles,
 };
+pub use stored::{BoundServer, Lost, Renewal, Renewed, Stored, Wanted};

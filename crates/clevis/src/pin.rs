@@ -1,25 +1,57 @@
 //! The joint: what a pin does, what it is given, and how a JWE finds its pin.
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::error::{BindingError, Name, PinError};
 use crate::ports::{Cancel, Deadline, Files, Net, Person};
+use crate::stored::{BoundServer, Lost, Renewal, Renewed};
 use crypto::{Random, Secret};
 use jose::Jwe;
-use json::{Field, Value};
+use json::{Field, Object, Value};
 
 /// A way to tie a secret to what must be present to bring it back.
 pub trait Pin: Sync {
     /// Name in the JWE header, `clevis.pin`.
     fn name(&self) -> &'static str;
 
-    /// Encrypts `secret` so that only a machine meeting `config` can bring it back.
-    fn encrypt(&self, config: &Config, secret: &Secret, ports: &Ports<'_>) -> Result<Jwe, PinError>;
+    /// Encrypts `secret` so that only a machine meeting `config` can bring it back. `beside` holds further members of the protected
+    /// header, which mean nothing to the pin.
+    fn encrypt(&self, config: &Config, secret: &Secret, beside: &Object, ports: &Ports<'_>) -> Result<Jwe, PinError>;
 
     /// Brings the secret back, or says why not and what to do next.
-    fn decrypt(&self, jwe: &Jwe, ports: &Ports<'_>) -> Result<Secret, PinError>;
+    fn open(&self, jwe: &Jwe, ports: &Ports<'_>) -> Result<Opened, PinError>;
 
     /// The configuration as `clevis luks list` shows it; `header` is that of a JWE of this pin.
     fn describe(&self, header: &Field<'_>, pins: &[&dyn Pin]) -> Result<Shown, PinError>;
+
+    /// The configuration as the header tells it. What is inside and cannot be read goes into `lost`.
+    fn stored(&self, header: &Field<'_>, pins: &[&dyn Pin], lost: &mut Vec<Lost>) -> Result<Value, PinError>;
+
+    /// Whether the header is one that binding by `config` makes.
+    fn meets(&self, config: &Config, header: &Field<'_>, pins: &[&dyn Pin]) -> Result<bool, PinError>;
+
+    /// `config` without the options that a header does not keep.
+    fn bare(&self, config: &Config, _pins: &[&dyn Pin]) -> Result<Value, ConfigError> {
+        Ok(config.field().value().clone())
+    }
+
+    /// The key servers that the header names.
+    fn servers(&self, _header: &Field<'_>, _pins: &[&dyn Pin]) -> Result<Vec<BoundServer>, PinError> {
+        Ok(Vec::new())
+    }
+
+    /// `config` with the keys of today.
+    fn renew(&self, config: &Config, _renewal: &Renewal<'_>, _ports: &Ports<'_>) -> Result<Renewed, PinError> {
+        Ok(Renewed::unchanged(config))
+    }
+}
+
+/// What opening a JWE gives.
+#[derive(Debug)]
+pub struct Opened {
+    /// What was encrypted.
+    pub secret: Secret,
+    /// The content encryption key, with which the same policy can be made to say something else beside.
+    pub key: Secret,
 }
 
 /// Everything that a pin may reach outside itself.
@@ -75,7 +107,24 @@ pub struct Description {
 /// # Errors
 /// [`PinError::UnknownPin`], and those of the pin.
 pub fn encrypt(pin_name: &str, config: &Config, secret: &Secret, ports: &Ports<'_>) -> Result<Jwe, PinError> {
-    find(pin_name, ports.pins)?.encrypt(config, secret, ports)
+    encrypt_with(pin_name, config, secret, &Object::new(), ports)
+}
+
+/// As [`encrypt`]; the JWE says these members beside its policy, see [`crate::annotation`].
+///
+/// # Errors
+/// As [`encrypt`].
+pub fn encrypt_with(
+    pin_name: &str,
+    config: &Config,
+    secret: &Secret,
+    annotation: &Object,
+    ports: &Ports<'_>,
+) -> Result<Jwe, PinError> {
+    let pin = find(pin_name, ports.pins)?;
+    let none = annotation.is_empty();
+    let beside = if none { Object::new() } else { Object::new().with(ANNOTATION, annotation.clone()) };
+    pin.encrypt(config, secret, &beside, ports)
 }
 
 /// Decrypts `jwe` by the pin that its header names.
@@ -83,7 +132,15 @@ pub fn encrypt(pin_name: &str, config: &Config, secret: &Secret, ports: &Ports<'
 /// # Errors
 /// [`PinError::UnknownPin`], [`PinError::BadBinding`], and those of the pin.
 pub fn decrypt(jwe: &Jwe, ports: &Ports<'_>) -> Result<Secret, PinError> {
-    pin_of(jwe, ports.pins)?.decrypt(jwe, ports)
+    open(jwe, ports).map(|opened| opened.secret)
+}
+
+/// As [`decrypt`], with the key that the content is encrypted under.
+///
+/// # Errors
+/// As [`decrypt`].
+pub fn open(jwe: &Jwe, ports: &Ports<'_>) -> Result<Opened, PinError> {
+    pin_of(jwe, ports.pins)?.open(jwe, ports)
 }
 
 /// Says how `jwe` is bound, without asking anybody.
@@ -106,6 +163,9 @@ pub fn pin_name(jwe: &Jwe) -> Result<Name, PinError> {
     name.map_err(|source| PinError::BadBinding { pin: "clevis", source: BindingError::Field(source) })
 }
 
+/// The member of the outer protected header that is ours.
+pub(crate) const ANNOTATION: &str = "cotter";
+
 /// What errors call the header.
 pub(crate) const HEADER: &str = "header";
 
@@ -114,11 +174,13 @@ pub(crate) fn header(jwe: &Jwe) -> Value {
     jwe.header().clone().into()
 }
 
-fn pin_of<'a>(jwe: &Jwe, pins: &[&'a dyn Pin]) -> Result<&'a dyn Pin, PinError> {
+/// The pin that the header names.
+pub(crate) fn pin_of<'a>(jwe: &Jwe, pins: &[&'a dyn Pin]) -> Result<&'a dyn Pin, PinError> {
     find(pin_name(jwe)?.as_str(), pins)
 }
 
-fn find<'a>(name: &str, pins: &[&'a dyn Pin]) -> Result<&'a dyn Pin, PinError> {
+/// The pin of this name.
+pub(crate) fn find<'a>(name: &str, pins: &[&'a dyn Pin]) -> Result<&'a dyn Pin, PinError> {
     let unknown = || PinError::UnknownPin { name: Name::new(name), known: pins.iter().map(|pin| pin.name()).collect() };
     pins.iter().copied().find(|pin| pin.name() == name).ok_or_else(unknown)
 }

@@ -184,7 +184,7 @@ impl Jwe {
         plaintext: &Secret,
         random: &dyn Random,
     ) -> Result<Jwe, JweError> {
-        Jwe::draft(header.clone().with("alg", "dir"), random)?.sealed(key, plaintext)
+        Jwe::draft(header.clone().with("alg", "dir"), Object::new(), random)?.sealed(key, plaintext)
     }
 
     /// Encrypts `plaintext` to a public key (`ECDH-ES`): with a random c, `epk` is c·G and the content encryption key is derived
@@ -204,9 +204,21 @@ impl Jwe {
         let epk = Point::base_times(&ephemeral).map_err(JweError::Agreement)?;
         let shared = recipient.multiply(&ephemeral).map_err(JweError::Agreement)?;
         let header = header.clone().with("alg", "ECDH-ES").with("epk", Jwk::from_point(&epk).public_json());
-        let draft = Jwe::draft(header, random)?;
+        let draft = Jwe::draft(header, Object::new(), random)?;
         let key = draft.content_key(&shared)?;
         draft.sealed(&key, plaintext)
+    }
+
+    /// The same content under the same content encryption key, with one member of the protected header set anew: a JWE for the same
+    /// recipients that says something else beside. The initialisation vector is fresh. `key` is the content encryption key, so who has
+    /// not opened the JWE cannot do this. `name` must not be a member that the key agreement reads: the old key would no longer be
+    /// the one that it leads to.
+    ///
+    /// # Errors
+    /// As [`Jwe::decrypt`] if it is another key; [`JweError::Random`]; [`JweError::TooLong`]; and what reading the new header says.
+    pub fn with_member(&self, name: &str, value: Value, key: &Secret, random: &dyn Random) -> Result<Jwe, JweError> {
+        let plaintext = self.decrypt(key)?;
+        Jwe::draft(self.header.clone().with(name, value), self.unprotected.clone(), random)?.sealed(key, &plaintext)
     }
 
     /// The protected header. What stands in an unprotected one is not shown: anybody may have put it there.
@@ -289,13 +301,13 @@ impl Jwe {
     }
 
     /// A JWE with everything but its content, its header checked as if it had been read.
-    fn draft(header: Object, random: &dyn Random) -> Result<Jwe, JweError> {
+    fn draft(header: Object, unprotected: Object, random: &dyn Random) -> Result<Jwe, JweError> {
         let header = Value::Object(sorted(&header.with("enc", ENCRYPTION)));
         let mut iv = [0; IV_LEN];
         random.fill(&mut iv).map_err(JweError::Random)?;
         let protected = b64::encode(header.to_compact().as_bytes());
         let (iv, tag) = (b64::encode(&iv), b64::encode(&[0; TAG_LEN]));
-        Jwe::new("jwe", [&protected, "", &iv, "", &tag], Object::new())
+        Jwe::new("jwe", [&protected, "", &iv, "", &tag], unprotected)
     }
 
     fn sealed(self, key: &Secret, plaintext: &Secret) -> Result<Jwe, JweError> {

@@ -244,6 +244,24 @@ fn flattened_documents_that_are_none_are_refused() {
 
 /// The original's flattened `ECDH-ES` has `epk` outside the protected header: it is found there, and stays there.
 #[test]
+fn a_jwe_can_be_made_to_say_more_and_still_opens_for_the_same_key() {
+    let (key, jwe) = agreed(&Object::new().with("kid", "k"));
+    let shared = jwe.ephemeral().unwrap().multiply(key.private().unwrap()).unwrap();
+    let more = jwe.with_member("note", "n".into(), &jwe.content_key(&shared).unwrap(), &SystemRandom).unwrap();
+    let more = Jwe::parse_compact(more.to_compact().unwrap().as_bytes()).unwrap();
+    assert!(more.decrypt_with(&key).unwrap().ct_eq(SAID));
+    assert_eq!(more.header().get("note").and_then(Value::as_str), Some("n"));
+    assert_eq!(more.header().get("epk").is_some(), jwe.header().get("epk").is_some());
+    let part = |jwe: &Jwe, name: &str| jwe.to_flattened().get(name).and_then(Value::as_str).unwrap().to_owned();
+    assert_ne!(part(&jwe, "iv"), part(&more, "iv"), "a fresh initialisation vector");
+    let again = dir(&Object::new()).with_member("note", "n".into(), &content_key(), &SystemRandom).unwrap();
+    assert!(again.decrypt(&content_key()).unwrap().ct_eq(SAID));
+    // Who has not opened it changes nothing.
+    let wrong = dir(&Object::new()).with_member("note", "n".into(), &Secret::new(vec![0; 32]), &SystemRandom);
+    assert!(matches!(wrong, Err(JweError::Content(_))));
+}
+
+#[test]
 fn an_unprotected_epk_is_used_and_kept() {
     let (key, jwe) = agreed(&Object::new());
     let epk = Object::new().with("epk", Jwk::from_point(jwe.ephemeral().unwrap()).public_json());

@@ -19,8 +19,8 @@ pub struct Limits {
 impl Limits {
     /// Keys, advertisements, configurations, JWE headers: 64 KiB, as the key server takes them.
     pub const SMALL: Limits = Limits { bytes: 64 << 10, depth: 16, values: 4096 };
-    /// A JWE or a token that may nest whole policies (`sss` in `sss`): 1 MiB.
-    pub const POLICY: Limits = Limits { bytes: 1 << 20, depth: 16, values: 16 << 10 };
+    /// A JWE or a token that may nest whole policies (`sss` in `sss`), and the configuration of one two levels down: 1 MiB.
+    pub const POLICY: Limits = Limits { bytes: 1 << 20, depth: 20, values: 16 << 10 };
     /// The JSON area of a LUKS2 header: 4 MiB.
     pub const LUKS2: Limits = Limits { bytes: 4 << 20, depth: 32, values: 64 << 10 };
 }

@@ -33,7 +33,26 @@ impl Advertisement {
     /// # Errors
     /// [`TangError`]: not a JWS, not a set of keys, a signature that is missing, or another server's keys.
     pub fn verify(jws: &[u8], trust: &Trust) -> Result<Advertisement, TangError> {
-        let jws = Jws::parse(jws).map_err(|source| TangError::NotSigned { source })?;
+        Advertisement::signed(&parse(jws)?)?.trusted(trust)
+    }
+
+    /// Checks a signed set that one of the keys `known` from before must have signed too: a server whose keys were rotated still signs
+    /// by an old one when it is asked for it. The old key need not be in the set any more.
+    ///
+    /// # Errors
+    /// As [`Advertisement::verify`].
+    pub fn verify_successor(jws: &[u8], known: &[&Jwk]) -> Result<Advertisement, TangError> {
+        let jws = parse(jws)?;
+        let advertisement = Advertisement::signed(&jws)?;
+        if known.iter().any(|key| jws.verified_by(key)) {
+            return Ok(advertisement);
+        }
+        let wanted: Vec<String> = known.iter().map(|key| s256(key).to_string()).collect();
+        Err(advertisement.untrusted(wanted.join(" or ")))
+    }
+
+    /// The set, signed by all of its own signing keys.
+    fn signed(jws: &Jws) -> Result<Advertisement, TangError> {
         let document = json::parse(jws.payload(), &Limits::POLICY)?;
         let keys = read_keys(&document.field("advertisement"))?;
         let exchange = ExchangeKey::first(&keys)?;
@@ -44,8 +63,7 @@ impl Advertisement {
         if let Some(unsigned) = signing.iter().find(|key| !jws.verified_by(key)) {
             return Err(TangError::MissingSignature { thumbprint: s256(unsigned).to_string() });
         }
-        let advertisement = Advertisement { set: document.as_object().cloned().unwrap_or_default(), signing, exchange };
-        advertisement.trusted(trust)
+        Ok(Advertisement { set: document.as_object().cloned().unwrap_or_default(), signing, exchange })
     }
 
     /// S256 thumbprints of the signing keys: what a person compares.
@@ -69,9 +87,17 @@ impl Advertisement {
         if self.signing.iter().any(|key| key.has_thumbprint(wanted, &among)) {
             return Ok(self);
         }
-        let found = self.signing_thumbprints().iter().map(Thumbprint::to_string).collect();
-        Err(TangError::UntrustedKeys { wanted: wanted.clone(), found })
+        Err(self.untrusted(wanted.clone()))
     }
+
+    fn untrusted(&self, wanted: String) -> TangError {
+        let found = self.signing_thumbprints().iter().map(Thumbprint::to_string).collect();
+        TangError::UntrustedKeys { wanted, found }
+    }
+}
+
+fn parse(jws: &[u8]) -> Result<Jws, TangError> {
+    Jws::parse(jws).map_err(|source| TangError::NotSigned { source })
 }
 
 fn s256(key: &Jwk) -> Thumbprint {

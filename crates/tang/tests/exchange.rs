@@ -95,6 +95,22 @@ fn rotated_keys_answer_and_sign_on_request_but_are_not_advertised() {
 }
 
 #[test]
+fn a_rotated_key_vouches_for_its_successors_and_a_stranger_for_nobody() {
+    let (old, new, stranger) = (Keys::new(Curve::P256), Keys::new(Curve::P521), Keys::new(Curve::P256));
+    let set = KeySet::load(old.files(".").into_iter().chain(new.files("")).collect()).unwrap();
+    let body = |set: &KeySet, thp: &str| get(set, &format!("/adv/{thp}")).body.as_ref().to_vec();
+    let old_thp = old.signing.thumbprint(ThumbprintHash::S256).to_string();
+    let known = Advertisement::verify_successor(&body(&set, &old_thp), &[&stranger.signing, &old.signing]).unwrap();
+    assert_eq!(known.signing_thumbprints(), [new.signing.thumbprint(ThumbprintHash::S256)]);
+    // Not asked for, the old key does not sign; a stranger signs for himself alone.
+    for bytes in [body(&set, ""), body(&stranger.set(), "")] {
+        let error = Advertisement::verify_successor(&bytes, &[&old.signing]).unwrap_err();
+        assert!(matches!(&error, TangError::UntrustedKeys { wanted, .. } if *wanted == old_thp), "{error:?}");
+    }
+    assert!(Advertisement::verify_successor(&body(&set, &old_thp), &[]).is_err());
+}
+
+#[test]
 fn no_answer_ever_has_a_private_member() {
     for curve in Curve::ALL {
         let keys = Keys::new(curve);

@@ -380,14 +380,37 @@ impl clevis::Pin for Forgetful {
     fn name(&self) -> &'static str {
         "null"
     }
-    fn encrypt(&self, config: &Config, secret: &Secret, ports: &Ports<'_>) -> Result<jose::Jwe, clevis::PinError> {
-        clevis::pins::Null.encrypt(config, secret, ports)
+    fn encrypt(
+        &self,
+        config: &Config,
+        secret: &Secret,
+        beside: &Object,
+        ports: &Ports<'_>,
+    ) -> Result<jose::Jwe, clevis::PinError> {
+        clevis::pins::Null.encrypt(config, secret, beside, ports)
     }
-    fn decrypt(&self, _: &jose::Jwe, _: &Ports<'_>) -> Result<Secret, clevis::PinError> {
-        Ok(Secret::copied_from(b"something else"))
+    fn open(&self, jwe: &jose::Jwe, ports: &Ports<'_>) -> Result<clevis::Opened, clevis::PinError> {
+        let opened = clevis::pins::Null.open(jwe, ports)?;
+        Ok(clevis::Opened { secret: Secret::copied_from(b"something else"), ..opened })
     }
     fn describe(&self, header: &json::Field<'_>, pins: &[&dyn clevis::Pin]) -> Result<clevis::Shown, clevis::PinError> {
         clevis::pins::Null.describe(header, pins)
+    }
+    fn stored(
+        &self,
+        header: &json::Field<'_>,
+        pins: &[&dyn clevis::Pin],
+        lost: &mut Vec<clevis::Lost>,
+    ) -> Result<json::Value, clevis::PinError> {
+        clevis::pins::Null.stored(header, pins, lost)
+    }
+    fn meets(
+        &self,
+        config: &Config,
+        header: &json::Field<'_>,
+        pins: &[&dyn clevis::Pin],
+    ) -> Result<bool, clevis::PinError> {
+        clevis::pins::Null.meets(config, header, pins)
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod null;
 mod sss;
-mod tang;
+pub(crate) mod tang;
 
 use crate::pin::Pin;
 

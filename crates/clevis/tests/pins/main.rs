@@ -5,8 +5,10 @@
 mod golden;
 mod no_random;
 mod null;
+mod renewal;
 mod scripted;
 mod sss;
+mod stored;
 mod tang;
 
 use clevis::{Config, PinError};

@@ -6,14 +6,19 @@
 //! stops there.
 
 mod binding;
+mod children;
 mod field;
 mod gather;
+mod renew;
+mod told;
 mod tree;
 
 use crate::config::{Config, ConfigError};
-use crate::error::{BindingError, Name, PinError};
-use crate::pin::{self, HEADER, Pin, Ports, Shown, header};
+use crate::error::{BindingError, PinError};
+use crate::pin::{self, HEADER, Opened, Pin, Ports, Shown, header};
+use crate::stored::{BoundServer, Lost, Renewal, Renewed};
 use binding::{Binding, NAME, bad_binding};
+use children::read_config;
 use crypto::Secret;
 use field::{Modulus, Polynomial};
 use jose::{Jwe, b64};
@@ -28,7 +33,7 @@ impl Pin for Sss {
         NAME
     }
 
-    fn encrypt(&self, config: &Config, secret: &Secret, ports: &Ports<'_>) -> Result<Jwe, PinError> {
+    fn encrypt(&self, config: &Config, secret: &Secret, beside: &Object, ports: &Ports<'_>) -> Result<Jwe, PinError> {
         tree::check_config(config)?;
         let (threshold, children) = read_config(config)?;
         let modulus = Modulus::fresh().map_err(PinError::Prime)?;
@@ -38,65 +43,54 @@ impl Pin for Sss {
             .with("jwe", jwes)
             .with("p", b64::encode(&modulus.to_bytes()))
             .with("t", u64::try_from(threshold).unwrap_or(u64::MAX));
-        let header = Object::new().with("clevis", Object::new().with("pin", NAME).with(NAME, inner));
-        Jwe::encrypt_dir(&header, &polynomial.secret(), secret, ports.random).map_err(seal)
+        let header = beside.clone().with("clevis", Object::new().with("pin", NAME).with(NAME, inner));
+        Jwe::encrypt_dir(&header, &polynomial.secret(), secret, ports.random)
+            .map_err(|source| PinError::Seal { pin: NAME, source })
     }
 
-    fn decrypt(&self, jwe: &Jwe, ports: &Ports<'_>) -> Result<Secret, PinError> {
-        let binding = Binding::read(&header(jwe).field(HEADER)).map_err(bad_binding)?;
-        tree::check_shares(&binding.shares).map_err(bad_binding)?;
+    fn open(&self, jwe: &Jwe, ports: &Ports<'_>) -> Result<Opened, PinError> {
+        let binding = read(&header(jwe).field(HEADER))?;
         let points = gather::gather(&binding, ports)?;
         let key = field::combine(&binding.modulus, &points).ok_or_else(|| bad_binding(BindingError::NoSecret))?;
-        jwe.decrypt(&key).map_err(|source| PinError::WrongKey { pin: NAME, source })
+        let secret = jwe.decrypt(&key).map_err(|source| PinError::WrongKey { pin: NAME, source })?;
+        Ok(Opened { secret, key })
     }
 
     fn describe(&self, header: &Field<'_>, pins: &[&dyn Pin]) -> Result<Shown, PinError> {
-        let binding = Binding::read(header).map_err(bad_binding)?;
-        tree::check_shares(&binding.shares).map_err(bad_binding)?;
-        Ok(describe(&binding, pins))
+        Ok(describe(&read(header)?, pins))
+    }
+
+    fn stored(&self, header: &Field<'_>, pins: &[&dyn Pin], lost: &mut Vec<Lost>) -> Result<Value, PinError> {
+        Ok(told::configuration(&read(header)?, pins, lost))
+    }
+
+    fn meets(&self, config: &Config, header: &Field<'_>, pins: &[&dyn Pin]) -> Result<bool, PinError> {
+        tree::check_config(config)?;
+        let (threshold, children) = read_config(config)?;
+        let binding = read(header)?;
+        Ok(threshold == binding.threshold && told::all_met(&children, &binding, pins))
+    }
+
+    fn bare(&self, config: &Config, pins: &[&dyn Pin]) -> Result<Value, ConfigError> {
+        tree::check_config(config)?;
+        renew::bare(config, pins)
+    }
+
+    fn servers(&self, header: &Field<'_>, pins: &[&dyn Pin]) -> Result<Vec<BoundServer>, PinError> {
+        Ok(told::servers(&read(header)?, pins))
+    }
+
+    fn renew(&self, config: &Config, renewal: &Renewal<'_>, ports: &Ports<'_>) -> Result<Renewed, PinError> {
+        tree::check_config(config)?;
+        renew::renew(config, renewal, ports)
     }
 }
 
-fn seal(source: jose::JweError) -> PinError {
-    PinError::Seal { pin: NAME, source }
-}
-
-/// One share to be tied.
-struct Child {
-    pin: Name,
-    config: Config,
-}
-
-impl Child {
-    fn encrypt(&self, polynomial: &Polynomial, ports: &Ports<'_>) -> Result<Value, PinError> {
-        let failed = |source| PinError::Share {
-            pin: self.pin.clone(),
-            place: self.config.field().place().to_owned(),
-            source: Box::new(source),
-        };
-        let share = polynomial.share(ports.random).map_err(PinError::Random)?;
-        let jwe = pin::encrypt(self.pin.as_str(), &self.config, share.secret(), ports).map_err(failed)?;
-        jwe.to_compact().map(Value::from).map_err(seal)
-    }
-}
-
-/// The threshold and the children, in the order of the configuration.
-fn read_config(config: &Config) -> Result<(usize, Vec<Child>), ConfigError> {
-    config.only(&["t", "pins"])?;
-    let field = config.field();
-    let mut children = Vec::new();
-    for (name, configs) in field.member("pins")?.members()? {
-        for config in tree::one_or_more(&configs)? {
-            children.push(Child { pin: Name::new(name), config: Config::from_field(&config)? });
-        }
-    }
-    let threshold = field.optional("t")?.map_or(Ok(1), |t| t.integer())?;
-    let threshold = usize::try_from(threshold).ok().filter(|t| (1..=children.len()).contains(t));
-    match (threshold, field.optional("t")?) {
-        (Some(threshold), _) => Ok((threshold, children)),
-        (None, Some(t)) => Err(t.wrong_value("a number from 1 to that of the pins").into()),
-        (None, None) => Err(field.member("pins")?.wrong_value("an object with at least one pin").into()),
-    }
+/// The threshold in a header, whose size has been checked.
+fn read(header: &Field<'_>) -> Result<Binding, PinError> {
+    let binding = Binding::read(header).map_err(bad_binding)?;
+    tree::check_shares(&binding.shares).map_err(bad_binding)?;
+    Ok(binding)
 }
 
 /// The text of the original, which drops `null` and what it does not know, and all but the last of several nested thresholds.
@@ -111,7 +105,7 @@ fn describe(binding: &Binding, pins: &[&dyn Pin]) -> Shown {
             }
             Some(inner) if inner.pin != "null" => {
                 lossy |= inner.shown.lossy;
-                append(&mut listed, inner.pin, inner.shown.config);
+                told::append(&mut listed, inner.pin, inner.shown.config);
             }
             _ => lossy = true,
         }
@@ -121,11 +115,4 @@ fn describe(binding: &Binding, pins: &[&dyn Pin]) -> Shown {
     }
     let threshold = u64::try_from(binding.threshold).unwrap_or(u64::MAX);
     Shown { config: Object::new().with("t", threshold).with("pins", listed).into(), lossy }
-}
-
-fn append(listed: &mut Object, pin: &str, config: Value) {
-    match listed.get_mut(pin) {
-        Some(Value::Array(configs)) => configs.push(config),
-        _ => listed.insert(pin, vec![config]),
-    }
 }

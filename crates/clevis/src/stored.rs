@@ -1,0 +1,134 @@
+//! What a binding tells of the policy it was made by, and what a policy becomes when it is made anew.
+
+use crate::config::Config;
+use crate::error::{Name, PinError};
+use crate::ports::TlsFiles;
+use jose::{Jwk, KeyOperation, Required, ThumbprintHash};
+use json::{Field, Value};
+use std::fmt;
+
+/// The configuration of a JWE, as its maker gave it or as its header tells it.
+#[derive(Debug)]
+pub struct Stored {
+    /// The pin.
+    pub pin: &'static str,
+    /// Its configuration: binding by it makes the same policy again, unless something is lost.
+    pub config: Config,
+    /// What the JWE does not tell.
+    pub lost: Vec<Lost>,
+}
+
+/// A part of a policy that its JWE does not tell.
+#[derive(Debug)]
+pub enum Lost {
+    /// A share of a threshold cannot be read: it is of a pin that is not here, or damaged.
+    Share {
+        /// Which one: `share 2`, or `share 2, share 1` of a threshold inside.
+        place: String,
+        /// Its pin, if it could be read that far.
+        pin: Option<Name>,
+        /// Why it cannot be read.
+        error: PinError,
+    },
+    /// The configuration that is kept beside the policy speaks of another one, and is not believed.
+    Kept,
+}
+
+/// A key server that a binding is tied to.
+#[derive(Debug)]
+pub struct BoundServer {
+    /// Its address, as the configuration had it.
+    pub url: String,
+    /// What TLS needs to reach it.
+    pub tls: TlsFiles,
+    /// The keys that it advertised when the binding was made; those that cannot be read are left out.
+    pub keys: Vec<Jwk>,
+}
+
+/// What a policy is made anew for.
+#[derive(Clone, Copy, Debug)]
+pub struct Renewal<'a> {
+    /// The servers of the binding before it. Only those of a binding that was opened: anybody may have written the others.
+    pub known: &'a [BoundServer],
+    /// Whether the configuration is that of the binding before it.
+    pub wanted: Wanted,
+}
+
+/// The configuration of a policy that takes another one's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The same: what it says about keys is about the old ones.
+    Same,
+    /// Another: what it says about keys, somebody says now.
+    New,
+}
+
+/// A configuration with the keys of today.
+#[derive(Debug)]
+pub struct Renewed {
+    /// To encrypt by: trusted advertisements stand in it, so nobody is asked once more.
+    pub given: Value,
+    /// To be kept: what was wanted, with the old keys that it names replaced.
+    pub kept: Value,
+}
+
+impl Stored {
+    /// Whether binding by the configuration makes this policy again.
+    pub fn is_complete(&self) -> bool {
+        self.lost.is_empty()
+    }
+}
+
+impl Lost {
+    /// The same, seen from outside of the share at `place`.
+    pub(crate) fn inside(self, outer: &str) -> Lost {
+        match self {
+            Lost::Share { place, pin, error } => Lost::Share { place: format!("{outer}, {place}"), pin, error },
+            Lost::Kept => Lost::Kept,
+        }
+    }
+}
+
+impl BoundServer {
+    /// The keys that say they may sign, which vouch for those after them.
+    pub fn signing_keys(&self) -> impl Iterator<Item = &Jwk> {
+        self.keys.iter().filter(|key| key.permits(KeyOperation::Verify, Required::Explicit))
+    }
+
+    /// Whether one of the signing keys has this thumbprint, SHA-256 or SHA-1.
+    pub fn signs_as(&self, thumbprint: &str) -> bool {
+        signs_as(self.signing_keys(), thumbprint)
+    }
+
+    /// The readable keys of a set: `{"keys":[…]}` or a key alone.
+    pub(crate) fn keys_of(set: &Field<'_>) -> Vec<Jwk> {
+        let fields = match set.optional("keys").ok().flatten().and_then(|keys| Some(keys.items().ok()?.collect())) {
+            Some(keys) => keys,
+            None => vec![set.clone()],
+        };
+        fields.iter().filter_map(|key| Jwk::public_from_field(key).ok()).collect()
+    }
+}
+
+/// Whether one of `keys` has this thumbprint, by one of the hashes that a configuration may use.
+pub(crate) fn signs_as<'a>(mut keys: impl Iterator<Item = &'a Jwk>, thumbprint: &str) -> bool {
+    keys.any(|key| key.has_thumbprint(thumbprint, &[ThumbprintHash::S256, ThumbprintHash::S1]))
+}
+
+impl Renewed {
+    /// A configuration that names no keys.
+    pub fn unchanged(config: &Config) -> Renewed {
+        let value = config.field().value();
+        Renewed { given: value.clone(), kept: value.clone() }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lost::Share { place, pin: Some(pin), error } => write!(f, "{place} ({pin}): {error}"),
+            Lost::Share { place, pin: None, error } => write!(f, "{place}: {error}"),
+            Lost::Kept => f.write_str("the configuration kept in the header is that of another policy"),
+        }
+    }
+}
