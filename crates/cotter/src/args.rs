@@ -7,7 +7,7 @@ mod luks;
 
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
-    BindArgs, Ceilings, Device, DumpArgs, FormatArgs, KeyInstead, KeySource, ListArgs, LuksCommand, LuksType, PassArgs,
+    BindArgs, Ceilings, Device, DumpArgs, FormatArgs, KeyInstead, KeySource, ListArgs, LockArgs, LuksCommand, LuksType, PassArgs,
     Pbkdf, UnbindArgs, UnlockArgs,
 };
 

@@ -4,12 +4,14 @@ mod binding;
 mod device;
 mod dump;
 mod format;
+mod lock;
 mod unlock;
 
 pub use binding::{BindArgs, ListArgs, PassArgs, UnbindArgs};
 pub use device::{Ceilings, Device, KeyInstead, KeySource};
 pub use dump::DumpArgs;
 pub use format::{FormatArgs, LuksType, Pbkdf};
+pub use lock::LockArgs;
 pub use unlock::UnlockArgs;
 
 use super::PINS;
@@ -31,6 +33,8 @@ pub enum LuksCommand {
     Pass(PassArgs),
     /// Remove a binding and its keyslot
     Unbind(UnbindArgs),
-    /// Open the volume by its bindings
+    /// Open the volume by its bindings, or by a passphrase, and map it in the kernel
     Unlock(UnlockArgs),
+    /// Close a mapping, once nobody uses it
+    Lock(LockArgs),
 }

@@ -4,6 +4,8 @@ mod bind;
 mod dump;
 mod format;
 pub mod list;
+mod lock;
+mod mapping;
 mod unlock;
 
 use crate::args::LuksCommand;
@@ -19,5 +21,6 @@ pub fn run(which: LuksCommand) -> Result<(), CommandError> {
         LuksCommand::Pass(args) => unlock::pass(&args),
         LuksCommand::Unbind(args) => bind::unbind(&args),
         LuksCommand::Unlock(args) => unlock::unlock(&args),
+        LuksCommand::Lock(args) => lock::run(&args),
     }
 }

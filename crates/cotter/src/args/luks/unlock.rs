@@ -1,7 +1,7 @@
 //! `cotter luks unlock`
 
 use super::device::{Ceilings, Device, KeyInstead};
-use crate::args::Patience;
+use crate::args::{Format, Patience};
 use clap::Args;
 
 /// `cotter luks unlock`
@@ -11,15 +11,47 @@ pub struct UnlockArgs {
     pub device: Device,
     #[command(flatten)]
     pub key: KeyInstead,
-    /// Print the passphrase that opened a keyslot, without newline. Mapping the volume in the kernel is not there yet, so this
-    /// must be given
-    #[arg(long)]
+    /// Name of the mapping in /dev/mapper [default: luks- and the volume's UUID]
+    #[arg(short = 'n', long)]
+    pub name: Option<String>,
+    /// Print the passphrase that opened a keyslot, without newline, and map nothing
+    #[arg(long, conflicts_with_all = ["name", "read_only", "dry_run", "json", "allow_discards"])]
     pub print_key: bool,
     /// This keyslot only
     #[arg(short = 's', long, value_name = "SLOT")]
     pub slot: Option<u32>,
+    /// Nothing can be written through the mapping
+    #[arg(long, alias = "readonly")]
+    pub read_only: bool,
+    #[command(flatten)]
+    pub requests: Requests,
+    /// Open a keyslot and say what would be mapped, and map nothing
+    #[arg(long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub patience: Patience,
     #[command(flatten)]
+    pub format: Format,
+    #[command(flatten)]
     pub ceilings: Ceilings,
+}
+
+/// How the kernel treats requests to a mapping; what the header asks for holds too.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Requests {
+    /// Tell the disk what the file system frees, and so whoever can see the disk
+    #[arg(long)]
+    pub allow_discards: bool,
+    /// Encrypt on the processor that asked
+    #[arg(long, alias = "perf-same_cpu_crypt")]
+    pub perf_same_cpu_crypt: bool,
+    /// Write from the threads that encrypt, unsorted
+    #[arg(long, alias = "perf-submit_from_crypt_cpus")]
+    pub perf_submit_from_crypt_cpus: bool,
+    /// Decrypt without a queue (Linux 5.9)
+    #[arg(long, alias = "perf-no_read_workqueue")]
+    pub perf_no_read_workqueue: bool,
+    /// Encrypt without a queue (Linux 5.9)
+    #[arg(long, alias = "perf-no_write_workqueue")]
+    pub perf_no_write_workqueue: bool,
 }

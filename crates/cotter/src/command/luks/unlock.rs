@@ -1,11 +1,21 @@
 //! `cotter luks pass` and `cotter luks unlock`.
 
+use super::mapping::Plan;
 use crate::args::{PassArgs, UnlockArgs};
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::volume::{self, Disks};
-use linux::Access;
+use ::luks::Accepted;
+use block::BlockRead;
+use crypto::VolumeKey;
+use json::Object;
+use linux::dm::{Control, DmError, KeyPlace, Mapping, MappingAccess, NewMapping, Udev, Wait};
+use linux::{Access, FileDisk, LoopAccess, LoopDevice, deadline_after};
+use std::time::Duration;
+
+/// More than udev is given anyway.
+const UDEV_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Prints the passphrase of a bound keyslot, once it has opened that keyslot.
 pub fn pass(args: &PassArgs) -> Result<(), CommandError> {
@@ -16,16 +26,119 @@ pub fn pass(args: &PassArgs) -> Result<(), CommandError> {
     output::data(unlocked.passphrase.expose())
 }
 
-/// Opens the volume by its bindings, or by a person's passphrase if one is named, and prints what opened it.
+/// Opens the volume by its bindings, or by a person's passphrase if one is named, and maps it in the kernel or prints what
+/// opened it.
 pub fn unlock(args: &UnlockArgs) -> Result<(), CommandError> {
-    if !args.print_key {
-        let error = CommandError::usage("mapping a volume in the kernel is not there yet");
-        return Err(error.hint("--print-key | cryptsetup open --key-file -, or `cotter image serve`"));
-    }
     let disks = Disks::open(&args.device, Access::Read)?;
     let header = disks.accepted(&args.ceilings)?;
     let host = Host::new(args.patience.limit());
     let only = args.slot.map(volume::slot).transpose()?;
-    let (passphrase, _) = volume::open(disks.header(), &header, &args.key, only, &host)?;
-    output::data(passphrase.expose())
+    if args.print_key {
+        let (passphrase, _) = volume::open(disks.header(), &header, &args.key, only, &host)?;
+        return output::data(passphrase.expose());
+    }
+    let plan = Plan::new(args, &header, disks.data().len())?;
+    let control = if args.dry_run { None } else { Some(ready(&plan, disks.data())?) };
+    let (_, key) = volume::open(disks.header(), &header, &args.key, only, &host)?;
+    look_again(&disks, &header)?;
+    let Some(control) = control else {
+        return output::record(args.format, plan.record(), || format!("{} would be mapped", plan.name));
+    };
+    let access = access(args, disks.data());
+    let mapping = map(&control, &plan, &key, disks.data(), access, &host)?;
+    report(args, &plan, &mapping, access)
+}
+
+/// The device mapper, if nothing stands in the way of the mapping: better said before anybody types or is asked.
+fn ready(plan: &Plan, data: &FileDisk) -> Result<Control, CommandError> {
+    let control = Control::open().map_err(not_mapped)?;
+    control.check_free(&plan.name, &plan.uuid, data.device_number()).map_err(not_mapped)?;
+    for file in LoopDevice::all_of(data) {
+        control.check_free(&plan.name, &plan.uuid, Some(file)).map_err(not_mapped)?;
+    }
+    Ok(control)
+}
+
+/// Whether the header is still the one that was accepted: opening took its time.
+fn look_again(disks: &Disks, header: &Accepted) -> Result<(), CommandError> {
+    let held = volume::lock_for_reading(disks.header())?;
+    let seen = unlock::recheck(disks.header(), header);
+    drop(held);
+    seen.map_err(|source| {
+        let hint = source.hint();
+        CommandError::failed(format!("{} is not mapped", disks.header().path().display()), source).hint(hint)
+    })
+}
+
+/// A disk that cannot be written is mapped to be read, as cryptsetup does.
+fn access(args: &UnlockArgs, data: &FileDisk) -> MappingAccess {
+    if args.read_only {
+        return MappingAccess::Read;
+    }
+    if data.device_number().is_some_and(|number| number.is_read_only()) {
+        output::say(&format!("{} is read-only, and so is the mapping", data.path().display()));
+        return MappingAccess::Read;
+    }
+    MappingAccess::Write
+}
+
+fn map(
+    control: &Control,
+    plan: &Plan,
+    key: &VolumeKey,
+    data: &FileDisk,
+    access: MappingAccess,
+    host: &Host,
+) -> Result<Mapping, CommandError> {
+    // A signal from here on lets what was begun come to its end, which is soon.
+    host.cancel_on_signal()?;
+    let attached = if data.is_device() { None } else { Some(attach(data, access)?) };
+    let device = attached.as_ref().map(LoopDevice::number).or_else(|| data.device_number());
+    let device = device.ok_or_else(|| CommandError::plain("the disk is neither a device nor a file"))?;
+    let table = plan.table(key, device);
+    let new = NewMapping { name: &plan.name, uuid: &plan.uuid, table: &table, access, udev: Udev::found() };
+    let wait = Wait { until: deadline_after(UDEV_PATIENCE), cancel: host.cancel() };
+    control.create(&new, &wait).map_err(not_mapped)
+}
+
+/// A plain file as a block device, unless somebody else writes it.
+fn attach(data: &FileDisk, access: MappingAccess) -> Result<LoopDevice, CommandError> {
+    let (access, claim) = match access {
+        MappingAccess::Read => (LoopAccess::Read, None),
+        MappingAccess::Write => (LoopAccess::Write, Some(volume::claim(data)?)),
+    };
+    let attached = LoopDevice::attach(data, access);
+    drop(claim);
+    attached.map_err(|source| {
+        let hint = source.hint();
+        CommandError::failed(format!("cannot map {}", data.path().display()), source).hint(hint)
+    })
+}
+
+fn not_mapped(source: DmError) -> CommandError {
+    let hint = source.hint();
+    CommandError::failed("the volume is not mapped", source).hint(hint)
+}
+
+fn report(args: &UnlockArgs, plan: &Plan, mapping: &Mapping, access: MappingAccess) -> Result<(), CommandError> {
+    for flag in &mapping.left_out {
+        output::say(&format!("this kernel does not know {flag}, so it does not hold"));
+    }
+    if mapping.udev_is_late {
+        output::say("udev has not answered; links to the mapping may come later");
+    }
+    let node = mapping.node.display().to_string();
+    let record = made(plan.record(), mapping, access).with("node", node.as_str());
+    output::record(args.format, record, || node.clone())
+}
+
+fn made(plan: Object, mapping: &Mapping, access: MappingAccess) -> Object {
+    let key = match mapping.key {
+        KeyPlace::Table => "table",
+        KeyPlace::Keyring => "keyring",
+    };
+    plan.with("device", mapping.device.to_string())
+        .with("read_only", access == MappingAccess::Read)
+        .with("key", key)
+        .with("left_out", mapping.left_out.iter().map(ToString::to_string).collect::<Vec<_>>())
 }

@@ -10,6 +10,7 @@
     reason = "this program is a part of tests"
 )]
 
+mod commands;
 mod life;
 mod refusals;
 mod udev;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         "luks2" => [life::CHECKS, life::LUKS2_CHECKS, refusals::CHECKS].concat(),
         "luks1" => [life::CHECKS, life::LUKS1_CHECKS].concat(),
         "others" => [users::CHECKS, udev::CHECKS].concat(),
+        "commands" => commands::CHECKS.to_vec(),
         _ => panic!("there is no scenario {scenario:?}"),
     };
     let failed = checks.iter().filter(|check| !passes(check)).count();
