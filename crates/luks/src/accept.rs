@@ -63,9 +63,13 @@ impl Accepted {
         Some(slot.kdf.cost.memory_kib().saturating_add(material.0.div_ceil(1024)))
     }
 
-    /// The splitter's hash of the first slot, which Clevis takes for a slot it adds; SHA-256 if there is none.
+    /// The splitter's hash of the first slot, which Clevis takes for a slot it adds; SHA-256 if there is none. With LUKS1 it is
+    /// that of the header.
     pub fn slot_hash(&self) -> Hash {
-        self.facts.slots.values().next().map_or(Hash::Sha256, |slot| slot.af_hash)
+        match self.header {
+            Header::Luks1(_) => self.facts.digest.hash,
+            Header::Luks2(_) => self.facts.slots.values().next().map_or(Hash::Sha256, |slot| slot.af_hash),
+        }
     }
 
     /// Length of the volume key, in bytes; without any slot, the most that its cipher takes.

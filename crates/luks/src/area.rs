@@ -45,6 +45,19 @@ impl Area {
         self.start < other.end && other.start < self.end
     }
 
+    /// What is left of it beside `others`, from the start on.
+    pub(crate) fn without(&self, others: &[Area]) -> Vec<Area> {
+        others.iter().fold(vec![*self], |left, other| left.into_iter().flat_map(|area| area.beside(other)).collect())
+    }
+
+    /// What of it lies before and behind `other`.
+    fn beside(self, other: &Area) -> impl Iterator<Item = Area> + use<> {
+        let before = Area { start: self.start, end: self.end.min(other.start) };
+        let behind = Area { start: self.start.max(other.end), end: self.end };
+        let parts = if self.overlaps(other) { [before, behind] } else { [self, Area { start: 0, end: 0 }] };
+        parts.into_iter().filter(|part| part.start < part.end)
+    }
+
     /// The first gap of `size` bytes that none of `taken` touches, from the start on, as cryptsetup looks for it.
     pub(crate) fn first_gap(&self, taken: &[Area], size: Bytes) -> Option<Area> {
         let mut taken = taken.to_vec();
@@ -86,6 +99,16 @@ mod tests {
         assert_eq!(room.first_gap(&[area(110, 10), area(100, 5)], Bytes(5)), Some(area(105, 5)));
         assert_eq!(room.first_gap(&[area(110, 10), area(100, 5)], Bytes(6)), Some(area(120, 6)));
         assert_eq!(room.first_gap(&[area(100, 90)], Bytes(11)), None);
+    }
+
+    #[test]
+    fn what_is_left_beside_others() {
+        let check = |others: &[Area], left: &[Area]| assert_eq!(area(100, 100).without(others), left, "{others:?}");
+        check(&[], &[area(100, 100)]);
+        check(&[area(0, 100), area(200, 5)], &[area(100, 100)]);
+        check(&[area(120, 10)], &[area(100, 20), area(130, 70)]);
+        check(&[area(90, 20), area(190, 20), area(150, 1)], &[area(110, 40), area(151, 39)]);
+        check(&[area(0, 1000)], &[]);
     }
 
     proptest! {

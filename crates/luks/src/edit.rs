@@ -5,25 +5,31 @@
 use crate::accept::Accepted;
 use crate::edit_error::EditError;
 use crate::header::{Header, Version};
+use crate::luks1::edit::{Luks1Edit, ReplaceMode};
 use crate::luks2::edit::Luks2Edit;
 use crate::luks2::flag::Flag;
 use crate::luks2::json::Metadata;
 use crate::material::NewKeyslot;
 use crate::slot::{Priority, Slot, TokenId};
 use crate::step::Step;
-use crate::undo::{Applied, ApplyError};
+use crate::undo::{Applied, ApplyError, Ready};
 use block::BlockWrite;
 use crypto::Random;
 use json::Object;
 use std::fmt;
+use uuid::Uuid;
+
+const LUKSMETA: &str = "LUKSMeta";
 
 /// A header as it would be after some changes, and what must be written for that.
 ///
 /// It is bound to the header it was made from: `apply` refuses a disk that has changed since.
 #[derive(Debug)]
 pub enum Edit<'a> {
+    /// Of a LUKS1 header, and of LUKSMeta.
+    Luks1(Luks1Edit<'a>),
     /// Of a LUKS2 header.
-    Luks2(Luks2Edit<'a>),
+    Luks2(Box<Luks2Edit<'a>>),
 }
 
 impl<'a> Edit<'a> {
@@ -33,14 +39,15 @@ impl<'a> Edit<'a> {
     /// [`EditError::PrimaryGone`], [`EditError::SequenceExhausted`].
     pub fn new(before: &'a Accepted, random: &'a dyn Random) -> Result<Edit<'a>, EditError> {
         match before.header() {
-            Header::Luks1(_) => Err(EditError::NotInThisVersion { what: "changes yet", version: Version::Luks1 }),
-            Header::Luks2(header) => Luks2Edit::new(before, header, random).map(Edit::Luks2),
+            Header::Luks1(header) => Ok(Edit::Luks1(Luks1Edit::new(before, header, random))),
+            Header::Luks2(header) => Luks2Edit::new(before, header, random).map(Box::new).map(Edit::Luks2),
         }
     }
 
     /// What has been asked for, in that order.
     pub fn steps(&self) -> &[Step] {
         match self {
+            Edit::Luks1(edit) => edit.steps(),
             Edit::Luks2(edit) => edit.steps(),
         }
     }
@@ -51,6 +58,7 @@ impl<'a> Edit<'a> {
     /// [`EditError`]; nothing has been changed then.
     pub fn add_keyslot(&mut self, new: &NewKeyslot<'_>) -> Result<Slot, EditError> {
         match self {
+            Edit::Luks1(edit) => edit.add_keyslot(new),
             Edit::Luks2(edit) => edit.add_keyslot(new),
         }
     }
@@ -63,13 +71,28 @@ impl<'a> Edit<'a> {
         self.luks2("unbound keyslots")?.add_unbound_keyslot(new)
     }
 
-    /// Puts a new passphrase in the place of that of a slot: the same number, tokens and priority, key material in another
-    /// area; the old one is overwritten when the header no longer refers to it. `new.slot` is not looked at.
+    /// Puts a new passphrase in the place of that of a slot: the same number, tokens and priority. `new.slot` is not looked
+    /// at. At each moment the old or the new passphrase opens: with LUKS2 the new key material lies in another area, with
+    /// LUKS1, where each slot has its place, another slot holds the new key meanwhile.
     ///
     /// # Errors
-    /// [`EditError`]; nothing has been changed then. [`EditError::NoRoom`] if there is no other area.
+    /// [`EditError`]; nothing has been changed then. [`EditError::NoRoom`] if there is no other area,
+    /// [`EditError::NoSlotToSpare`] if no other slot is free.
     pub fn replace_keyslot(&mut self, slot: Slot, new: &NewKeyslot<'_>) -> Result<(), EditError> {
         match self {
+            Edit::Luks1(edit) => edit.replace_keyslot(slot, new, ReplaceMode::Safe),
+            Edit::Luks2(edit) => edit.replace_keyslot(slot, new),
+        }
+    }
+
+    /// The same, but where no slot of LUKS1 is free, the old key material is overwritten by the new: a power failure meanwhile
+    /// loses the slot. Only for who has been told so.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing has been changed then.
+    pub fn replace_keyslot_in_place(&mut self, slot: Slot, new: &NewKeyslot<'_>) -> Result<(), EditError> {
+        match self {
+            Edit::Luks1(edit) => edit.replace_keyslot(slot, new, ReplaceMode::InPlace),
             Edit::Luks2(edit) => edit.replace_keyslot(slot, new),
         }
     }
@@ -80,6 +103,7 @@ impl<'a> Edit<'a> {
     /// [`EditError`]; nothing has been changed then.
     pub fn remove_keyslot(&mut self, slot: Slot) -> Result<(), EditError> {
         match self {
+            Edit::Luks1(edit) => edit.remove_keyslot(slot),
             Edit::Luks2(edit) => edit.remove_keyslot(slot),
         }
     }
@@ -140,17 +164,68 @@ impl<'a> Edit<'a> {
         self.luks2("flags")?.set_flags(flags)
     }
 
+    /// Makes an empty LUKSMeta. If there is one already, nothing happens.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing has been changed then.
+    pub fn init_meta(&mut self) -> Result<(), EditError> {
+        self.luks1(LUKSMETA)?.init_meta()
+    }
+
+    /// Stores data for a slot in LUKSMeta; `None`: the first that is neither in use in the header nor there. Together with
+    /// [`Edit::wipe_meta`] of the same slot it replaces what was there at once.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing has been changed then.
+    pub fn save_meta(&mut self, slot: Option<Slot>, uuid: Uuid, data: &[u8]) -> Result<Slot, EditError> {
+        self.luks1(LUKSMETA)?.save_meta(slot, uuid, data)
+    }
+
+    /// Empties a slot of LUKSMeta, and overwrites its data with zeros. If it is empty, nothing happens.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing has been changed then.
+    pub fn wipe_meta(&mut self, slot: Slot) -> Result<(), EditError> {
+        self.luks1(LUKSMETA)?.wipe_meta(slot)
+    }
+
+    /// Overwrites the whole gap that LUKSMeta lies in with zeros, whatever is there.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing has been changed then.
+    pub fn nuke_meta(&mut self) -> Result<(), EditError> {
+        self.luks1(LUKSMETA)?.nuke_meta()
+    }
+
     /// The LUKS2 header as it would be.
     pub fn metadata(&self) -> Option<&Metadata> {
         match self {
+            Edit::Luks1(_) => None,
             Edit::Luks2(edit) => Some(edit.metadata()),
         }
     }
 
-    /// The edit of LUKS2, for what only that version has.
-    fn luks2(&mut self, _what: &'static str) -> Result<&mut Luks2Edit<'a>, EditError> {
+    /// The edit of LUKS1, for what only that version has.
+    fn luks1(&mut self, what: &'static str) -> Result<&mut Luks1Edit<'a>, EditError> {
         match self {
+            Edit::Luks1(edit) => Ok(edit),
+            Edit::Luks2(_) => Err(EditError::NotInThisVersion { what, version: Version::Luks2 }),
+        }
+    }
+
+    /// The edit of LUKS2, for what only that version has.
+    fn luks2(&mut self, what: &'static str) -> Result<&mut Luks2Edit<'a>, EditError> {
+        match self {
+            Edit::Luks1(_) => Err(EditError::NotInThisVersion { what, version: Version::Luks1 }),
             Edit::Luks2(edit) => Ok(edit),
+        }
+    }
+
+    /// All that will be written, in its order.
+    pub(crate) fn ready(self) -> Result<Ready, ApplyError> {
+        match self {
+            Edit::Luks1(edit) => Ok(edit.ready()),
+            Edit::Luks2(edit) => edit.ready().ok_or(ApplyError::MetadataFull),
         }
     }
 
@@ -163,10 +238,11 @@ impl<'a> Edit<'a> {
     /// # Errors
     /// [`ApplyError`].
     pub fn apply(self, disk: &dyn BlockWrite) -> Result<Applied, ApplyError> {
-        let (before, ready) = match self {
-            Edit::Luks2(edit) => (edit.before().header(), edit.ready()),
+        let before = match &self {
+            Edit::Luks1(edit) => edit.before().header(),
+            Edit::Luks2(edit) => edit.before().header(),
         };
-        ready.ok_or(ApplyError::MetadataFull)?.apply(disk, before)
+        self.ready()?.apply(disk, before)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why a header cannot be changed as asked.
 
 use crate::header::Version;
+use crate::luks1::meta::MetaError;
 use crate::luks2::json::MetadataError;
 use crate::refused::Refused;
 use crate::slot::{Slot, TokenId};
@@ -31,6 +32,39 @@ pub enum EditError {
     },
     /// All slots are in use.
     NoFreeSlot,
+    /// No slot is free to hold the new key while this one is overwritten.
+    NoSlotToSpare {
+        /// The slot that was to be replaced.
+        slot: Slot,
+    },
+    /// There is no gap between the key material and the data that LUKSMeta could lie in.
+    NoGap,
+    /// There is no LUKSMeta yet.
+    NoMeta,
+    /// There is LUKSMeta, but it cannot be used.
+    Meta {
+        /// What is wrong with it.
+        source: MetaError,
+    },
+    /// The slot has data in LUKSMeta.
+    MetaInUse {
+        /// The slot.
+        slot: Slot,
+    },
+    /// The UUID of all zeros means an empty slot of LUKSMeta.
+    ReservedUuid,
+    /// There are no data to be stored in LUKSMeta.
+    NoMetaData {
+        /// For which slot.
+        slot: Slot,
+    },
+    /// There is no room for such data in LUKSMeta.
+    NoRoomForMeta {
+        /// For which slot.
+        slot: Slot,
+        /// How much there is of it.
+        size: Bytes,
+    },
     /// There is no such slot, or it does not hold the key of the data.
     NoSuchSlot {
         /// The slot.
@@ -100,7 +134,19 @@ impl fmt::Display for EditError {
             EditError::NotInThisVersion { what, version } => write!(f, "{version} has no {what}"),
             EditError::SequenceExhausted => f.write_str("the header's sequence number cannot grow any more"),
             EditError::SlotInUse { slot } => write!(f, "slot {slot} is in use"),
-            EditError::NoFreeSlot => f.write_str("all 32 slots are in use"),
+            EditError::NoFreeSlot => f.write_str("all slots are in use"),
+            EditError::NoSlotToSpare { slot } => {
+                write!(f, "all slots are in use, so slot {slot} could only be overwritten where it is")
+            }
+            EditError::NoGap => f.write_str("there is no room between the key material and the data"),
+            EditError::NoMeta => f.write_str("there is no LUKSMeta yet"),
+            EditError::Meta { .. } => f.write_str("the LUKSMeta that is there cannot be used"),
+            EditError::MetaInUse { slot } => write!(f, "slot {slot} has data in LUKSMeta"),
+            EditError::ReservedUuid => f.write_str("the UUID of all zeros means an empty slot of LUKSMeta"),
+            EditError::NoMetaData { slot } => write!(f, "there are no data for slot {slot} of LUKSMeta"),
+            EditError::NoRoomForMeta { slot, size } => {
+                write!(f, "there is no room in LUKSMeta for {} bytes for slot {slot}", size.0)
+            }
             EditError::NoSuchSlot { slot } => write!(f, "there is no slot {slot}"),
             EditError::TokenInUse { token } => write!(f, "token {token} is in use"),
             EditError::NoFreeToken => f.write_str("all 32 tokens are in use"),
@@ -123,6 +169,7 @@ impl std::error::Error for EditError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             EditError::Refused { source } => Some(source),
+            EditError::Meta { source } => Some(source),
             EditError::Metadata { source } => Some(source),
             EditError::Kdf { source } => Some(source),
             EditError::Cipher { source } => Some(source),

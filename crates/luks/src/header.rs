@@ -2,6 +2,7 @@
 
 use crate::header_error::HeaderError;
 use crate::luks1::header::{HEADER_LEN, Luks1};
+use crate::luks1::meta::TableBytes;
 use crate::luks2::binary_header::{BinaryHeader, HeaderCopy};
 use crate::luks2::header::Luks2;
 use block::{BlockError, BlockRead, Bytes};
@@ -20,8 +21,8 @@ pub enum Header {
 /// What two readings of a header have in common only if nobody has changed it in between.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Identity {
-    /// All bytes.
-    Luks1(Box<[u8; HEADER_LEN]>),
+    /// All bytes, and those of the table of LUKSMeta or what stands in its place.
+    Luks1(Box<[u8; HEADER_LEN]>, Option<Box<TableBytes>>),
     /// Both copies' binary headers: the checksum of each covers all of it. The chosen copy comes first.
     Luks2(Box<(BinaryHeader, Option<BinaryHeader>)>),
 }
@@ -82,7 +83,7 @@ impl Header {
     /// What makes it this very header.
     pub(crate) fn identity(&self) -> Identity {
         match self {
-            Header::Luks1(header) => Identity::Luks1(header.bytes.clone()),
+            Header::Luks1(header) => Identity::Luks1(header.bytes.clone(), header.table.clone()),
             Header::Luks2(header) => Identity::Luks2(Box::new((header.binary.clone(), header.other.clone()))),
         }
     }

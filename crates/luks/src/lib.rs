@@ -1,8 +1,8 @@
 //! LUKS on disk, and the decrypted view.
 //!
 //! A header is read once ([`Header::read`]), then accepted ([`Header::accept`]), and only an accepted one opens a slot
-//! ([`open_keyslot`]), is changed ([`Edit`]) or is looked through ([`Plain`]). LUKS2 is here; LUKS1 and LUKSMeta are not yet,
-//! and neither are reencryption, authenticated data and headers apart from their data: each is refused by name.
+//! ([`open_keyslot`]), is changed ([`Edit`]) or is looked through ([`Plain`]). LUKS1 with LUKSMeta and LUKS2 are here;
+//! reencryption and authenticated data are refused by name.
 //!
 //! Absent on purpose: the device mapper, pins, policies, locks. The judge of all of it is cryptsetup: what is written here it
 //! opens, what it writes is opened here.
@@ -16,6 +16,8 @@ mod area;
 mod cipher;
 mod edit;
 mod edit_error;
+mod format;
+mod format_error;
 mod header;
 mod header_error;
 mod kdf;
@@ -36,15 +38,17 @@ pub use area::Area;
 pub use cipher::{Cipher, SectorSize};
 pub use edit::Edit;
 pub use edit_error::EditError;
+pub use format::{FormatEvent, FormatOptions, FormatPlan, Formatted, PreparedFormat};
+pub use format_error::FormatError;
 pub use header::{Header, Version};
 pub use header_error::HeaderError;
 pub use kdf::{Kdf, KdfCost, LEAST_ITERATIONS, Measured, scaled_argon2};
 pub use luks1::header::{Luks1, Luks1Error, Luks1Slot};
+pub use luks1::meta::{LuksMeta, META_KEPT, MetaError, MetaSlot, MetaState};
 pub use luks2::binary_header::{BinaryError, HeaderCopy, HeaderSize};
 pub use luks2::copy::{CopyError, CopyState};
 pub use luks2::digest::{Digest, DigestKind, Pbkdf2Digest};
 pub use luks2::flag::Flag;
-pub use luks2::format::{FormatError, FormatEvent, FormatOptions, FormatPlan, Formatted, PreparedFormat};
 pub use luks2::header::Luks2;
 pub use luks2::json::{Config, Metadata, MetadataError, Misplaced};
 pub use luks2::keyslot::{KdfMember, Keyslot, KeyslotKind, Luks2Keyslot};

@@ -3,6 +3,7 @@
 use crate::area::Area;
 use crate::slot::{Priority, Slot, TokenId};
 use std::fmt;
+use uuid::Uuid;
 
 /// One change, for `--dry-run`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub enum Step {
     AddUnboundKeyslot { slot: Slot, kdf: &'static str, area: Area },
     /// A slot gets another passphrase; the area that it had is overwritten with random bytes.
     ReplaceKeyslot { slot: Slot, kdf: &'static str, area: Area, old: Area },
+    /// A slot gets another passphrase where it lies; its key material is written to this area, and meanwhile the slot `via` holds it.
+    RewriteKeyslot { slot: Slot, kdf: &'static str, area: Area, via: Option<Slot> },
     /// A slot is removed; its area is overwritten with random bytes.
     RemoveKeyslot { slot: Slot, area: Area },
     /// A token is added.
@@ -30,6 +33,14 @@ pub enum Step {
     SetSubsystem { subsystem: String },
     /// The flags of the mapping change.
     SetFlags { flags: Vec<String> },
+    /// An empty LUKSMeta is written to the beginning of this gap.
+    InitMeta { gap: Area },
+    /// Data for a slot is written to LUKSMeta.
+    SaveMeta { slot: Slot, uuid: Uuid, area: Area },
+    /// The data of a slot is removed from LUKSMeta.
+    WipeMeta { slot: Slot, uuid: Uuid },
+    /// This gap is overwritten with zeros.
+    NukeMeta { gap: Area },
 }
 
 impl fmt::Display for Step {
@@ -48,6 +59,15 @@ impl fmt::Display for Step {
                     f,
                     "replace keyslot {slot} ({kdf}), key material at byte {start} ({size}), overwrite that at byte {old}"
                 )
+            }
+            Step::RewriteKeyslot { slot, kdf, area, via } => {
+                write!(
+                    f,
+                    "rewrite keyslot {slot} ({kdf}), key material at byte {} ({})",
+                    area.offset().0,
+                    area.size()
+                )?;
+                via.map_or(Ok(()), |via| write!(f, ", meanwhile in keyslot {via}"))
             }
             Step::RemoveKeyslot { slot, area } => {
                 write!(
@@ -69,6 +89,19 @@ impl fmt::Display for Step {
             Step::SetSubsystem { subsystem } => write!(f, "set the subsystem label to {subsystem:?}"),
             Step::SetFlags { flags } if flags.is_empty() => f.write_str("clear the flags of the mapping"),
             Step::SetFlags { flags } => write!(f, "set the flags of the mapping to {}", flags.join(", ")),
+            Step::InitMeta { gap } => write!(f, "make an empty LUKSMeta at byte {} ({})", gap.offset().0, gap.size()),
+            Step::SaveMeta { slot, uuid, area } => {
+                write!(
+                    f,
+                    "save data {uuid} for keyslot {slot} in LUKSMeta, at byte {} ({})",
+                    area.offset().0,
+                    area.size()
+                )
+            }
+            Step::WipeMeta { slot, uuid } => write!(f, "remove data {uuid} for keyslot {slot} from LUKSMeta"),
+            Step::NukeMeta { gap } => {
+                write!(f, "overwrite all of LUKSMeta with zeros, at byte {} ({})", gap.offset().0, gap.size())
+            }
         }
     }
 }

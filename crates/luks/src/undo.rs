@@ -115,7 +115,7 @@ pub enum RevertError {
     },
 }
 
-/// Replaces `before` by `after`, phase by phase, each made durable; then reads all of it back.
+/// Replaces `before` by `after`, phase by phase, each made durable and read back.
 ///
 /// The two copies of the header are in phases of their own, the one that can be spared first: see `Luks2::weaker_copy`.
 fn apply(disk: &dyn BlockWrite, before: &Header, after: Header, phases: Vec<Phase>) -> Result<Applied, ApplyError> {
@@ -123,11 +123,9 @@ fn apply(disk: &dyn BlockWrite, before: &Header, after: Header, phases: Vec<Phas
     if found.identity() != before.identity() {
         return Err(ApplyError::Changed { before: before.sequence(), found: found.sequence() });
     }
-    let kept = phases.iter().map(|phase| keep(&disk, phase)).collect::<Result<Vec<_>, _>>();
-    let mut kept = kept.map_err(|source| ApplyError::NotKept { source })?;
+    let mut kept = keep(&disk, &phases).map_err(|source| ApplyError::NotKept { source })?;
     let mut begun = 0;
-    let written = write_all(disk, &phases, &mut begun).and_then(|()| read_back(&disk, &phases));
-    if let Err(failure) = written {
+    if let Err(failure) = write_all(disk, &phases, &mut begun) {
         kept.truncate(begun);
         return Err(match put_back(disk, &kept) {
             Ok(()) => ApplyError::Failed { source: failure },
@@ -138,20 +136,32 @@ fn apply(disk: &dyn BlockWrite, before: &Header, after: Header, phases: Vec<Phas
     Ok(Applied { header: after, undo })
 }
 
-fn keep(disk: &dyn BlockRead, phase: &Phase) -> Result<Phase, BlockError> {
-    let kept = |write: &Write| {
+/// What each phase will overwrite, which may be what a phase before it wrote.
+fn keep(disk: &dyn BlockRead, phases: &[Phase]) -> Result<Vec<Phase>, BlockError> {
+    let kept_of = |n: usize, write: &Write| {
         let mut bytes = Zeroizing::new(vec![0; write.bytes.len()]);
         disk.read_at(write.offset, &mut bytes)?;
+        phases.iter().take(n).flatten().for_each(|earlier| overlay(&mut bytes, write.offset, earlier));
         Ok(Write { offset: write.offset, bytes })
     };
-    phase.iter().map(kept).collect()
+    let phases = phases.iter().enumerate();
+    phases.map(|(n, phase)| phase.iter().map(|write| kept_of(n, write)).collect()).collect()
 }
 
-/// `begun` counts the phases of which something may be on the disk.
+/// Puts what `write` has in common with the `bytes` at `offset` over them.
+fn overlay(bytes: &mut [u8], offset: Bytes, write: &Write) {
+    let skip = |from: Bytes, to: Bytes| usize::try_from(to.0.saturating_sub(from.0)).unwrap_or(usize::MAX);
+    let to = bytes.iter_mut().skip(skip(offset, write.offset));
+    to.zip(write.bytes.iter().skip(skip(write.offset, offset))).for_each(|(to, from)| *to = *from);
+}
+
+/// Each phase is read back before the next, which may overwrite what it stands for. `begun` counts the phases of which
+/// something may be on the disk.
 fn write_all(disk: &dyn BlockWrite, phases: &[Phase], begun: &mut usize) -> Result<(), WriteFailure> {
     for phase in phases {
         *begun += 1;
         write_phase(disk, phase).map_err(|source| WriteFailure::Disk { source })?;
+        read_back(&disk, phase)?;
     }
     Ok(())
 }
@@ -164,8 +174,8 @@ fn write_phase(disk: &dyn BlockWrite, phase: &Phase) -> Result<(), BlockError> {
     disk.flush()
 }
 
-fn read_back(disk: &dyn BlockRead, phases: &[Phase]) -> Result<(), WriteFailure> {
-    for write in phases.iter().flatten() {
+fn read_back(disk: &dyn BlockRead, phase: &Phase) -> Result<(), WriteFailure> {
+    for write in phase {
         let mut found = Zeroizing::new(vec![0; write.bytes.len()]);
         disk.read_at(write.offset, &mut found).map_err(|source| WriteFailure::Disk { source })?;
         if found != write.bytes {
@@ -206,6 +216,9 @@ impl fmt::Display for ApplyError {
         match self {
             ApplyError::MetadataFull => f.write_str("the metadata does not fit into its area"),
             ApplyError::Unreadable { .. } => f.write_str("the header could not be read again; nothing was written"),
+            ApplyError::Changed { before, found } if before == found => {
+                f.write_str("somebody else has changed the header meanwhile; nothing was written")
+            }
             ApplyError::Changed { before, found } => write!(
                 f,
                 "somebody else has changed the header meanwhile (sequence number {before}, now {found}); nothing was written"

@@ -3,6 +3,8 @@
 //! Everything is big endian; offsets are in sectors of 512 bytes. There is no checksum and no sequence number: whether a
 //! header has changed is told by comparing it.
 
+use crate::luks1::meta::{self, MetaState, TableBytes};
+use crate::slot::Slot;
 use block::{BlockError, BlockRead, Bytes, SECTOR};
 use std::fmt;
 use uuid::Uuid;
@@ -15,6 +17,10 @@ pub(crate) const SLOTS: usize = 8;
 pub(crate) const SALT_LEN: usize = 32;
 /// Length of the digest of the volume key.
 pub(crate) const DIGEST_LEN: usize = 20;
+/// Where the entries of the slots begin.
+const ENTRIES: usize = 208;
+/// Length of each.
+const ENTRY_LEN: usize = 48;
 /// What an entry in use begins with.
 pub(crate) const ACTIVE: u32 = 0x00AC_71F3;
 /// What any other begins with.
@@ -37,10 +43,13 @@ pub struct Luks1 {
     pub(crate) digest_salt: [u8; SALT_LEN],
     /// How many rounds the digest takes.
     pub digest_iterations: u32,
-    uuid: Uuid,
+    pub(crate) uuid: Uuid,
     /// The eight slots.
     pub slots: [Luks1Slot; SLOTS],
-    disk: Bytes,
+    pub(crate) meta: MetaState,
+    /// The place of the table of LUKSMeta, whatever is there.
+    pub(crate) table: Option<Box<TableBytes>>,
+    pub(crate) disk: Bytes,
 }
 
 /// The entry of one slot.
@@ -89,10 +98,12 @@ impl Luks1 {
     pub(crate) fn read(disk: &dyn BlockRead) -> Result<Luks1, Luks1Error> {
         let mut bytes = Box::new([0; HEADER_LEN]);
         disk.read_at(Bytes(0), bytes.as_mut_slice()).map_err(|source| Luks1Error::Disk { source })?;
-        Luks1::parse(bytes, disk.len())
+        let header = Luks1::parse(bytes, disk.len())?;
+        let (meta, table) = meta::read(disk, header.gap());
+        Ok(Luks1 { meta, table, ..header })
     }
 
-    /// Reads the two sectors; magic and version are not looked at.
+    /// Reads the two sectors; magic and version are not looked at, nor is the gap.
     pub(crate) fn parse(bytes: Box<[u8; HEADER_LEN]>, disk: Bytes) -> Result<Luks1, Luks1Error> {
         let mut r = Reader(bytes.as_slice());
         r.array::<8>()?; // magic and version
@@ -108,7 +119,22 @@ impl Luks1 {
         }
         let slots = slots.try_into().map_err(|_| Luks1Error::CutOff)?;
         let cipher = format!("{name}-{mode}");
-        Ok(Luks1 { cipher, hash, payload, key_bytes, digest, digest_salt, digest_iterations, uuid, slots, disk, bytes })
+        let (meta, table) = (MetaState::NoGap, None);
+        Ok(Luks1 {
+            cipher,
+            hash,
+            payload,
+            key_bytes,
+            digest,
+            digest_salt,
+            digest_iterations,
+            uuid,
+            slots,
+            meta,
+            table,
+            disk,
+            bytes,
+        })
     }
 
     /// The UUID of the volume.
@@ -120,6 +146,19 @@ impl Luks1 {
     pub(crate) fn disk_len(&self) -> Bytes {
         self.disk
     }
+
+    /// The two sectors with other entries for these slots.
+    pub(crate) fn with_slots<'s>(
+        &self,
+        slots: impl IntoIterator<Item = (Slot, &'s Luks1Slot)>,
+    ) -> Box<[u8; HEADER_LEN]> {
+        let mut bytes = self.bytes.clone();
+        for (slot, entry) in slots {
+            let place = bytes.iter_mut().skip(ENTRIES + usize::from(slot.number()) * ENTRY_LEN);
+            place.zip(entry.to_bytes()).for_each(|(to, from)| *to = from);
+        }
+        bytes
+    }
 }
 
 impl Luks1Slot {
@@ -130,6 +169,20 @@ impl Luks1Slot {
             found => return Err(Luks1Error::SlotState { slot, found }),
         };
         Ok(Luks1Slot { active, iterations: r.u32()?, salt: r.array()?, material: r.sectors()?, stripes: r.u32()? })
+    }
+
+    /// The entry as it stands on the disk.
+    pub(crate) fn to_bytes(&self) -> [u8; ENTRY_LEN] {
+        let state = if self.active { ACTIVE } else { INACTIVE };
+        // It was read from 32 bits, or made of as many.
+        let material = u32::try_from(self.material.0 / SECTOR).unwrap_or(u32::MAX);
+        let mut bytes = Vec::with_capacity(ENTRY_LEN);
+        bytes.extend([state, self.iterations].map(u32::to_be_bytes).concat());
+        bytes.extend(self.salt);
+        bytes.extend([material, self.stripes].map(u32::to_be_bytes).concat());
+        let mut entry = [0; ENTRY_LEN];
+        entry.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        entry
     }
 }
 

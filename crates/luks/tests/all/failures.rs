@@ -126,7 +126,7 @@ fn a_disk_that_fails_when_it_is_read_back() {
     let mut edit = Edit::new(&header, &SystemRandom).unwrap();
     edit.add_token(None, any_token()).unwrap();
     let error = edit.apply(&disk).unwrap_err();
-    let expected = "the change could not be written; the disk is as it was: cannot read at byte 0: planned";
+    let expected = "the change could not be written; the disk is as it was: cannot read at byte 16384: planned";
     assert_eq!(chain(&error), expected);
     assert!(disk.disk.to_vec() == bytes);
 }

@@ -13,6 +13,8 @@ mod failures;
 mod format;
 mod golden;
 mod hostile;
+mod luks1;
+mod luks1_support;
 mod plain;
 mod settings;
 mod shapes;
