@@ -7,8 +7,8 @@ mod luks;
 
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
-    BindArgs, Ceilings, Device, DumpArgs, FormatArgs, KeyInstead, KeySource, ListArgs, LockArgs, LuksCommand, LuksType, PassArgs,
-    Pbkdf, UnbindArgs, UnlockArgs,
+    BindArgs, Ceilings, Device, DumpArgs, FormatArgs, KeyInstead, KeySource, ListArgs, LockArgs, LuksCommand, LuksType,
+    PassArgs, Pbkdf, UnbindArgs, UnlockArgs,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

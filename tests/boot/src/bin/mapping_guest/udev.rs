@@ -9,11 +9,15 @@ use std::time::{Duration, Instant};
 
 pub(crate) const CHECKS: &[Check] = &[("what udev does with an event ends our waiting for it", answered)];
 
+/// How long udev takes here.
+const WORK: Duration = Duration::from_millis(400);
+
 /// Tells every semaphore there is, for as long as it takes, that udev is done.
 fn answer(until: &std::sync::atomic::AtomicBool) {
     while !until.load(std::sync::atomic::Ordering::Relaxed) {
         for line in Program::new("dmsetup").arg("udevcookies").run().text().lines().skip(1) {
             let cookie = line.split_whitespace().next().unwrap().to_owned();
+            thread::sleep(WORK);
             Program::new("dmsetup").args(["udevcomplete", &cookie]).run();
         }
         thread::sleep(Duration::from_millis(20));
@@ -27,7 +31,9 @@ fn answered(volume: &Volume) {
         scope.spawn(|| answer(&over));
         let start = Instant::now();
         let made = volume.map("ours");
-        assert!(made.is_ok_and(|made| !made.udev_is_late) && start.elapsed() < Duration::from_secs(20));
+        let waited = start.elapsed();
+        assert!(made.is_ok_and(|made| !made.udev_is_late));
+        assert!(waited >= WORK && waited < Duration::from_secs(20), "{waited:?}");
         // There is no udev to make the link, so it is missed and made like one of udev's.
         assert_eq!(std::fs::read_link("/dev/mapper/ours").unwrap(), Path::new("../dm-0"));
         lock("ours");
