@@ -7,6 +7,7 @@
 mod bench;
 mod elf;
 mod failure;
+mod fuzz;
 mod newer;
 mod pairings;
 mod program;
@@ -30,6 +31,7 @@ usage: cargo xtask COMMAND
   pairings   run the pairing tests and write docs/pairings.md
   newer      the same pairing tests against the newest originals that can be had
   bench      measure ours and the originals side by side; markdown on standard output
+  fuzz       [TARGET…] [--seconds N]: feed the parsers with anything; what is worth keeping goes to fuzz/corpus
 ";
 
 fn main() -> ExitCode {
@@ -53,6 +55,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["pairings"] => pairings::run(&Workspace::load()?),
         ["newer", rest @ ..] => newer::run(&Workspace::load()?, rest),
         ["bench", rest @ ..] => bench::run(&Workspace::load()?, rest),
+        ["fuzz", rest @ ..] => fuzz::run(&Workspace::load()?, rest),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

@@ -50,7 +50,7 @@ fn compile(workspace: &Workspace) -> Result<PathBuf, Failure> {
 }
 
 /// The compiler's own platform, which is the one that can be linked without a cross toolchain.
-fn host() -> Result<String, Failure> {
+pub(crate) fn host() -> Result<String, Failure> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let text = program::output(Command::new(rustc).arg("-vV"))?;
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));

@@ -92,7 +92,8 @@ fn apt_get() -> Command {
     command
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+/// The file of a program: as it is named if that has a slash, otherwise somewhere on the path.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     if program.contains('/') {
         return Some(PathBuf::from(program)).filter(|file| file.is_file());
     }

@@ -1,0 +1,135 @@
+#!/bin/sh
+# Makes the seeds of the fuzz targets anew: real headers of cryptsetup 2.6.1, cut to what a target takes. Needs no root and no
+# device mapper. The files differ from run to run in what is random; the tests depend on nothing of that.
+#
+# The key of every volume is 64 bytes of `B`, so that a target can add a keyslot.
+set -eu
+cd "$(dirname "$0")"
+PATH="$PATH:/usr/sbin:/sbin"
+work=$(mktemp -d)
+trap 'rm -r "$work"' EXIT
+printf one >"$work/one"
+printf two >"$work/two"
+printf '%064d' 0 | tr 0 B >"$work/key"
+head -c 32 "$work/key" >"$work/key32"
+volume="$work/volume"
+pbkdf="--pbkdf pbkdf2 --pbkdf-force-iterations 1000"
+
+# luks1: the header's 592 bytes; zeros follow them.
+luks1() {
+    name=$1
+    shift
+    rm -f "$volume"
+    truncate -s 16M "$volume"
+    cryptsetup luksFormat -q --type luks1 --pbkdf-force-iterations 1000 "$@" "$volume" "$work/one"
+}
+cut_luks1() {
+    head -c 592 "$volume" >"luks1/$name"
+}
+mkdir -p luks1
+luks1 usual --volume-key-file "$work/key" --key-size 512 --hash sha512
+cut_luks1
+luks1 two_slots --volume-key-file "$work/key" --key-size 512 --hash sha256
+cryptsetup luksAddKey -q --pbkdf-force-iterations 1000 --key-slot 6 --key-file "$work/one" "$volume" "$work/two"
+cut_luks1
+luks1 cbc --cipher aes-cbc-essiv:sha256 --key-size 256 --hash sha1
+cut_luks1
+luks1 aligned --align-payload 8192 --cipher aes-xts-plain64 --key-size 256 --hash ripemd160
+cut_luks1
+
+# luks2_json: the text of the JSON area of a header of 16 KiB.
+luks2() {
+    name=$1
+    shift
+    rm -f "$volume"
+    truncate -s 32M "$volume"
+    cryptsetup luksFormat -q --type luks2 "$@" "$volume" "$work/one"
+}
+cut_json() {
+    tail -c +4097 "$volume" | head -c 12288 | tr -d '\0' >"luks2_json/$name"
+}
+add_key() {
+    cryptsetup luksAddKey -q $pbkdf --key-file "$work/one" "$@" "$volume" "$work/two"
+}
+known_key="--volume-key-file $work/key --key-size 512"
+mkdir -p luks2_json
+luks2 usual $known_key $pbkdf
+cut_json
+luks2 argon2id $known_key --pbkdf argon2id --pbkdf-memory 64 --pbkdf-parallel 2 --pbkdf-force-iterations 4
+cut_json
+luks2 cbc --cipher aes-cbc-essiv:sha256 --volume-key-file "$work/key32" --key-size 256 --sector-size 4096 $pbkdf
+cut_json
+luks2 everything $known_key $pbkdf --label "disk one" --subsystem fleet --hash sha512
+add_key --key-slot 7
+cryptsetup luksAddKey -q $pbkdf --key-slot 30 --unbound --key-size 256 "$volume" "$work/two"
+cryptsetup config --key-slot 7 --priority prefer "$volume"
+cryptsetup config --key-slot 0 --priority ignore "$volume"
+cryptsetup token add --key-description "some key" --key-slot 7 "$volume"
+echo '{"type":"systemd-tpm2","keyslots":["7"],"tpm2-pcrs":[7],"tpm2-blob":"AAAA","tpm2-policy-hash":"00ff"}' |
+    cryptsetup token import --token-id 4 "$volume"
+cut_json
+jwe='{"protected":"eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwiY2xldmlzIjp7InBpbiI6Im51bGwiLCJudWxsIjp7fX19","encrypted_key":"","iv":"AAAAAAAAAAAAAAAA","ciphertext":"AAAA","tag":"AAAAAAAAAAAAAAAAAAAAAA"}'
+luks2 bound $known_key $pbkdf
+add_key --key-slot 1
+echo "{\"type\":\"clevis\",\"keyslots\":[\"1\"],\"jwe\":$jwe}" | cryptsetup token import "$volume"
+cut_json
+luks2 reencrypting $known_key $pbkdf
+cryptsetup reencrypt -q --init-only --resilience none --key-file "$work/one" $pbkdf "$volume" 2>/dev/null || true
+cut_json
+luks2 integrity $known_key $pbkdf
+cut_json
+sed -i 's/"sector_size":4096/&,"integrity":{"type":"hmac(sha256)","journal_encryption":"none","journal_integrity":"none"}/' \
+    "luks2_json/$name"
+luks2 requirement $known_key $pbkdf
+cut_json
+sed -i 's/"config":{/"config":{"flags":["allow-discards","no-read-workqueue"],"requirements":{"mandatory":["a-new-thing"]},/' \
+    "luks2_json/$name"
+
+# luks2_binary_header: one byte that tells how (see src/luks2_binary_header.rs), and the 512 bytes of fields of both copies.
+luks2_both() {
+    name=$1 how=$2 size=$3
+    shift 3
+    luks2 "$name" $known_key $pbkdf --luks2-metadata-size "$size" "$@"
+    { printf "$how"; head -c 512 "$volume"; tail -c +$((size + 1)) "$volume" | head -c 512; } >"luks2_binary_header/$name"
+}
+mkdir -p luks2_binary_header
+luks2_both usual '\003' 16384 --label "disk one" --subsystem fleet
+luks2_both large '\043' 65536 --luks2-keyslots-size 4M
+luks2_both wrong_checksum '\002' 16384
+luks2_both without_second '\001' 16384
+head -c 513 "luks2_binary_header/$name" >"$work/short" && mv "$work/short" "luks2_binary_header/$name"
+luks2_both without_first '\002' 16384
+{ printf '\002'; head -c 512 /dev/zero; tail -c +514 "luks2_binary_header/$name"; } >"$work/short"
+mv "$work/short" "luks2_binary_header/$name"
+
+# The metadata of that target: no keyslot, so that the header may have any size.
+luks2 metadata $known_key $pbkdf
+cut_json
+cryptsetup luksKillSlot -q "$volume" 0 2>/dev/null
+cut_json
+sed 's/"json_size":"12288"/"json_size":"JSON_SIZE"/; s/"keyslots_size":"[0-9]*"/"keyslots_size":"8388608"/' "luks2_json/$name" \
+    >../src/luks2_binary_header.json
+rm "luks2_json/$name"
+
+# crypttab: a file as each of the two manual pages has it, and what they leave open.
+mkdir -p crypttab
+cat >crypttab/debian <<'TABLE'
+# <target name>	<source device>		<key file>	<options>
+sda5_crypt UUID=0a1b2c3d-0000-4000-8000-000000000007 none luks,discard,initramfs
+cdisk0	/dev/disk/by-label/data	/etc/keys/data.key	luks,key-slot=1,header=/boot/header.img,tries=3
+cswap	/dev/sda6	/dev/urandom	swap,cipher=aes-xts-plain64,size=256,hash=sha1
+ctmp	/dev/sda7	/dev/urandom	plain,cipher=aes-xts-plain64,offset=8,skip=0,tmp=ext4
+cold	/dev/sdb1	none	luks,noauto,keyscript=decrypt_keyctl,check=ext4,checkargs=-n
+TABLE
+cat >crypttab/systemd <<'TABLE'
+luks       UUID=2505567a-9e27-4efe-a4d5-15ad146c258b
+swap       /dev/sda7       /dev/urandom       swap
+truecrypt  /dev/sda2       /etc/container_password  tcrypt,tcrypt-hidden,tcrypt-keyfile=/a
+hidden     /mnt/tc_hidden  /dev/null    tcrypt-hidden,tcrypt-keyfile=/etc/keyfile
+external   /dev/sda3       keyfile:LABEL=keydev keyfile-timeout=10s,cipher=xchacha12\,aes-adiantum-plain64
+remote     PARTUUID=11111111-2222-3333-4444-555555555555 - _netdev,timeout=1min 30s,x-systemd.device-timeout=0
+token      PARTLABEL="my disk" none fido2-device=auto,tpm2-device=/dev/tpmrm0,tpm2-pcrs=7+11,token-timeout=2h
+echo       /dev/sdc - password-echo=masked,try-empty-password=no,same-cpu-crypt,headless=true
+TABLE
+printf 'a\\040b /dev/sda\\134x /key\\054 luks,,nofail\r\n\n \t# comment\nb /dev/b\nb /dev/c\nx\n. /dev/d\ne /dev/e - luks,plain\nf /dev/f - tries=x extra\n\377\n' \
+    >crypttab/odd

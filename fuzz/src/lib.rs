@@ -1,0 +1,64 @@
+//! Parsers of bytes from outside, fed with anything: one function for each.
+//!
+//! A function takes any bytes, makes of them what a stranger could have put on a disk or into a file, and lets the library
+//! read, judge and change that. It panics when a promise is broken; how far it came is returned, so that a test can see that
+//! its inputs still mean something. Inputs are short: what is the same in every one of them, and what a checksum makes
+//! unreachable, the function adds.
+//!
+//! `cargo xtask fuzz` runs the functions under libFuzzer, which finds inputs by itself; `tests/replay.rs` runs them with every
+//! input that was worth keeping: `seeds/` are real headers, `corpus/` what was found from them, `crashes/` what once broke a
+//! promise.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a broken promise ends the run, as in a test"
+)]
+
+mod change;
+mod crypttab;
+mod header;
+mod luks1;
+mod luks2_binary_header;
+mod luks2_json;
+mod replayed;
+mod sparse;
+
+pub use crypttab::crypttab;
+pub use luks1::luks1;
+pub use luks2_binary_header::luks2_binary_header;
+pub use luks2_json::luks2_json;
+
+/// How far an input came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reached {
+    /// It is nothing that could be read.
+    Nothing,
+    /// It was read and not accepted.
+    Read,
+    /// It was accepted and could not be changed.
+    Accepted,
+    /// It was changed in at least one way.
+    Changed,
+}
+
+/// A function that is fuzzed, under the name of its program and its directories.
+pub struct Target {
+    /// Its name.
+    pub name: &'static str,
+    /// The function.
+    pub run: fn(&[u8]) -> Reached,
+    /// The farthest that an input of it can come.
+    pub farthest: Reached,
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    Target { name: "luks1", run: luks1, farthest: Reached::Accepted },
+    Target { name: "luks2_binary_header", run: luks2_binary_header, farthest: Reached::Changed },
+    Target { name: "luks2_json", run: luks2_json, farthest: Reached::Changed },
+    Target { name: "crypttab", run: crypttab, farthest: Reached::Read },
+];
