@@ -1,9 +1,10 @@
 //! A new binding before any disk is touched: a fresh passphrase, encrypted to a policy and, if that can be, brought back again.
 
-use clevis::{Config, NextStep, PinError, Ports};
+use crate::binding::Binding;
+use clevis::{Config, Lost, NextStep, PinError, Ports};
 use crypto::{Passphrase, RandomFailed, Secret};
 use jose::Jwe;
-use json::Value;
+use json::{Object, Value};
 use luks::{Slot, TokenId};
 use std::fmt;
 
@@ -36,9 +37,17 @@ pub enum Proof {
 pub struct Prepared {
     pub(crate) passphrase: Passphrase,
     pub(crate) jwe: Jwe,
-    pub(crate) slot: Option<Slot>,
-    pub(crate) token: Option<TokenId>,
+    pub(crate) place: Place,
     pub(crate) unproved: Option<PinError>,
+}
+
+/// Where a binding goes.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// Beside the others.
+    New { slot: Option<Slot>, token: Option<TokenId> },
+    /// In the place of this one.
+    Instead(Binding),
 }
 
 /// Why there is nothing to bind.
@@ -52,32 +61,53 @@ pub enum BindError {
     NotProved(PinError),
     /// The policy gave back another passphrase than went in. This must not happen.
     WrongSecret,
+    /// The binding does not tell what it was made by.
+    Unreadable(PinError),
+    /// The binding does not tell all of what it was made by, and what it tells would make another policy.
+    Incomplete {
+        /// What it does not tell.
+        lost: Vec<Lost>,
+    },
+    /// The servers' keys of today are not trusted, or were not found out.
+    Renew(PinError),
 }
 
 /// Random bytes of a new passphrase; it is their base64url, as the original makes it since version 20.
 const PASSPHRASE_BYTES: usize = 40;
 
-/// Makes a passphrase of 54 characters, encrypts it, and decrypts it again.
+/// Makes a passphrase of 54 characters, encrypts it, and decrypts it again. The JWE keeps the configuration whole.
 ///
 /// # Errors
 /// [`BindError`]; nothing has been changed anywhere.
 pub fn prepare(request: &BindRequest<'_>, ports: &Ports<'_>) -> Result<Prepared, BindError> {
-    let passphrase = random_passphrase(ports)?;
-    let jwe = clevis::encrypt(request.pin, request.config, passphrase.secret(), ports).map_err(BindError::Encrypt)?;
-    let unproved = match clevis::decrypt(&jwe, ports) {
-        Ok(back) if back.ct_eq(passphrase.expose()) => None,
-        Ok(_) => return Err(BindError::WrongSecret),
-        Err(error) if may_wait(request, &error) => Some(error),
-        Err(error) => return Err(BindError::NotProved(error)),
+    let said = clevis::remembered(request.pin, request.config, ports.pins).map_err(BindError::Encrypt)?;
+    let place = Place::New { slot: request.slot, token: request.token };
+    let given = names_keys(request.config.field().value());
+    let may_wait = |error: &PinError| {
+        // The keys were given, so that a server that is not there yet is no surprise, and that it is not there is all that went wrong.
+        request.proof == Proof::IfReachable && given && error.next_step() == NextStep::RetryLater
     };
-    Ok(Prepared { passphrase, jwe, slot: request.slot, token: request.token, unproved })
+    encrypt(request.pin, request.config, &said, place, &may_wait, ports)
 }
 
-/// Whether a binding that could not be tried is good enough: the keys were given, so that a server that is not there yet is no
-/// surprise, and that it is not there is all that went wrong.
-fn may_wait(request: &BindRequest<'_>, error: &PinError) -> bool {
-    let expected = request.proof == Proof::IfReachable && names_keys(request.config.field().value());
-    expected && error.next_step() == NextStep::RetryLater
+/// Encrypts a fresh passphrase and tries the policy; `may_wait` says which failure does not matter.
+pub(crate) fn encrypt(
+    pin: &str,
+    config: &Config,
+    said: &Object,
+    place: Place,
+    may_wait: &dyn Fn(&PinError) -> bool,
+    ports: &Ports<'_>,
+) -> Result<Prepared, BindError> {
+    let passphrase = random_passphrase(ports)?;
+    let jwe = clevis::encrypt_with(pin, config, passphrase.secret(), said, ports).map_err(BindError::Encrypt)?;
+    let unproved = match clevis::open(&jwe, ports) {
+        Ok(back) if back.secret.ct_eq(passphrase.expose()) => None,
+        Ok(_) => return Err(BindError::WrongSecret),
+        Err(error) if may_wait(&error) => Some(error),
+        Err(error) => return Err(BindError::NotProved(error)),
+    };
+    Ok(Prepared { passphrase, jwe, place, unproved })
 }
 
 /// Whether a configuration gives a server's keys, at any depth of a threshold.
@@ -99,7 +129,11 @@ impl BindError {
     /// One thing to do about it.
     pub fn hint(&self) -> String {
         match self {
-            BindError::Encrypt(error) | BindError::NotProved(error) => error.hint(),
+            BindError::Encrypt(error)
+            | BindError::NotProved(error)
+            | BindError::Unreadable(error)
+            | BindError::Renew(error) => error.hint(),
+            BindError::Incomplete { .. } => "say what it shall be: `cotter luks edit`".into(),
             BindError::Random(_) => String::new(),
             BindError::WrongSecret => "this is a bug: please report it".into(),
         }
@@ -109,6 +143,12 @@ impl BindError {
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            BindError::Unreadable(_) => "the binding does not tell what it was made by",
+            BindError::Incomplete { lost } => {
+                f.write_str("the binding does not tell all of what it was made by")?;
+                return lost.iter().try_for_each(|lost| write!(f, "; {lost}"));
+            }
+            BindError::Renew(_) => "the servers' keys of today are not used",
             BindError::Random(_) => "no passphrase could be made",
             BindError::Encrypt(_) => "the policy was not applied",
             BindError::NotProved(_) => "the new binding did not give its passphrase back, so nothing was bound",
@@ -121,8 +161,11 @@ impl std::error::Error for BindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             BindError::Random(source) => Some(source),
-            BindError::Encrypt(source) | BindError::NotProved(source) => Some(source),
-            BindError::WrongSecret => None,
+            BindError::Encrypt(source)
+            | BindError::NotProved(source)
+            | BindError::Unreadable(source)
+            | BindError::Renew(source) => Some(source),
+            BindError::WrongSecret | BindError::Incomplete { .. } => None,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! only by its first keyslot and writes one keyslot into each; here every listed keyslot counts.
 
 use jose::{Jwe, JweError};
-use json::{FieldError, Object, Value};
+use json::{FieldError, Value};
 use luks::{Header, Slot, Token, TokenId};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,12 +13,12 @@ use std::fmt;
 pub const CLEVIS: &str = "clevis";
 
 /// A keyslot and the policy that brings its passphrase back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Binding {
     /// The keyslot.
     pub slot: Slot,
-    /// The token that says so.
-    pub token: TokenId,
+    /// The token that says so; LUKS1 has none.
+    pub token: Option<TokenId>,
     /// The passphrase, encrypted to a policy.
     pub jwe: Jwe,
 }
@@ -43,6 +43,13 @@ pub enum TokenError {
     Jwe(JweError),
 }
 
+impl Binding {
+    /// Whether it is this very binding, to the last byte.
+    pub fn is_same(&self, other: &Binding) -> bool {
+        (self.slot, self.token) == (other.slot, other.token) && self.jwe.to_flattened() == other.jwe.to_flattened()
+    }
+}
+
 /// All bindings of a header, in ascending order of their keyslots; tokens that cannot be read are passed over, see
 /// [`unreadable`].
 pub fn bindings(header: &Header) -> Vec<Binding> {
@@ -51,7 +58,7 @@ pub fn bindings(header: &Header) -> Vec<Binding> {
         let Ok(jwe) = read(token) else { continue };
         // A hostile token may list a slot ten thousand times.
         let slots: BTreeSet<Slot> = token.keyslots.iter().copied().collect();
-        found.extend(slots.into_iter().map(|slot| Binding { slot, token: id, jwe: jwe.clone() }));
+        found.extend(slots.into_iter().map(|slot| Binding { slot, token: Some(id), jwe: jwe.clone() }));
     }
     found.sort_by_key(|binding| (binding.slot, binding.token));
     found
@@ -63,11 +70,6 @@ pub fn unreadable(header: &Header) -> Vec<Unreadable> {
         read(token).err().map(|why| Unreadable { token: id, slots: token.keyslots.clone(), why })
     };
     tokens(header).filter_map(broken).collect()
-}
-
-/// The token of a binding, as the original writes it.
-pub(crate) fn token_members(slot: Slot, jwe: &Jwe) -> Object {
-    Object::new().with("type", CLEVIS).with("keyslots", vec![slot.to_string()]).with("jwe", jwe.to_flattened())
 }
 
 /// Tokens of type `clevis` with their numbers.

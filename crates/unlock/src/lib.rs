@@ -8,15 +8,30 @@
 
 mod bind;
 mod binding;
+mod change;
 mod commit;
+mod commit_error;
 pub mod crypttab;
+mod human;
 mod plan;
+mod rebind;
 mod recheck;
+mod recovery_key;
 mod run;
+mod state;
+mod store;
+mod volume;
 
 pub use bind::{BindError, BindRequest, Prepared, Proof, prepare};
 pub use binding::{Binding, CLEVIS, TokenError, Unreadable, bindings, unreadable};
-pub use commit::{Bound, CommitError, Exclusive, RevertFailure, bind, bind_edit, unbind, unbind_edit};
+pub use change::{BindPlan, NewPassphrase, Purpose, add_edit, bind_edit, change_edit, kill_edit, unbind_edit};
+pub use commit::{Bound, add, bind, bind_instead, change, kill, unbind};
+pub use commit_error::{CommitError, RevertFailure};
+pub use human::{LastHumanSlot, human_slots};
 pub use plan::{Attempt, MOST_ATTEMPTS, plan};
+pub use rebind::{edit, regen};
 pub use recheck::{RecheckError, recheck};
+pub use recovery_key::{Reading, read_recovery_key, recovery_key};
 pub use run::{AttemptError, Event, Failed, Unlocked, run};
+pub use state::{Report, SlotState, Verdict, WhyUnreadable, report, state};
+pub use volume::{Exclusive, Volume};

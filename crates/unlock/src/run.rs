@@ -1,8 +1,9 @@
 //! Carrying out a plan: all attempts side by side, the first secret that opens its keyslot wins.
 
+use crate::binding::Binding;
 use crate::plan::Attempt;
 use block::BlockRead;
-use clevis::{Name, PinError, Ports};
+use clevis::{Name, Opened, PinError, Ports};
 use crypto::{Passphrase, Secret, VolumeKey};
 use luks::{Accepted, OpenError, Slot, open_keyslot};
 use std::fmt;
@@ -20,6 +21,10 @@ pub struct Unlocked {
     pub passphrase: Passphrase,
     /// What that opened.
     pub key: VolumeKey,
+    /// The binding, which is what it says: nobody else could have made one that gives this passphrase.
+    pub binding: Binding,
+    /// What the content of its JWE is encrypted under.
+    pub content_key: Secret,
 }
 
 /// What happens while a plan is carried out.
@@ -70,7 +75,7 @@ pub fn run(
             on_event(Event::Trying(attempt));
             let (answer, ports) = (sender.clone(), &ports);
             // A receiver that is gone has its answer already.
-            let ask = move || drop(answer.send((index, clevis::decrypt(&attempt.binding.jwe, ports))));
+            let ask = move || drop(answer.send((index, clevis::open(&attempt.binding.jwe, ports))));
             if let Err(error) = thread::Builder::new().spawn_scoped(scope, ask) {
                 drop(sender.send((index, Err(PinError::Thread(error)))));
             }
@@ -97,15 +102,16 @@ pub fn run(
 
 fn try_slot(
     attempt: &Attempt,
-    answer: Result<Secret, PinError>,
+    answer: Result<Opened, PinError>,
     disk: &dyn BlockRead,
     header: &Accepted,
 ) -> Result<Unlocked, AttemptError> {
-    let passphrase = Passphrase::new(answer.map_err(AttemptError::Pin)?);
+    let opened = answer.map_err(AttemptError::Pin)?;
+    let passphrase = Passphrase::new(opened.secret);
     let slot = attempt.binding.slot;
     let key = open_keyslot(disk, header, slot, &passphrase).map_err(AttemptError::Slot)?;
     let pin = clevis::pin_name(&attempt.binding.jwe).map_err(AttemptError::Pin)?;
-    Ok(Unlocked { slot, pin, passphrase, key })
+    Ok(Unlocked { slot, pin, passphrase, key, binding: attempt.binding.clone(), content_key: opened.key })
 }
 
 impl Failed {

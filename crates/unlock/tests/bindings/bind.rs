@@ -1,129 +1,25 @@
-//! Bindings on disks in memory, with a key server in the same process.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods, missing_docs)]
+//! Binding and unbinding.
 
-use block::{BlockError, BlockRead, BlockWrite, Bytes, MemoryDisk};
-use clevis::{Cancel, Config, Deadline, HttpRequest, HttpResponse, Method, Net, NetError, Ports, TrustPolicy};
-use crypto::ec::Curve;
-use crypto::kdf::Argon2Cost;
-use crypto::{Passphrase, Secret, SystemRandom, VolumeKey};
-use jose::Jwk;
-use json::Object;
-use luks::{
-    Accepted, Allowed, Edit, FormatOptions, FormatPlan, Header, KdfCost, Slot, TokenId, open_any, open_keyslot,
+use crate::scripted::{
+    OneServer, TANG, Then, accepted, bind, config, formatted, free, passphrase, ports, put_token, request, spoiler,
+    volume,
 };
+use block::{BlockError, BlockRead, BlockWrite, Bytes, MemoryDisk};
+use clevis::{Cancel, Config, Ports};
+use crypto::{Secret, SystemRandom};
+use json::Object;
+use luks::{Edit, KdfCost, Slot, TokenId, open_any, open_keyslot};
 use std::io;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use tang::server::{KeySet, ServerRequest};
+use std::sync::atomic::{AtomicBool, Ordering};
 use unlock::{BindError, BindRequest, CommitError, Event, Proof};
-
-/// A network of one server, which can be unplugged.
-struct OneServer {
-    keys: KeySet,
-    plugged: AtomicBool,
-    asked: AtomicUsize,
-}
-
-impl OneServer {
-    fn new() -> OneServer {
-        let file = |name: &str, key: Jwk| (name.to_owned(), Secret::copied_from(key.private_json().as_bytes()));
-        let signing = file("s.jwk", Jwk::signing(Curve::P256, &SystemRandom).unwrap());
-        let exchange = file("e.jwk", Jwk::exchange(Curve::P256, &SystemRandom).unwrap());
-        let keys = KeySet::load(vec![signing, exchange]).unwrap();
-        OneServer { keys, plugged: AtomicBool::new(true), asked: AtomicUsize::new(0) }
-    }
-
-    fn unplug(&self) {
-        self.plugged.store(false, Ordering::SeqCst);
-    }
-
-    fn advertisement(&self) -> String {
-        let request = ServerRequest { method: "GET", target: "/adv", body: b"" };
-        String::from_utf8(self.keys.answer(&request).body.as_ref().to_vec()).unwrap()
-    }
-}
-
-impl Net for OneServer {
-    fn exchange(&self, request: &HttpRequest<'_>, _: Deadline, cancel: &Cancel) -> Result<HttpResponse, NetError> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        if request.url.starts_with("http://silent") {
-            while !cancel.is_cancelled() {
-                std::thread::yield_now();
-            }
-            return Err(NetError::Cancelled);
-        }
-        if !self.plugged.load(Ordering::SeqCst) {
-            let source = io::Error::from(io::ErrorKind::ConnectionRefused);
-            return Err(NetError::Connect { address: "s:80".into(), source });
-        }
-        let target = request.url.strip_prefix("http://s").unwrap();
-        let method = if request.method == Method::Get { "GET" } else { "POST" };
-        let response = self.keys.answer(&ServerRequest { method, target, body: request.body });
-        Ok(HttpResponse { status: response.status, body: response.body.as_ref().to_vec() })
-    }
-}
-
-struct Nobody;
-
-impl clevis::Person for Nobody {
-    fn confirm(&self, _: &str) -> Result<bool, clevis::PersonError> {
-        Err(clevis::PersonError::NoTerminal)
-    }
-}
-
-impl clevis::Files for Nobody {
-    fn read(&self, _: &str) -> Result<Secret, io::Error> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-}
-
-fn ports<'a>(net: &'a OneServer, cancel: &'a Cancel) -> Ports<'a> {
-    let (until, trust) = (Deadline::NEVER, TrustPolicy::Yes);
-    Ports { pins: clevis::pins::ALL, net, files: &Nobody, person: &Nobody, random: &SystemRandom, trust, until, cancel }
-}
-
-fn passphrase(text: &str) -> Passphrase {
-    Passphrase::new(Secret::copied_from(text.as_bytes()))
-}
-
-fn formatted() -> (MemoryDisk, VolumeKey) {
-    let disk = MemoryDisk::zeroed(17 << 20);
-    let kdf = KdfCost::argon2id(Argon2Cost { memory_kib: 32, passes: 1, lanes: 1 });
-    let plan = FormatPlan::new(disk.len(), FormatOptions::new(kdf)).unwrap();
-    let made = plan.apply(&disk, &passphrase("typed"), &SystemRandom, &mut |_| ()).unwrap();
-    (disk, made.key)
-}
-
-fn accepted(disk: &dyn BlockRead) -> Accepted {
-    Header::read(disk).unwrap().accept(&Allowed::default()).unwrap()
-}
-
-fn free() -> Result<Box<dyn Send>, Box<dyn std::error::Error + Send + Sync>> {
-    Ok(Box::new(()))
-}
-
-fn request<'a>(pin: &'a str, config: &'a Config) -> BindRequest<'a> {
-    BindRequest { pin, config, slot: None, token: None, proof: Proof::IfReachable }
-}
-
-fn config(text: &str) -> Config {
-    Config::parse(text.as_bytes()).unwrap()
-}
-
-fn bind(disk: &dyn BlockWrite, key: &VolumeKey, net: &OneServer, pin: &str, text: &str) -> unlock::Bound {
-    let (cancel, config) = (Cancel::new(), config(text));
-    let prepared = unlock::prepare(&request(pin, &config), &ports(net, &cancel)).unwrap();
-    unlock::bind(disk, &free, key, prepared, &SystemRandom, &cancel).unwrap()
-}
-
-const TANG: &str = r#"{"url":"http://s"}"#;
 
 #[test]
 fn a_bound_disk_opens_while_its_server_answers_and_only_then() {
     let (disk, key) = formatted();
     let net = OneServer::new();
     let bound = bind(&disk, &key, &net, "tang", TANG);
-    assert_eq!((bound.slot.number(), bound.token.number(), bound.unproved.is_none()), (1, 0, true));
+    assert_eq!((bound.slot.number(), bound.token.unwrap().number(), bound.unproved.is_none()), (1, 0, true));
 
     let cancel = Cancel::new();
     let header = accepted(&disk);
@@ -190,19 +86,6 @@ fn the_first_that_opens_wins_and_the_rest_is_cancelled() {
     assert!(!cancel.is_cancelled(), "the caller's own flag is not touched");
 }
 
-/// A keyslot and the token of a binding for it, without proof.
-fn put_token(disk: &MemoryDisk, key: &VolumeKey, opens: &Passphrase, jwe: &jose::Jwe) {
-    let header = accepted(disk);
-    let mut edit = Edit::new(&header, &SystemRandom).unwrap();
-    let kdf = KdfCost::random_passphrase(crypto::Hash::Sha256);
-    let new = luks::NewKeyslot { key, passphrase: opens, slot: None, kdf, af_hash: crypto::Hash::Sha256 };
-    let slot = edit.add_keyslot(&new).unwrap();
-    let members =
-        Object::new().with("type", "clevis").with("keyslots", vec![slot.to_string()]).with("jwe", jwe.to_flattened());
-    edit.add_token(None, members).unwrap();
-    edit.apply(disk).unwrap();
-}
-
 #[test]
 fn a_stale_binding_is_told_before_a_dead_network() {
     let (disk, key) = formatted();
@@ -236,7 +119,7 @@ fn a_policy_that_cannot_be_met_is_not_bound() {
     // The keys were given and merely nobody answers: bound, and said.
     let (disk, key) = formatted();
     let prepared = unlock::prepare(&request("tang", &given), &ports(&net, &cancel)).unwrap();
-    let bound = unlock::bind(&disk, &free, &key, prepared, &SystemRandom, &cancel).unwrap();
+    let bound = unlock::bind(&volume(&disk, &free, &cancel), &key, prepared).unwrap();
     assert!(bound.unproved.is_some());
 }
 
@@ -254,8 +137,8 @@ fn named_slots_and_tokens_are_used_and_stale_tokens_cleared() {
     let (cancel, config) = (Cancel::new(), config(TANG));
     let wanted = BindRequest { slot: Slot::new(7), token: TokenId::new(9), ..request("tang", &config) };
     let prepared = unlock::prepare(&wanted, &ports(&net, &cancel)).unwrap();
-    let bound = unlock::bind(&disk, &free, &key, prepared, &SystemRandom, &cancel).unwrap();
-    assert_eq!((bound.slot.number(), bound.token.number()), (7, 9));
+    let bound = unlock::bind(&volume(&disk, &free, &cancel), &key, prepared).unwrap();
+    assert_eq!((bound.slot.number(), bound.token.unwrap().number()), (7, 9));
     let kinds: Vec<(u8, String)> = accepted(&disk)
         .header()
         .as_luks2()
@@ -276,7 +159,7 @@ fn unbinding_takes_the_slot_and_its_token_and_nothing_else() {
     let header = accepted(&disk);
     let binding = unlock::bindings(header.header()).remove(0);
     assert_eq!(binding.slot, first.slot);
-    unlock::unbind(&disk, &free, &binding, &SystemRandom, &Cancel::new()).unwrap();
+    unlock::unbind(&volume(&disk, &free, &Cancel::new()), &binding).unwrap();
     let header = accepted(&disk);
     let left: Vec<Slot> = unlock::bindings(header.header()).iter().map(|b| b.slot).collect();
     assert_eq!(left, [second.slot]);
@@ -289,7 +172,7 @@ fn the_last_keyslot_and_somebody_elses_are_not_unbound() {
     let net = OneServer::new();
     bind(&disk, &key, &net, "null", "{}");
     let binding = unlock::bindings(accepted(&disk).header()).remove(0);
-    let unbind = || unlock::unbind(&disk, &free, &binding, &SystemRandom, &Cancel::new());
+    let unbind = || unlock::unbind(&volume(&disk, &free, &Cancel::new()), &binding);
     // While the person was asked, somebody else took the passphrase's slot away.
     let remove = |slot: u64| {
         let header = accepted(&disk);
@@ -325,7 +208,7 @@ fn unbinding_one_keyslot_of_a_shared_token_keeps_the_other() {
     edit.apply(&disk).unwrap();
     let found = unlock::bindings(accepted(&disk).header());
     assert_eq!(found.iter().map(|b| b.slot.number()).collect::<Vec<_>>(), [1, 2]);
-    unlock::unbind(&disk, &free, &found[0], &SystemRandom, &Cancel::new()).unwrap();
+    unlock::unbind(&volume(&disk, &free, &Cancel::new()), &found[0]).unwrap();
     let left = unlock::bindings(accepted(&disk).header());
     assert_eq!(left.iter().map(|b| b.slot.number()).collect::<Vec<_>>(), [2]);
 }
@@ -367,7 +250,7 @@ fn a_lock_that_is_not_given_twice_is_said_as_what_it_means() {
         }
     }
     let exclusive = || once().map(|_| Box::new(Raise(cancel.clone())) as Box<dyn Send>);
-    let error = unlock::bind(&disk, &exclusive, &key, prepared, &SystemRandom, &cancel).unwrap_err();
+    let error = unlock::bind(&volume(&disk, &exclusive, &cancel), &key, prepared).unwrap_err();
     assert!(matches!(error, CommitError::NotReverted { .. }), "{error}");
     assert!(error.to_string().contains("on the disk"), "{error}");
     assert_eq!(unlock::bindings(accepted(&disk).header()).len(), 1);
@@ -423,33 +306,16 @@ fn a_policy_that_gives_back_something_else_is_not_bound() {
     assert!(matches!(error, BindError::WrongSecret), "{error}");
 }
 
-/// A lock at whose end something happens to the disk.
-struct Then<F: FnOnce()>(Option<F>);
-
-impl<F: FnOnce()> Drop for Then<F> {
-    fn drop(&mut self) {
-        if let Some(then) = self.0.take() {
-            then();
-        }
-    }
-}
-
 #[test]
 fn a_binding_that_does_not_open_after_writing_is_taken_back() {
     let (disk, key) = formatted();
     let disk = std::sync::Arc::new(disk);
     let (net, before) = (OneServer::new(), disk.to_vec());
     let prepared = unlock::prepare(&request("tang", &config(TANG)), &ports(&net, &Cancel::new())).unwrap();
-    let hit = disk.clone();
-    let spoil = move || {
-        let area = accepted(&hit).header().as_luks2().unwrap().metadata().keyslots[&Slot::new(1).unwrap()].area;
-        let mut byte = [0];
-        hit.read_at(area.offset(), &mut byte).unwrap();
-        hit.write_at(area.offset(), &[byte[0] ^ 1]).unwrap();
-    };
+    let spoil = spoiler(&disk, Slot::new(1).unwrap());
     let once = Mutex::new(Some(spoil));
     let exclusive = || Ok(Box::new(Then(once.lock().unwrap().take())) as Box<dyn Send>);
-    let error = unlock::bind(&disk, &exclusive, &key, prepared, &SystemRandom, &Cancel::new()).unwrap_err();
+    let error = unlock::bind(&volume(&disk, &exclusive, &Cancel::new()), &key, prepared).unwrap_err();
     assert!(matches!(error, CommitError::NotOpened(_)), "{error}");
     assert!(disk.to_vec() == before);
 }
@@ -469,7 +335,7 @@ fn a_binding_that_is_gone_after_writing_is_not_called_bound() {
     };
     let once = Mutex::new(Some(remove));
     let exclusive = || Ok(Box::new(Then(once.lock().unwrap().take())) as Box<dyn Send>);
-    let error = unlock::bind(&disk, &exclusive, &key, prepared, &SystemRandom, &Cancel::new()).unwrap_err();
+    let error = unlock::bind(&volume(&disk, &exclusive, &Cancel::new()), &key, prepared).unwrap_err();
     // The other's change is not undone with ours.
     let CommitError::NotReverted { because, .. } = &error else { panic!("{error}") };
     assert!(matches!(**because, CommitError::NotReadBack), "{error}");
@@ -481,7 +347,7 @@ fn a_plan_has_an_end() {
         clevis::encrypt("null", &config("{}"), passphrase("x").secret(), &ports(&OneServer::new(), &Cancel::new()));
     let jwe = jwe.unwrap();
     let all = Slot::all().flat_map(|slot| TokenId::all().map(move |token| (slot, token)));
-    let many = all.map(|(slot, token)| unlock::Binding { slot, token, jwe: jwe.clone() }).collect();
+    let many = all.map(|(slot, token)| unlock::Binding { slot, token: Some(token), jwe: jwe.clone() }).collect();
     assert_eq!(unlock::plan(many, None).len(), unlock::MOST_ATTEMPTS);
 }
 
@@ -530,7 +396,7 @@ fn a_write_that_fails_leaves_the_disk_as_it_was() {
         let liar = Liar { disk: &disk, lies_about: Mutex::new(Some(nth)) };
         let (cancel, config) = (Cancel::new(), config(TANG));
         let prepared = unlock::prepare(&request("tang", &config), &ports(&net, &cancel)).unwrap();
-        let error = unlock::bind(&liar, &free, &key, prepared, &SystemRandom, &cancel).unwrap_err();
+        let error = unlock::bind(&volume(&liar, &free, &cancel), &key, prepared).unwrap_err();
         assert!(matches!(error, CommitError::Apply(_)), "{error}");
         assert!(disk.to_vec() == before, "write {nth}");
     }
@@ -545,7 +411,7 @@ fn giving_up_leaves_the_disk_as_it_was_at_any_moment() {
     // Before the lock is taken; and, by the lock itself, after the header was written.
     let early = Cancel::new();
     early.cancel();
-    let error = unlock::bind(&disk, &free, &key, prepared(), &SystemRandom, &early).unwrap_err();
+    let error = unlock::bind(&volume(&disk, &free, &early), &key, prepared()).unwrap_err();
     assert!(matches!(error, CommitError::Cancelled) && disk.to_vec() == before);
 
     struct Raise(Cancel);
@@ -556,7 +422,7 @@ fn giving_up_leaves_the_disk_as_it_was_at_any_moment() {
     }
     let late = Cancel::new();
     let raising = || Ok(Box::new(Raise(late.clone())) as Box<dyn Send>);
-    let error = unlock::bind(&disk, &raising, &key, prepared(), &SystemRandom, &late).unwrap_err();
+    let error = unlock::bind(&volume(&disk, &raising, &late), &key, prepared()).unwrap_err();
     assert!(matches!(error, CommitError::Cancelled) && disk.to_vec() == before);
 }
 
@@ -580,9 +446,9 @@ fn a_header_that_somebody_else_changes_meanwhile_is_computed_anew_three_times() 
             free()
         }
     };
-    let bound = unlock::bind(&disk, &meddle(2), &key, prepared(), &SystemRandom, &Cancel::new()).unwrap();
-    assert_eq!(bound.token.number(), 2, "after the two tokens of the other");
-    let error = unlock::bind(&disk, &meddle(3), &key, prepared(), &SystemRandom, &Cancel::new()).unwrap_err();
+    let bound = unlock::bind(&volume(&disk, &meddle(2), &Cancel::new()), &key, prepared()).unwrap();
+    assert_eq!(bound.token.unwrap().number(), 2, "after the two tokens of the other");
+    let error = unlock::bind(&volume(&disk, &meddle(3), &Cancel::new()), &key, prepared()).unwrap_err();
     assert!(matches!(error, CommitError::Busy), "{error}");
 }
 

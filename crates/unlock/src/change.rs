@@ -1,0 +1,164 @@
+//! Changes to a header as values: what a bind, a new passphrase, a removal would write. Nothing is written here.
+
+use crate::bind::{Place, Prepared};
+use crate::binding::{Binding, bindings};
+use crate::commit_error::CommitError;
+use crate::human::{LastHumanSlot, human_slots};
+use crate::store;
+use crypto::{Passphrase, Random, VolumeKey};
+use json::Object;
+use luks::{Accepted, Edit, KdfCost, NewKeyslot, Slot, Version};
+
+/// A bind that has been computed.
+#[derive(Debug)]
+pub struct BindPlan<'a> {
+    /// What it changes.
+    pub edit: Edit<'a>,
+    /// The binding after it.
+    pub binding: Binding,
+}
+
+/// A passphrase to be given a keyslot.
+#[derive(Debug)]
+pub struct NewPassphrase<'a> {
+    /// The passphrase.
+    pub passphrase: &'a Passphrase,
+    /// How slow it is made.
+    pub kdf: KdfCost,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
+/// What a person's passphrase is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be remembered.
+    Memory,
+    /// A recovery key, to be kept on paper. LUKS2 says so in a token of type `systemd-recovery`.
+    Recovery,
+}
+
+/// The change that a prepared binding makes to this header. Bindings whose keyslot is gone are cleared away, as the original does; a
+/// binding that takes another's place keeps the numbers of its keyslot and token.
+///
+/// # Errors
+/// [`CommitError::Edit`] if there is no room for it; [`CommitError::NotBound`] if the binding whose place it takes is gone.
+pub fn bind_edit<'a>(
+    header: &'a Accepted,
+    key: &VolumeKey,
+    prepared: &Prepared,
+    random: &'a dyn Random,
+) -> Result<BindPlan<'a>, CommitError> {
+    let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
+    let hash = header.slot_hash();
+    let kdf = KdfCost::random_passphrase(hash);
+    let new = |slot| NewKeyslot { key, passphrase: &prepared.passphrase, slot, kdf, af_hash: hash };
+    store::forget_stale(&mut edit, header.header())?;
+    let jwe = prepared.jwe.clone();
+    let (slot, token) = match &prepared.place {
+        Place::New { slot, token } => {
+            let slot = edit.add_keyslot(&new(*slot)).map_err(CommitError::Edit)?;
+            (slot, store::add(&mut edit, slot, *token, &jwe)?)
+        }
+        Place::Instead(old) => {
+            still_bound(header, old)?;
+            edit.replace_keyslot(old.slot, &new(None)).map_err(CommitError::Edit)?;
+            (old.slot, store::replace(&mut edit, header.header(), old, &jwe)?)
+        }
+    };
+    Ok(BindPlan { edit, binding: Binding { slot, token, jwe } })
+}
+
+/// The change that takes a binding off this header: keyslot, and token or LUKSMeta. A token that serves other keyslots stays.
+///
+/// # Errors
+/// [`CommitError::NotBound`] if the header no longer has this very binding, [`CommitError::LastSlot`] if nothing else would open
+/// the volume, [`CommitError::Edit`].
+pub fn unbind_edit<'a>(
+    header: &'a Accepted,
+    binding: &Binding,
+    random: &'a dyn Random,
+) -> Result<Edit<'a>, CommitError> {
+    still_bound(header, binding)?;
+    // A bound keyslot is no person's.
+    kill_edit(header, binding.slot, LastHumanSlot::Keep, random)
+}
+
+/// The change that removes a keyslot, and a binding if it has one.
+///
+/// # Errors
+/// [`CommitError::LastSlot`] if nothing else would open the volume, [`CommitError::LastHumanSlot`] if only policies would and `last` does
+/// not allow for that, [`CommitError::Edit`].
+pub fn kill_edit<'a>(
+    header: &'a Accepted,
+    slot: Slot,
+    last: LastHumanSlot,
+    random: &'a dyn Random,
+) -> Result<Edit<'a>, CommitError> {
+    let opens = header.slots().any(|other| other == slot);
+    if opens && header.slots().all(|other| other == slot) {
+        return Err(CommitError::LastSlot { slot });
+    }
+    spare(header, slot, last)?;
+    let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
+    edit.remove_keyslot(slot).map_err(CommitError::Edit)?;
+    store::forget(&mut edit, header.header(), slot)?;
+    Ok(edit)
+}
+
+/// Refuses to remove the last keyslot that a person can use, unless that is meant.
+pub(crate) fn spare(header: &Accepted, slot: Slot, last: LastHumanSlot) -> Result<(), CommitError> {
+    let spared = last == LastHumanSlot::Keep && human_slots(header) == [slot];
+    if spared { Err(CommitError::LastHumanSlot { slot }) } else { Ok(()) }
+}
+
+/// The change that adds a passphrase.
+///
+/// # Errors
+/// [`CommitError::Edit`].
+pub fn add_edit<'a>(
+    header: &'a Accepted,
+    key: &VolumeKey,
+    new: &NewPassphrase<'_>,
+    slot: Option<Slot>,
+    random: &'a dyn Random,
+) -> Result<(Edit<'a>, Slot), CommitError> {
+    let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
+    let slot = edit.add_keyslot(&new.keyslot(header, key, slot)).map_err(CommitError::Edit)?;
+    if new.purpose == Purpose::Recovery && header.header().version() == Version::Luks2 {
+        let token = Object::new().with("type", "systemd-recovery").with("keyslots", vec![slot.to_string()]);
+        edit.add_token(None, token).map_err(CommitError::Edit)?;
+    }
+    Ok((edit, slot))
+}
+
+/// The change that gives a keyslot another passphrase.
+///
+/// # Errors
+/// [`CommitError::Bound`] if a policy holds the old one; [`CommitError::Edit`].
+pub fn change_edit<'a>(
+    header: &'a Accepted,
+    key: &VolumeKey,
+    new: &NewPassphrase<'_>,
+    slot: Slot,
+    random: &'a dyn Random,
+) -> Result<Edit<'a>, CommitError> {
+    if header.slots().any(|found| found == slot) && !human_slots(header).contains(&slot) {
+        return Err(CommitError::Bound { slot });
+    }
+    let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
+    edit.replace_keyslot(slot, &new.keyslot(header, key, None)).map_err(CommitError::Edit)?;
+    Ok(edit)
+}
+
+impl NewPassphrase<'_> {
+    fn keyslot<'n>(&'n self, header: &Accepted, key: &'n VolumeKey, slot: Option<Slot>) -> NewKeyslot<'n> {
+        NewKeyslot { key, passphrase: self.passphrase, slot, kdf: self.kdf, af_hash: header.slot_hash() }
+    }
+}
+
+/// Refuses a header that no longer has this very binding.
+fn still_bound(header: &Accepted, binding: &Binding) -> Result<(), CommitError> {
+    let found = bindings(header.header()).into_iter().any(|found| found.is_same(binding));
+    if found { Ok(()) } else { Err(CommitError::NotBound { slot: binding.slot }) }
+}

@@ -1,0 +1,195 @@
+//! Why a volume is as it was before, or was left in between.
+
+use clevis::PinError;
+use luks::{ApplyError, EditError, HeaderError, OpenError, Refused, RevertError, Slot};
+use std::error::Error;
+use std::fmt;
+
+/// How often a change is computed anew because somebody else was quicker.
+pub(crate) const TRIES: usize = 3;
+
+/// Why a volume is as it was before.
+#[derive(Debug)]
+pub enum CommitError {
+    /// The header cannot be read.
+    Header(HeaderError),
+    /// The header is not one that is used.
+    Refused(Refused),
+    /// The change is not possible.
+    Edit(EditError),
+    /// The lock was not given.
+    Lock(Box<dyn Error + Send + Sync>),
+    /// Writing failed.
+    Apply(ApplyError),
+    /// Somebody else changed the header each time.
+    Busy,
+    /// The person gave up.
+    Cancelled,
+    /// The new keyslot did not open; the old header was put back.
+    NotOpened(OpenError),
+    /// The header did not read back as written; the old one was put back.
+    NotReadBack,
+    /// The keyslot is not bound as it was when it was chosen: somebody else has changed it meanwhile.
+    NotBound {
+        /// The keyslot.
+        slot: Slot,
+    },
+    /// The keyslot is the last one: without it nothing opens the volume.
+    LastSlot {
+        /// The keyslot.
+        slot: Slot,
+    },
+    /// The keyslot is the last one that a person can use; the others open by policies alone.
+    LastHumanSlot {
+        /// The keyslot.
+        slot: Slot,
+    },
+    /// The keyslot is bound to a policy, whose passphrase cannot be another's.
+    Bound {
+        /// The keyslot.
+        slot: Slot,
+    },
+    /// The policy could not be tried, so the keyslot that it was to replace stays. Nothing was written.
+    Unproved,
+    /// The new binding is there and proved, but the keyslot that it was to replace is there too.
+    OldStays {
+        /// The keyslot that should be gone.
+        slot: Slot,
+        /// The keyslot that is bound.
+        bound: Slot,
+        /// Why it is not gone.
+        source: Box<CommitError>,
+    },
+    /// The binding could not be made to say that the header is sealed.
+    Annotate(PinError),
+    /// The new header is on the disk, and the old one could not be put back.
+    NotReverted {
+        /// Why it had to be.
+        because: Box<CommitError>,
+        /// Why it was not.
+        source: RevertFailure,
+    },
+}
+
+/// Why an old header was not put back.
+#[derive(Debug)]
+pub enum RevertFailure {
+    /// The lock was not given a second time.
+    Lock(Box<dyn Error + Send + Sync>),
+    /// Writing it failed, or somebody else has changed the header since.
+    Revert(RevertError),
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CommitError::Header(_) => f.write_str("the header cannot be read"),
+            CommitError::Refused(_) => f.write_str("the header is refused"),
+            CommitError::Edit(_) => f.write_str("the header cannot be changed so"),
+            CommitError::Lock(_) => f.write_str("the volume could not be locked"),
+            CommitError::Apply(ApplyError::HalfDone { .. }) => f.write_str("the header is half written"),
+            CommitError::Apply(_) => f.write_str("the header was not written"),
+            CommitError::Busy => write!(f, "somebody else changed the header {TRIES} times meanwhile"),
+            CommitError::Cancelled => f.write_str("given up; the header is as it was"),
+            CommitError::NotOpened(_) => f.write_str("the new keyslot did not open; the old header was put back"),
+            CommitError::NotReadBack => f.write_str("the new header did not read back; the old one was put back"),
+            CommitError::NotBound { slot } => {
+                write!(
+                    f,
+                    "keyslot {slot} is not bound any more as it was: somebody else has changed it; nothing was written"
+                )
+            }
+            CommitError::LastSlot { slot } => {
+                write!(f, "keyslot {slot} is the last one: without it nothing opens the volume")
+            }
+            CommitError::LastHumanSlot { slot } => {
+                write!(f, "keyslot {slot} is the last one that a person can use: the others open by policies alone")
+            }
+            CommitError::Bound { slot } => {
+                write!(f, "keyslot {slot} is bound to a policy, and another passphrase would break it")
+            }
+            CommitError::Unproved => {
+                f.write_str("the policy could not be tried, so nothing is replaced by it; nothing was written")
+            }
+            CommitError::OldStays { slot, bound, .. } => {
+                write!(f, "keyslot {bound} is bound, but keyslot {slot}, which it was to replace, was not removed")
+            }
+            CommitError::Annotate(_) => f.write_str("the binding could not be made to say that the header is sealed"),
+            CommitError::NotReverted { because, .. } => {
+                write!(
+                    f,
+                    "the change is on the disk, and it should not be ({because}); putting the old header back failed"
+                )
+            }
+        }
+    }
+}
+
+impl Error for CommitError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            CommitError::Header(source) => Some(source),
+            CommitError::Refused(source) => Some(source),
+            CommitError::Edit(source) => Some(source),
+            CommitError::Lock(source) => Some(source.as_ref()),
+            CommitError::Apply(source) => Some(source),
+            CommitError::NotOpened(source) => Some(source),
+            CommitError::NotReverted { source, .. } => Some(source),
+            CommitError::Annotate(source) => Some(source),
+            CommitError::OldStays { source, .. } => Some(source.as_ref()),
+            CommitError::Busy
+            | CommitError::Cancelled
+            | CommitError::NotReadBack
+            | CommitError::NotBound { .. }
+            | CommitError::LastHumanSlot { .. }
+            | CommitError::Unproved
+            | CommitError::Bound { .. }
+            | CommitError::LastSlot { .. } => None,
+        }
+    }
+}
+
+impl CommitError {
+    /// One thing to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            CommitError::LastSlot { .. } | CommitError::LastHumanSlot { .. } => {
+                "add a passphrase first: `cotter luks add`"
+            }
+            CommitError::Unproved => "try again when the servers answer",
+            CommitError::OldStays { .. } => "remove it when that is possible: `cotter luks kill`",
+            CommitError::Bound { .. } => "give the policy a new passphrase: `cotter luks regen`",
+            CommitError::NotBound { .. } | CommitError::Busy => {
+                "see what is there now: `cotter luks list`, `cotter luks dump`"
+            }
+            CommitError::NotReverted { .. } => {
+                "take it back when the disk works again: `cotter luks list`, `cotter luks unbind`"
+            }
+            CommitError::Apply(ApplyError::HalfDone { .. }) => {
+                "do not write to the disk; save its first 16 MiB, then `cotter luks dump`"
+            }
+            CommitError::NotOpened(_) | CommitError::NotReadBack => {
+                "check the disk: what was written does not read back"
+            }
+            _ => "",
+        }
+    }
+}
+
+impl fmt::Display for RevertFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RevertFailure::Lock(_) => f.write_str("the volume could not be locked again"),
+            RevertFailure::Revert(_) => f.write_str("it could not be written"),
+        }
+    }
+}
+
+impl Error for RevertFailure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            RevertFailure::Lock(source) => Some(source.as_ref()),
+            RevertFailure::Revert(source) => Some(source),
+        }
+    }
+}

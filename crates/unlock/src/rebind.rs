@@ -1,0 +1,68 @@
+//! A binding made anew in its own place: with the keys of today, or by another configuration.
+//!
+//! Both work from the binding itself, never from a printed form of it, so nothing of a configuration is lost on the way.
+
+use crate::bind::{BindError, Place, Prepared, encrypt};
+use crate::binding::Binding;
+use crate::run::Unlocked;
+use clevis::{BoundServer, Config, PinError, Ports, Renewal, Wanted};
+
+/// Prepares the same policy with the keys of today and a new passphrase, in the place of `binding`.
+///
+/// `opened` is what opening this very binding gave, if it still opens. Then the keys that it has of its servers vouch for those after
+/// them, and nobody is asked; else a person is, because anybody could have written what stands on the disk.
+///
+/// # Errors
+/// [`BindError::Incomplete`] if the binding does not tell its whole configuration, [`BindError::Renew`] if the keys of today are not
+/// trusted; nothing has been changed anywhere.
+pub fn regen(binding: &Binding, opened: Option<&Unlocked>, ports: &Ports<'_>) -> Result<Prepared, BindError> {
+    let stored = clevis::configuration(&binding.jwe, ports.pins).map_err(BindError::Unreadable)?;
+    if !stored.is_complete() {
+        return Err(BindError::Incomplete { lost: stored.lost });
+    }
+    rebind(binding, opened, (stored.pin, &stored.config), Wanted::Same, ports)
+}
+
+/// Prepares another policy in the place of `binding`. What the configuration says of keys stands; servers of which it says nothing are
+/// trusted as [`regen`] trusts them.
+///
+/// # Errors
+/// As [`regen`], without [`BindError::Incomplete`].
+pub fn edit(
+    binding: &Binding,
+    opened: Option<&Unlocked>,
+    pin: &str,
+    config: &Config,
+    ports: &Ports<'_>,
+) -> Result<Prepared, BindError> {
+    rebind(binding, opened, (pin, config), Wanted::New, ports)
+}
+
+fn rebind(
+    binding: &Binding,
+    opened: Option<&Unlocked>,
+    (pin, config): (&str, &Config),
+    wanted: Wanted,
+    ports: &Ports<'_>,
+) -> Result<Prepared, BindError> {
+    let known = known_servers(binding, opened, ports).map_err(BindError::Unreadable)?;
+    let renewed = clevis::renew(pin, config, &Renewal { known: &known, wanted }, ports).map_err(BindError::Renew)?;
+    let read = |value: &json::Value| Config::from_field(&value.field("configuration"));
+    let read = |value| read(value).map_err(|source| BindError::Encrypt(PinError::Config(source)));
+    let (given, kept) = (read(&renewed.given)?, read(&renewed.kept)?);
+    let said = clevis::remembered(pin, &kept, ports.pins).map_err(BindError::Encrypt)?;
+    // The old binding goes, so the new one must have been seen to work.
+    encrypt(pin, &given, &said, Place::Instead(binding.clone()), &|_| false, ports)
+}
+
+/// The servers that an opened binding names; none if it was not opened.
+fn known_servers(
+    binding: &Binding,
+    opened: Option<&Unlocked>,
+    ports: &Ports<'_>,
+) -> Result<Vec<BoundServer>, PinError> {
+    match opened.filter(|opened| opened.binding.is_same(binding)) {
+        Some(opened) => clevis::servers(&opened.binding.jwe, ports.pins),
+        None => Ok(Vec::new()),
+    }
+}

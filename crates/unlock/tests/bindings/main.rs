@@ -1,0 +1,8 @@
+//! Bindings and passphrases on disks in memory, with a key server in the same process.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods, missing_docs)]
+
+mod bind;
+mod passphrases;
+mod rebind;
+mod scripted;
+mod state;
