@@ -8,12 +8,12 @@ use crate::passphrase;
 use crate::progress::Progress;
 use block::BlockRead;
 use clevis::TrustPolicy;
-use crypto::{Passphrase, VolumeKey};
+use crypto::{Passphrase, SystemRandom, VolumeKey};
 use linux::{Access, Claim, FileDisk, HeaderLock, LockError, LockMode, machine};
 use luks::{Accepted, Allowed, DataPlace, Header, OpenError, Slot};
 use std::path::Path;
 use std::time::Duration;
-use unlock::{Event, Failed, Unlocked};
+use unlock::{Event, Exclusive, Failed, Unlocked};
 
 /// How long to wait for somebody else who is changing the header.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -54,6 +54,17 @@ impl Disks {
     pub fn allowed(&self, ceilings: &Ceilings) -> Allowed {
         let data = if self.data.is_some() { DataPlace::OtherDisk } else { DataPlace::BehindHeader };
         Allowed { data, ..allowed(ceilings) }
+    }
+
+    /// The volume as something that is changed.
+    pub fn volume<'a>(
+        &'a self,
+        ceilings: &Ceilings,
+        exclusive: &'a Exclusive<'a>,
+        host: &'a Host,
+    ) -> unlock::Volume<'a> {
+        let (disk, cancel) = (&self.header, host.cancel());
+        unlock::Volume { disk, allowed: self.allowed(ceilings), exclusive, random: &SystemRandom, cancel }
     }
 
     /// Reads the header while nobody is changing it.

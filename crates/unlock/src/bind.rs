@@ -47,7 +47,7 @@ pub(crate) enum Place {
     /// Beside the others.
     New { slot: Option<Slot>, token: Option<TokenId> },
     /// In the place of this one.
-    Instead(Binding),
+    Instead(Box<Binding>),
 }
 
 /// Why there is nothing to bind.

@@ -52,7 +52,7 @@ fn rebind(
     let (given, kept) = (read(&renewed.given)?, read(&renewed.kept)?);
     let said = clevis::remembered(pin, &kept, ports.pins).map_err(BindError::Encrypt)?;
     // The old binding goes, so the new one must have been seen to work.
-    encrypt(pin, &given, &said, Place::Instead(binding.clone()), &|_| false, ports)
+    encrypt(pin, &given, &said, Place::Instead(Box::new(binding.clone())), &|_| false, ports)
 }
 
 /// The servers that an opened binding names; none if it was not opened.

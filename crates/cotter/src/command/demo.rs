@@ -84,7 +84,14 @@ fn bind(disk: &DemoDisk, address: SocketAddr, story: &mut Story) -> Result<(), C
     let prepared = prepared.map_err(|source| CommandError::failed("cannot bind", source))?;
     let key = disk.key_by_passphrase()?;
     let exclusive = || volume::exclusive(disk.file());
-    let bound = unlock::bind(disk.volume(), &exclusive, &key, prepared, &SystemRandom, host.cancel());
+    let volume = unlock::Volume {
+        disk: disk.volume(),
+        allowed: ::luks::Allowed::default(),
+        exclusive: &exclusive,
+        random: &SystemRandom,
+        cancel: host.cancel(),
+    };
+    let bound = unlock::bind(&volume, &key, prepared);
     let bound = bound.map_err(|source| CommandError::failed("cannot bind", source))?;
     story.command(&format!("cotter luks bind -y -d DISK tang '{text}'"))?;
     story.note(&format!("keyslot {} is bound, and was opened once with the server's help to prove it", bound.slot))?;

@@ -36,12 +36,12 @@ pub fn bind(args: &BindArgs) -> Result<(), CommandError> {
     let key = volume_key(disk, &header, args, &passphrase, &host)?;
     let prepared = prepare(&request, args, &host)?;
     if args.dry_run {
-        let edit = unlock::bind_edit(&header, &key, &prepared, &SystemRandom);
-        let (edit, ..) = edit.map_err(|source| CommandError::failed("the header cannot be changed so", source))?;
-        return print_plan(args.format, &edit);
+        let plan = unlock::bind_edit(&header, &key, &prepared, &SystemRandom);
+        return print_plan(args.format, &plan.map_err(|source| not_written("cannot bind", source))?.edit);
     }
     let exclusive = || volume::exclusive(disk);
-    let bound = unlock::bind(disk, &exclusive, &key, prepared, &SystemRandom, host.cancel());
+    let volume = disks.volume(&args.ceilings, &exclusive, &host);
+    let bound = unlock::bind(&volume, &key, prepared);
     report(args, &bound.map_err(|source| not_written("cannot bind", source))?)
 }
 
@@ -108,7 +108,8 @@ fn prepare(request: &BindRequest<'_>, args: &BindArgs, host: &Host) -> Result<Pr
 
 fn report(args: &BindArgs, bound: &Bound) -> Result<(), CommandError> {
     let proved = bound.unproved.is_none();
-    output::say(&format!("keyslot {} is bound to {} (token {})", bound.slot, args.policy.pin, bound.token));
+    let token = bound.token.map_or(String::new(), |token| format!(" (token {token})"));
+    output::say(&format!("keyslot {} is bound to {}{token}", bound.slot, args.policy.pin));
     if let Some(error) = &bound.unproved {
         output::say(&format!("not proved: {}", volume::reasons(error)));
         output::say(&format!(
@@ -120,12 +121,15 @@ fn report(args: &BindArgs, bound: &Bound) -> Result<(), CommandError> {
     if !args.format.json {
         return Ok(());
     }
-    let record = Object::new()
-        .with("slot", u64::from(bound.slot.number()))
-        .with("token", u64::from(bound.token.number()))
+    let record = with_token(Object::new().with("slot", u64::from(bound.slot.number())), bound.token)
         .with("pin", args.policy.pin.as_str())
         .with("proved", proved);
     output::record(args.format, record, String::new)
+}
+
+/// The number of a binding's token, where there are tokens.
+pub fn with_token(record: Object, token: Option<TokenId>) -> Object {
+    token.map_or(record.clone(), |token| record.with("token", u64::from(token.number())))
 }
 
 /// Removes a binding and its keyslot.
@@ -148,7 +152,7 @@ pub fn unbind(args: &UnbindArgs) -> Result<(), CommandError> {
     // A signal is noticed before the first write and not after it: a change that has begun is finished, because key material
     // that is overwritten cannot be put together again.
     let exclusive = || volume::exclusive(disk);
-    let done = unlock::unbind(disk, &exclusive, &binding, &SystemRandom, host.cancel());
+    let done = unlock::unbind(&disks.volume(&args.ceilings, &exclusive, &host), &binding);
     done.map_err(|source| not_written("cannot unbind", source))?;
     output::say(&format!("keyslot {} is removed", args.slot));
     let record = Object::new().with("slot", u64::from(binding.slot.number())).with("removed", true);

@@ -1,6 +1,7 @@
 //! `cotter luks list`: which keyslots are bound, and to what.
 
 use crate::args::{Format, ListArgs};
+use crate::command::luks::bind::with_token;
 use crate::error::{CommandError, visible};
 use crate::output;
 use crate::volume::{self, Disks};
@@ -28,8 +29,7 @@ pub fn run(args: &ListArgs) -> Result<(), CommandError> {
 
 /// Prints one binding: for a program after the members of `place`, for a person after `lead`.
 pub fn print_binding(format: Format, place: &Object, lead: &str, binding: &Binding) -> Result<(), CommandError> {
-    let record =
-        place.clone().with("slot", u64::from(binding.slot.number())).with("token", u64::from(binding.token.number()));
+    let record = with_token(place.clone().with("slot", u64::from(binding.slot.number())), binding.token);
     match clevis::describe(&binding.jwe, clevis::pins::ALL) {
         Ok(found) => {
             let config = found.shown.config;
