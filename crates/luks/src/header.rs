@@ -80,6 +80,14 @@ impl Header {
         self.identity() == other.identity()
     }
 
+    /// Whether this was read from a copy of the disk of `other`. LUKSMeta does not count: a backup does not have it.
+    pub(crate) fn is_copied_from(&self, other: &Header) -> bool {
+        match (self, other) {
+            (Header::Luks1(one), Header::Luks1(other)) => one.bytes == other.bytes,
+            _ => self.identity() == other.identity(),
+        }
+    }
+
     /// What makes it this very header.
     pub(crate) fn identity(&self) -> Identity {
         match self {

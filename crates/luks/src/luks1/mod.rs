@@ -1,6 +1,7 @@
 //! LUKS1 as it stands on the disk ("LUKS1 On-Disk Format Specification", version 1.2.3), and LUKSMeta in its gap.
 
 pub(crate) mod accept;
+pub(crate) mod backup;
 pub(crate) mod crc32c;
 pub(crate) mod edit;
 pub(crate) mod format;

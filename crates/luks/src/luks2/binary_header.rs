@@ -280,6 +280,18 @@ impl BinaryHeader {
         BinaryHeader { copy, offset, salt, ..self.clone() }
     }
 
+    /// Whether two copies differ in nothing but what makes them two.
+    pub(crate) fn says_the_same(&self, other: &BinaryHeader) -> bool {
+        let unmarked = |header: &BinaryHeader| BinaryHeader {
+            copy: HeaderCopy::Primary,
+            offset: Bytes(0),
+            salt: [0; SALT_LEN],
+            checksum: [0; SALT_LEN],
+            ..header.clone()
+        };
+        unmarked(self) == unmarked(other)
+    }
+
     /// Whether the checksum is that of this block and this JSON area.
     pub(crate) fn verify(&self, json_area: &[u8]) -> bool {
         let digest = self.digest(json_area);

@@ -15,6 +15,12 @@ pub enum CopyState {
         /// Its sequence number.
         sequence: u64,
     },
+    /// It is whole and has the sequence number of the other one, and yet says something else: a restored header, or two
+    /// programs at once.
+    Different {
+        /// The sequence number of both.
+        sequence: u64,
+    },
     /// It cannot be used.
     Damaged {
         /// Why not.
@@ -65,6 +71,7 @@ impl fmt::Display for CopyState {
         match self {
             CopyState::Good => f.write_str("good"),
             CopyState::Older { sequence } => write!(f, "older (sequence number {sequence})"),
+            CopyState::Different { sequence } => write!(f, "different (sequence number {sequence} like the other one)"),
             CopyState::Damaged { error } => write!(f, "damaged: {error}"),
         }
     }

@@ -88,7 +88,8 @@ impl Luks2 {
     /// another. The primary one if both are.
     pub(crate) fn weaker_copy(&self) -> HeaderCopy {
         match &self.state {
-            [CopyState::Good, CopyState::Older { .. } | CopyState::Damaged { .. }] => HeaderCopy::Secondary,
+            [CopyState::Good, CopyState::Good] => HeaderCopy::Primary,
+            [CopyState::Good, _] => HeaderCopy::Secondary,
             _ => HeaderCopy::Primary,
         }
     }
@@ -102,6 +103,13 @@ impl Luks2 {
 struct Copy {
     binary: BinaryHeader,
     metadata: Metadata,
+}
+
+impl Copy {
+    /// Whether the two differ in nothing but what makes them two copies.
+    fn says_the_same(&self, other: &Copy) -> bool {
+        self.binary.says_the_same(&other.binary) && self.metadata.document() == other.metadata.document()
+    }
 }
 
 fn read_copy(disk: &dyn BlockRead, copy: HeaderCopy, offset: Bytes) -> Result<Copy, CopyError> {
@@ -161,8 +169,13 @@ fn choose(
         }
         (Ok(first), Ok(second)) => {
             let sequence = second.binary.sequence;
-            let older = sequence < first.binary.sequence;
-            let second_state = if older { CopyState::Older { sequence } } else { CopyState::Good };
+            let second_state = if sequence < first.binary.sequence {
+                CopyState::Older { sequence }
+            } else if first.says_the_same(&second) {
+                CopyState::Good
+            } else {
+                CopyState::Different { sequence }
+            };
             header(first, Some(second.binary), [CopyState::Good, second_state])
         }
         (Ok(first), Err(error)) => header(first, None, [CopyState::Good, damaged(error)]),

@@ -1,6 +1,7 @@
 //! LUKS2 as it stands on the disk ("LUKS2 On-Disk Format Specification", version 1.1.2).
 
 pub(crate) mod accept;
+pub(crate) mod backup;
 pub(crate) mod base64;
 pub(crate) mod binary_header;
 pub(crate) mod copy;

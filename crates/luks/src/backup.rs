@@ -1,0 +1,127 @@
+//! A copy of a header with its key material, as `cryptsetup luksHeaderBackup` writes it.
+
+use crate::header::Header;
+use crate::header_error::HeaderError;
+use crate::{luks1, luks2};
+use block::{BlockError, BlockRead, Bytes, MemoryDisk};
+use std::fmt;
+
+/// The longest backup there can be: two headers of 4 MiB and 128 MiB of key material.
+const LARGEST: u64 = (2 * 4 + 128) << 20;
+
+/// The beginning of a disk up to the end of the key material. What it opens is protected by the passphrases alone.
+pub struct Backup {
+    bytes: Vec<u8>,
+    header: Header,
+}
+
+/// Why there is no backup.
+#[derive(Debug)]
+pub enum BackupError {
+    /// There is no header that can be read.
+    Header {
+        /// What is there instead.
+        source: HeaderError,
+    },
+    /// It is cut off.
+    TooShort {
+        /// How long it is.
+        found: Bytes,
+        /// How long it should be.
+        expected: Bytes,
+    },
+    /// Somebody has changed the header while it was read.
+    Changed,
+    /// The disk could not be read.
+    Disk {
+        /// What went wrong.
+        source: BlockError,
+    },
+}
+
+impl Backup {
+    /// More bytes than this no backup has; whoever reads a file need not read further.
+    pub const LARGEST: Bytes = Bytes(LARGEST);
+
+    /// Copies the header of `disk`, byte for byte: a copy of it that is damaged stays so. The caller holds the volume's lock,
+    /// at least to read.
+    ///
+    /// # Errors
+    /// [`BackupError`].
+    pub fn read(disk: &dyn BlockRead) -> Result<Backup, BackupError> {
+        let found = Header::read(disk).map_err(|source| BackupError::Header { source })?;
+        let length = length(&found);
+        let mut bytes = vec![0; usize::try_from(length.0.min(LARGEST)).unwrap_or(usize::MAX)];
+        let there = bytes.len().min(usize::try_from(disk.len().0).unwrap_or(usize::MAX));
+        // The last page may reach behind the end of the disk.
+        let part = bytes.get_mut(..there).unwrap_or_default();
+        disk.read_at(Bytes(0), part).map_err(|source| BackupError::Disk { source })?;
+        if let Header::Luks1(header) = &found {
+            luks1::backup::clean(header, &mut bytes);
+        }
+        let backup = Backup::parse(bytes)?;
+        if backup.header.is_copied_from(&found) { Ok(backup) } else { Err(BackupError::Changed) }
+    }
+
+    /// Takes the bytes of a backup; what stands behind it is cut off.
+    ///
+    /// # Errors
+    /// [`BackupError`].
+    pub fn parse(bytes: Vec<u8>) -> Result<Backup, BackupError> {
+        let disk = MemoryDisk::from(bytes);
+        let header = Header::read(&disk).map_err(|source| BackupError::Header { source })?;
+        let (mut bytes, expected) = (disk.to_vec(), length(&header));
+        let found = Bytes::from(bytes.len());
+        if found < expected {
+            return Err(BackupError::TooShort { found, expected });
+        }
+        bytes.truncate(usize::try_from(expected.0).unwrap_or(usize::MAX));
+        Ok(Backup { bytes, header })
+    }
+
+    /// The header in it.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// All of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+fn length(header: &Header) -> Bytes {
+    match header {
+        Header::Luks1(header) => luks1::backup::length(header),
+        Header::Luks2(header) => luks2::backup::length(header),
+    }
+}
+
+impl fmt::Debug for Backup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backup").field("length", &self.bytes.len()).field("uuid", &self.header.uuid()).finish()
+    }
+}
+
+impl fmt::Display for BackupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BackupError::Header { .. } => f.write_str("there is no header to copy"),
+            BackupError::TooShort { found, expected } => {
+                write!(f, "the backup is cut off: {} of {} bytes", found.0, expected.0)
+            }
+            BackupError::Changed => f.write_str("somebody has changed the header while it was read"),
+            BackupError::Disk { .. } => f.write_str("the header and its key material cannot be read"),
+        }
+    }
+}
+
+impl std::error::Error for BackupError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BackupError::Header { source } => Some(source),
+            BackupError::Disk { source } => Some(source),
+            BackupError::TooShort { .. } | BackupError::Changed => None,
+        }
+    }
+}
