@@ -7,10 +7,12 @@ use crate::allowed::{AcceptedSlot, Allowed, Data, Facts, KeyDigest};
 use crate::header::Header;
 use crate::kdf::KdfCost;
 use crate::refused::Refused;
+use crate::seal::{SealKey, SealState, SealValues};
 use crate::slot::Slot;
 use crate::{luks1, luks2};
 use block::Bytes;
-use crypto::Hash;
+use crypto::{Hash, VolumeKey};
+use json::Object;
 
 /// A header that may be used.
 #[derive(Debug)]
@@ -76,6 +78,26 @@ impl Accepted {
     pub(crate) fn key_len(&self) -> usize {
         let most = || self.facts.data.cipher.key_lengths().last().and_then(|len| usize::try_from(*len).ok());
         self.facts.slots.values().next().map(|slot| slot.key_len).or_else(most).unwrap_or(0)
+    }
+
+    /// What the header's own seal tells; with LUKS1 there is none.
+    pub fn seal_state(&self, key: &VolumeKey) -> SealState {
+        match &self.header {
+            Header::Luks1(_) => SealState::Unsealed,
+            Header::Luks2(header) => {
+                luks2::seal::state(&header.binary, header.metadata(), &SealKey::of(key, header.uuid()))
+            }
+        }
+    }
+
+    /// What a seal tells that was kept outside of the header: what [`crate::Edit::seal_values`] gave.
+    pub fn check_seal(&self, key: &VolumeKey, values: &Object) -> SealState {
+        let parts = match &self.header {
+            Header::Luks1(header) => luks1::seal::parts(header),
+            Header::Luks2(header) => luks2::seal::parts(&header.binary, header.metadata()),
+        };
+        let key = SealKey::of(key, parts.uuid);
+        SealValues::read(values, &key).map_or_else(SealState::Broken, |values| values.compare(&parts, &key))
     }
 
     pub(crate) fn slot(&self, slot: Slot) -> Option<&AcceptedSlot> {

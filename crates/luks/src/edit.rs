@@ -14,7 +14,7 @@ use crate::slot::{Priority, Slot, TokenId};
 use crate::step::Step;
 use crate::undo::{Applied, ApplyError, Ready};
 use block::BlockWrite;
-use crypto::Random;
+use crypto::{Random, VolumeKey};
 use json::Object;
 use std::fmt;
 use uuid::Uuid;
@@ -195,6 +195,38 @@ impl<'a> Edit<'a> {
     /// [`EditError`]; nothing has been changed then.
     pub fn nuke_meta(&mut self) -> Result<(), EditError> {
         self.luks1(LUKSMETA)?.nuke_meta()
+    }
+
+    /// Holds the volume key for the rest of this edit: if the header is sealed, every change renews the seal. Adding and
+    /// replacing a keyslot do so by themselves.
+    ///
+    /// # Errors
+    /// [`EditError::WrongVolumeKey`]; [`EditError::SealBroken`] if the seal is no good now.
+    pub fn hold_key(&mut self, key: &VolumeKey) -> Result<(), EditError> {
+        match self {
+            Edit::Luks1(edit) => edit.hold_key(key),
+            Edit::Luks2(edit) => edit.hold_key(key),
+        }
+    }
+
+    /// Seals the header as it is after this edit, whatever a seal said before: the epoch grows by one, and is returned.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing has been changed then.
+    pub fn seal(&mut self, key: &VolumeKey) -> Result<u64, EditError> {
+        self.luks2("token for a seal")?.seal(key)
+    }
+
+    /// The seal of the header as it would be, as members to be kept outside of it: in a binding of LUKS1.
+    /// [`Accepted::check_seal`] reads them.
+    ///
+    /// # Errors
+    /// [`EditError::WrongVolumeKey`].
+    pub fn seal_values(&self, key: &VolumeKey, epoch: u64) -> Result<Object, EditError> {
+        match self {
+            Edit::Luks1(edit) => edit.seal_values(key, epoch),
+            Edit::Luks2(edit) => edit.seal_values(key, epoch),
+        }
     }
 
     /// The LUKS2 header as it would be.

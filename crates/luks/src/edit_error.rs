@@ -4,6 +4,7 @@ use crate::header::Version;
 use crate::luks1::meta::MetaError;
 use crate::luks2::json::MetadataError;
 use crate::refused::Refused;
+use crate::seal::SealBroken;
 use crate::slot::{Slot, TokenId};
 use block::Bytes;
 use crypto::RandomFailed;
@@ -96,6 +97,18 @@ pub enum EditError {
     WrongVolumeKey,
     /// The key is the key of this volume, and a slot for another one was asked for.
     VolumeKey,
+    /// The header's seal is no good: a change would hide that.
+    SealBroken {
+        /// Why not.
+        source: SealBroken,
+    },
+    /// The epoch of the seal cannot grow.
+    EpochExhausted,
+    /// A seal is not put there, nor overwritten, as a token like others.
+    SealToken {
+        /// The token.
+        token: TokenId,
+    },
     /// A label is longer than 47 bytes, or holds a NUL.
     Label,
     /// The cost of the passphrase is out of the bounds under which the header was accepted.
@@ -155,6 +168,9 @@ impl fmt::Display for EditError {
             EditError::MetadataFull { size } => write!(f, "the metadata would not fit into its {size}"),
             EditError::WrongVolumeKey => f.write_str("the key is not the key of this volume"),
             EditError::VolumeKey => f.write_str("the key is the key of this volume"),
+            EditError::SealBroken { .. } => f.write_str("the seal of the header is broken"),
+            EditError::EpochExhausted => f.write_str("the epoch of the seal cannot grow any more"),
+            EditError::SealToken { token } => write!(f, "token {token} would be, or is, the seal of the header"),
             EditError::Label => f.write_str("a label has at most 47 bytes, and no NUL"),
             EditError::Refused { .. } => f.write_str("the slot would not be accepted"),
             EditError::Metadata { .. } => f.write_str("the header would not be right after the change"),
@@ -170,6 +186,7 @@ impl std::error::Error for EditError {
         match self {
             EditError::Refused { source } => Some(source),
             EditError::Meta { source } => Some(source),
+            EditError::SealBroken { source } => Some(source),
             EditError::Metadata { source } => Some(source),
             EditError::Kdf { source } => Some(source),
             EditError::Cipher { source } => Some(source),

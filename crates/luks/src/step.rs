@@ -27,6 +27,10 @@ pub enum Step {
     RemoveToken { token: TokenId, kind: String },
     /// A slot is tried earlier, later or not at all.
     SetPriority { slot: Slot, priority: Priority },
+    /// The header is sealed.
+    Seal { token: TokenId, epoch: u64 },
+    /// The seal is made to fit the change.
+    RenewSeal { token: TokenId },
     /// The label changes.
     SetLabel { label: String },
     /// The subsystem label changes.
@@ -85,6 +89,8 @@ impl fmt::Display for Step {
             }
             Step::RemoveToken { token, kind } => write!(f, "remove token {token} ({kind:?})"),
             Step::SetPriority { slot, priority } => write!(f, "set the priority of keyslot {slot} to {priority}"),
+            Step::Seal { token, epoch } => write!(f, "seal the header with token {token} (epoch {epoch})"),
+            Step::RenewSeal { token } => write!(f, "renew the seal, token {token}"),
             Step::SetLabel { label } => write!(f, "set the label to {label:?}"),
             Step::SetSubsystem { subsystem } => write!(f, "set the subsystem label to {subsystem:?}"),
             Step::SetFlags { flags } if flags.is_empty() => f.write_str("clear the flags of the mapping"),

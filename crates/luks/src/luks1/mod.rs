@@ -7,4 +7,5 @@ pub(crate) mod edit;
 pub(crate) mod format;
 pub(crate) mod header;
 pub(crate) mod meta;
+pub(crate) mod seal;
 pub(crate) mod writes;

@@ -7,6 +7,7 @@
 
 mod document;
 mod keyslots;
+mod sealing;
 mod settings;
 
 use crate::accept::Accepted;
@@ -17,6 +18,7 @@ use crate::luks2::copy::{CopyError, CopyState};
 use crate::luks2::header::Luks2;
 use crate::luks2::json::Metadata;
 use crate::material::random_bytes;
+use crate::seal::TOKEN_KIND;
 use crate::slot::{Slot, TokenId};
 use crate::step::Step;
 use crate::undo::{Phase, Ready, Write};
@@ -24,6 +26,7 @@ use block::Bytes;
 use crypto::{Random, RandomFailed};
 use document::{member, set_object};
 use json::{Object, Value};
+use sealing::Sealing;
 use std::fmt;
 
 /// A header as it would be after some changes, and what must be written for that.
@@ -39,6 +42,7 @@ pub struct Luks2Edit<'a> {
     material: Vec<Write>,
     wipes: Vec<Write>,
     steps: Vec<Step>,
+    sealing: Option<Sealing>,
 }
 
 impl<'a> Luks2Edit<'a> {
@@ -64,6 +68,7 @@ impl<'a> Luks2Edit<'a> {
             material: Vec::new(),
             wipes: Vec::new(),
             steps: Vec::new(),
+            sealing: None,
         })
     }
 
@@ -117,9 +122,14 @@ impl<'a> Luks2Edit<'a> {
     /// [`EditError`]; nothing has been changed then.
     pub fn remove_token(&mut self, token: TokenId) -> Result<(), EditError> {
         let kind = self.metadata.tokens.get(&token).ok_or(EditError::NoSuchToken { token })?.kind.clone();
-        self.change(|document| {
+        let remove = |document: &mut Value| {
             member(document, "tokens").map(|tokens| tokens.remove(&token.to_string()));
-        })?;
+        };
+        if kind == TOKEN_KIND {
+            self.change_sealing(None, remove)?
+        } else {
+            self.change(remove)?
+        }
         self.steps.push(Step::RemoveToken { token, kind });
         Ok(())
     }
@@ -146,6 +156,10 @@ impl<'a> Luks2Edit<'a> {
     }
 
     fn put_token(&mut self, token: TokenId, members: Object) -> Result<(String, Vec<Slot>), EditError> {
+        let is_seal = |members: &Object| members.get("type").and_then(Value::as_str) == Some(TOKEN_KIND);
+        if is_seal(&members) || self.metadata.tokens.get(&token).is_some_and(|old| is_seal(&old.members)) {
+            return Err(EditError::SealToken { token });
+        }
         self.change(|document| set_object(document, "tokens", &token.to_string(), members))?;
         // It has just been read back from the document.
         let read = self.metadata.tokens.get(&token).ok_or(EditError::NoSuchToken { token })?;
@@ -156,6 +170,7 @@ impl<'a> Luks2Edit<'a> {
     fn change(&mut self, change: impl FnOnce(&mut Value)) -> Result<(), EditError> {
         let mut document = self.metadata.document().clone();
         change(&mut document);
+        self.renew(&mut document)?;
         let metadata = Metadata::from_document(document, self.primary.size);
         let metadata = metadata.map_err(|source| EditError::Metadata { source })?;
         if metadata.to_area().is_none() {

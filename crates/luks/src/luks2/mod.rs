@@ -13,6 +13,7 @@ pub(crate) mod header;
 pub(crate) mod json;
 pub(crate) mod keyslot;
 pub(crate) mod reencryption;
+pub(crate) mod seal;
 pub(crate) mod segment;
 pub(crate) mod token;
 pub(crate) mod unmarked;

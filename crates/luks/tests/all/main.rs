@@ -16,6 +16,7 @@ mod hostile;
 mod luks1;
 mod luks1_support;
 mod plain;
+mod seal;
 mod settings;
 mod shapes;
 mod support;

@@ -34,9 +34,7 @@ impl Luks2Edit<'_> {
     /// # Errors
     /// [`EditError`]; nothing has been changed then.
     pub fn add_keyslot(&mut self, new: &NewKeyslot<'_>) -> Result<Slot, EditError> {
-        if !self.before.digest().fits(new.key) {
-            return Err(EditError::WrongVolumeKey);
-        }
+        self.hold_key(new.key)?;
         let slot = self.choose_slot(new.slot)?;
         let Made { area, object, material } = self.make(slot, new)?;
         let digest = self.before.digest_name().to_owned();
@@ -78,9 +76,7 @@ impl Luks2Edit<'_> {
     /// # Errors
     /// [`EditError`]; nothing has been changed then. [`EditError::NoRoom`] if there is no other area.
     pub fn replace_keyslot(&mut self, slot: Slot, new: &NewKeyslot<'_>) -> Result<(), EditError> {
-        if !self.before.digest().fits(new.key) {
-            return Err(EditError::WrongVolumeKey);
-        }
+        self.hold_key(new.key)?;
         let of_data = self.metadata.digests.get(self.before.digest_name());
         let old = self.metadata.keyslots.get(&slot).filter(|_| of_data.is_some_and(|d| d.keyslots.contains(&slot)));
         let old = old.ok_or(EditError::NoSuchSlot { slot })?.area;
