@@ -27,7 +27,7 @@ const LUKSMETA: &str = "LUKSMeta";
 #[derive(Debug)]
 pub enum Edit<'a> {
     /// Of a LUKS1 header, and of LUKSMeta.
-    Luks1(Luks1Edit<'a>),
+    Luks1(Box<Luks1Edit<'a>>),
     /// Of a LUKS2 header.
     Luks2(Box<Luks2Edit<'a>>),
 }
@@ -39,7 +39,7 @@ impl<'a> Edit<'a> {
     /// [`EditError::PrimaryGone`], [`EditError::SequenceExhausted`].
     pub fn new(before: &'a Accepted, random: &'a dyn Random) -> Result<Edit<'a>, EditError> {
         match before.header() {
-            Header::Luks1(header) => Ok(Edit::Luks1(Luks1Edit::new(before, header, random))),
+            Header::Luks1(header) => Ok(Edit::Luks1(Box::new(Luks1Edit::new(before, header, random)))),
             Header::Luks2(header) => Luks2Edit::new(before, header, random).map(Box::new).map(Edit::Luks2),
         }
     }

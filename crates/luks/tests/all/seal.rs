@@ -131,7 +131,7 @@ fn every_member_that_is_changed_shows() {
             |difference| matches!(&found, SealState::Sealed { differences, .. } if differences.contains(&difference));
         let number = || names[1].parse().unwrap();
         let right = match names.as_slice() {
-            ["tokens", "2"] if document_lacks_seal(&document) => found == SealState::Unsealed,
+            ["tokens", "2", ..] if is_stripped(&document) => found == SealState::Unsealed,
             ["tokens", "2", ..] => matches!(
                 found,
                 SealState::Broken(SealBroken::Forged | SealBroken::Malformed { .. } | SealBroken::Version { .. })
@@ -156,12 +156,14 @@ fn every_member_that_is_changed_shows() {
         };
         assert!(right, "{}: {found:?}", names.join("."));
     }
-    assert!(judged > 100 && refused > 50, "{judged} judged, {refused} refused");
+    assert!(judged > 80 && refused > 150, "{judged} judged, {refused} refused");
 }
 
-fn document_lacks_seal(document: &Value) -> bool {
+/// The seal is gone, or has become another token: that shows only in the bindings.
+fn is_stripped(document: &Value) -> bool {
     let tokens = document.as_object().unwrap().get("tokens").unwrap().as_object().unwrap();
-    tokens.get("2").is_none()
+    let seal = tokens.get("2").and_then(|seal| seal.as_object()?.get("type")?.as_str());
+    seal != Some("cotter-seal")
 }
 
 /// A second digest over nothing, unknown members and the size of the header are of the header too.
@@ -480,4 +482,62 @@ fn clones_have_one_fingerprint() {
     let before = HeaderFingerprint::of(&accepted(&file.disk()));
     cryptsetup(&["convert", "-q", "--type", "luks2", file.name()], "").unwrap();
     assert_eq!(HeaderFingerprint::of(&accepted(&file.disk())), before);
+}
+
+/// LUKS1 has no tokens: its values are kept by the bindings.
+#[test]
+fn a_luks1_header_is_sealed_from_outside() {
+    let file = TestFile::zeroed(4 * MIB);
+    let mut args = vec!["luksFormat", "-q", "--type", "luks1", "--key-file=-"];
+    args.extend(TINY_PBKDF2);
+    args.push(file.name());
+    cryptsetup(&args, "one").unwrap();
+    let disk = file.disk();
+    let header = accepted(&disk);
+    let (_, key) = open_any(&disk, &header, &passphrase("one")).unwrap();
+    assert_eq!(header.seal_state(&key), SealState::Unsealed);
+    let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+    assert!(matches!(edit.seal(&key), Err(EditError::NotInThisVersion { .. })));
+    edit.hold_key(&key).unwrap();
+    let two = passphrase("two");
+    let new = NewKeyslot { slot: Some(slot(3)), ..add(&key, &two) };
+    edit.add_keyslot(&new).unwrap();
+    let values = edit.seal_values(&key, 4).unwrap();
+    edit.apply(&disk).unwrap();
+    assert_eq!(accepted(&disk).check_seal(&key, &values), clean(4));
+    let removed = SealState::Sealed { epoch: 4, differences: vec![Difference::SlotRemoved(slot(3))] };
+    assert_eq!(header.check_seal(&key, &values), removed);
+    let header = accepted(&disk);
+    let mut remove = Edit::new(&header, &SystemRandom).unwrap();
+    remove.remove_keyslot(slot(0)).unwrap();
+    let without = remove.seal_values(&key, 4).unwrap();
+    let added = SealState::Sealed { epoch: 4, differences: vec![Difference::SlotAdded(slot(0))] };
+    assert_eq!(accepted(&disk).check_seal(&key, &without), added);
+
+    // Every byte of the header: what a slot has shows as the slot's, the rest as the header's; a slot that is not in use
+    // and what stands behind a text mean nothing.
+    let bytes = disk.to_vec();
+    let mut seen = [0; 4];
+    for at in 8..592 {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        let Ok(header) = Header::read(&MemoryDisk::from(changed)) else { continue };
+        let Ok(header) = header.accept(&Allowed::default()) else { continue };
+        let entry = (at >= 208).then(|| slot(((at - 208) / 48) as u64));
+        match (header.check_seal(&key, &values), entry) {
+            (SealState::Broken(SealBroken::Header), None) => seen[0] += 1,
+            (SealState::Broken(SealBroken::Forged), None) if (168..204).contains(&at) => seen[1] += 1,
+            (SealState::Sealed { differences, .. }, Some(slot)) if differences == [Difference::SlotChanged(slot)] => {
+                assert!(slot.number() == 0 || slot.number() == 3, "byte {at}");
+                seen[2] += 1;
+            }
+            (state, entry) => {
+                assert!(state == clean(4), "byte {at}: {state:?}");
+                let unused = entry.is_none_or(|slot| slot.number() != 0 && slot.number() != 3);
+                assert!(unused, "byte {at} of {entry:?}");
+                seen[3] += 1;
+            }
+        }
+    }
+    assert!(seen.iter().all(|n| *n > 10), "{seen:?}");
 }
