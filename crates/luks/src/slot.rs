@@ -52,6 +52,16 @@ id! {
     TokenId
 }
 
+impl Slot {
+    /// How many a LUKS1 header has, always.
+    pub(crate) const LUKS1: usize = 8;
+
+    /// Those that a LUKS1 header has, in ascending order.
+    pub(crate) fn of_luks1() -> impl Iterator<Item = Slot> {
+        Slot::all().take(Slot::LUKS1)
+    }
+}
+
 /// Which slots are tried, and first, when no slot is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {

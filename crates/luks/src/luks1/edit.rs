@@ -9,7 +9,8 @@ use crate::area::Area;
 use crate::edit_error::EditError;
 use crate::header::Version;
 use crate::kdf::{Kdf, KdfCost};
-use crate::luks1::header::{Luks1, Luks1Slot, SALT_LEN, SLOTS};
+use crate::luks1::change::{Bridge, Change, MetaChange, Noise, Sealed, SlotChange};
+use crate::luks1::header::{Luks1, Luks1Slot, SALT_LEN};
 use crate::luks1::meta::{MetaSlot, MetaState, Table};
 use crate::luks1::writes;
 use crate::material::{self, NewKeyslot, random_bytes};
@@ -27,10 +28,8 @@ use zeroize::Zeroizing;
 /// It is bound to the header it was made from: `apply` refuses a disk that has changed since.
 pub struct Luks1Edit<'a> {
     before: &'a Accepted,
-    header: &'a Luks1,
     random: &'a dyn Random,
-    pub(crate) slots: BTreeMap<Slot, SlotChange>,
-    pub(crate) meta: MetaChange,
+    change: Change<'a>,
     steps: Vec<Step>,
 }
 
@@ -43,54 +42,16 @@ pub(crate) enum ReplaceMode {
     InPlace,
 }
 
-/// What happens to a slot.
-pub(crate) enum SlotChange {
-    Add(Sealed),
-    Replace { new: Sealed, bridge: Option<Bridge> },
-    Remove { noise: Noise },
-}
-
-/// A free slot that holds the new key while the slot itself is overwritten.
-pub(crate) struct Bridge {
-    pub(crate) slot: Slot,
-    pub(crate) noise: Noise,
-}
-
-/// An entry, in use, and its key material.
-pub(crate) struct Sealed {
-    pub(crate) entry: Luks1Slot,
-    pub(crate) material: Zeroizing<Vec<u8>>,
-}
-
-/// Random bytes as long as key material.
-pub(crate) type Noise = Zeroizing<Vec<u8>>;
-
-/// What happens to LUKSMeta.
-#[derive(Default)]
-pub(crate) struct MetaChange {
-    /// Whether the whole gap becomes zeros first.
-    pub(crate) nuked: bool,
-    /// The table as it will be, where it is to be another.
-    pub(crate) table: Option<Table>,
-    /// Data that comes.
-    pub(crate) new: Vec<(Slot, Vec<u8>)>,
-}
-
 impl<'a> Luks1Edit<'a> {
     /// Begins with no change. `header` is that of `before`.
     pub(crate) fn new(before: &'a Accepted, header: &'a Luks1, random: &'a dyn Random) -> Luks1Edit<'a> {
-        let (slots, meta, steps) = (BTreeMap::new(), MetaChange::default(), Vec::new());
-        Luks1Edit { before, header, random, slots, meta, steps }
+        let change = Change { header, slots: BTreeMap::new(), meta: MetaChange::default() };
+        Luks1Edit { before, random, change, steps: Vec::new() }
     }
 
     /// The header it was made from.
     pub(crate) fn before(&self) -> &'a Accepted {
         self.before
-    }
-
-    /// The same, as LUKS1.
-    pub(crate) fn header(&self) -> &'a Luks1 {
-        self.header
     }
 
     /// What has been asked for, in that order.
@@ -106,7 +67,7 @@ impl<'a> Luks1Edit<'a> {
     pub fn add_keyslot(&mut self, new: &NewKeyslot<'_>) -> Result<Slot, EditError> {
         let slot = self.choose_slot(new.slot)?;
         let (sealed, area) = self.seal(slot, new)?;
-        self.slots.insert(slot, SlotChange::Add(sealed));
+        self.change.slots.insert(slot, SlotChange::Add(sealed));
         self.steps.push(Step::AddKeyslot { slot, kdf: new.kdf.name(), area });
         Ok(slot)
     }
@@ -133,7 +94,7 @@ impl<'a> Luks1Edit<'a> {
         let (new_slot, area) = self.seal(slot, new)?;
         self.steps.push(Step::RewriteKeyslot { slot, kdf: new.kdf.name(), area, via: bridge.as_ref().map(|b| b.slot) });
         let change = if was_there { SlotChange::Replace { new: new_slot, bridge } } else { SlotChange::Add(new_slot) };
-        self.slots.insert(slot, change);
+        self.change.slots.insert(slot, change);
         Ok(())
     }
 
@@ -143,13 +104,13 @@ impl<'a> Luks1Edit<'a> {
     /// [`EditError`]; nothing has been changed then.
     pub fn remove_keyslot(&mut self, slot: Slot) -> Result<(), EditError> {
         let entry = self.entry(slot).filter(|_| self.is_active(slot)).ok_or(EditError::NoSuchSlot { slot })?;
-        let area = entry.area(self.header.key_bytes).ok_or(EditError::NoSuchSlot { slot })?;
+        let area = entry.area(self.change.header.key_bytes).ok_or(EditError::NoSuchSlot { slot })?;
         if entry.active {
             let noise = self.noise(area)?;
-            self.slots.insert(slot, SlotChange::Remove { noise });
+            self.change.slots.insert(slot, SlotChange::Remove { noise });
         } else {
             // Key material of this very edit has never been on the disk.
-            self.slots.remove(&slot);
+            self.change.slots.remove(&slot);
         }
         self.steps.push(Step::RemoveKeyslot { slot, area });
         Ok(())
@@ -166,7 +127,7 @@ impl<'a> Luks1Edit<'a> {
             Err(EditError::NoMeta) => {}
             Err(error) => return Err(error),
         }
-        self.meta.table = Some(Table::default());
+        self.change.meta.table = Some(Table::default());
         self.steps.push(Step::InitMeta { gap });
         Ok(())
     }
@@ -187,13 +148,13 @@ impl<'a> Luks1Edit<'a> {
             return Err(if data.is_empty() { EditError::NoMetaData { slot } } else { no_room });
         };
         // Data that goes is still needed if this edit is interrupted.
-        let before = self.header.meta().present().filter(|_| !self.meta.nuked).map(|meta| *meta.table());
+        let before = self.change.header.meta().present().filter(|_| !self.change.meta.nuked).map(|meta| *meta.table());
         let taken = [Some(&table), before.as_ref()];
         let taken: Vec<&Table> = taken.into_iter().flatten().collect();
         let area = Table::first_fit(&taken, gap, length).ok_or(no_room)?;
         table.set(slot, Some(MetaSlot::new(uuid, area, gap, data)));
-        self.meta.table = Some(table);
-        self.meta.new.push((slot, data.to_vec()));
+        self.change.meta.table = Some(table);
+        self.change.meta.new.push((slot, data.to_vec()));
         self.steps.push(Step::SaveMeta { slot, uuid, area });
         Ok(slot)
     }
@@ -206,8 +167,8 @@ impl<'a> Luks1Edit<'a> {
         let mut table = self.table()?;
         let Some(uuid) = table.slot(slot).map(|entry| entry.uuid) else { return Ok(()) };
         table.set(slot, None);
-        self.meta.table = Some(table);
-        self.meta.new.retain(|(of, _)| *of != slot);
+        self.change.meta.table = Some(table);
+        self.change.meta.new.retain(|(of, _)| *of != slot);
         self.steps.push(Step::WipeMeta { slot, uuid });
         Ok(())
     }
@@ -218,23 +179,23 @@ impl<'a> Luks1Edit<'a> {
     /// [`EditError::NoGap`].
     pub fn nuke_meta(&mut self) -> Result<(), EditError> {
         let gap = self.gap()?;
-        self.meta = MetaChange { nuked: true, ..MetaChange::default() };
+        self.change.meta = MetaChange { nuked: true, ..MetaChange::default() };
         self.steps.push(Step::NukeMeta { gap });
         Ok(())
     }
 
     /// All that will be written, in its order.
     pub(crate) fn ready(self) -> Ready {
-        writes::ready(&self)
+        writes::ready(&self.change)
     }
 
     fn entry(&self, slot: Slot) -> Option<&'a Luks1Slot> {
-        self.header.slots.get(usize::from(slot.number()))
+        self.change.header.slots.get(usize::from(slot.number()))
     }
 
     /// Whether the slot is in use after this edit.
     fn is_active(&self, slot: Slot) -> bool {
-        match self.slots.get(&slot) {
+        match self.change.slots.get(&slot) {
             Some(SlotChange::Remove { .. }) => false,
             Some(_) => true,
             None => self.entry(slot).is_some_and(|entry| entry.active),
@@ -246,7 +207,7 @@ impl<'a> Luks1Edit<'a> {
         let is_bridge =
             |change: &SlotChange| matches!(change, SlotChange::Replace { bridge: Some(b), .. } if b.slot == slot);
         let inactive = self.entry(slot).is_some_and(|entry| !entry.active);
-        inactive && !self.slots.contains_key(&slot) && !self.slots.values().any(is_bridge)
+        inactive && !self.change.slots.contains_key(&slot) && !self.change.slots.values().any(is_bridge)
     }
 
     fn choose_slot(&self, wanted: Option<Slot>) -> Result<Slot, EditError> {
@@ -254,13 +215,13 @@ impl<'a> Luks1Edit<'a> {
             Some(slot) if self.entry(slot).is_none() => Err(EditError::NoSuchSlot { slot }),
             Some(slot) if !self.is_free(slot) => Err(EditError::SlotInUse { slot }),
             Some(slot) => Ok(slot),
-            None => luks1_slots().find(|slot| self.is_free(*slot)).ok_or(EditError::NoFreeSlot),
+            None => Slot::of_luks1().find(|slot| self.is_free(*slot)).ok_or(EditError::NoFreeSlot),
         }
     }
 
     /// The last free slot, for others are given out from the first on; if may be one without data of its own.
     fn bridge(&self, slot: Slot, mode: ReplaceMode) -> Result<Option<Bridge>, EditError> {
-        let free: Vec<Slot> = luks1_slots().filter(|slot| self.is_free(*slot)).collect();
+        let free: Vec<Slot> = Slot::of_luks1().filter(|slot| self.is_free(*slot)).collect();
         let empty = |slot: &&Slot| self.table().is_ok_and(|table| table.slot(**slot).is_none());
         let Some(spare) = free.iter().rev().find(empty).or(free.last()).copied() else {
             return if mode == ReplaceMode::InPlace { Ok(None) } else { Err(EditError::NoSlotToSpare { slot }) };
@@ -270,7 +231,7 @@ impl<'a> Luks1Edit<'a> {
     }
 
     fn area(&self, slot: Slot) -> Result<Area, EditError> {
-        let area = self.entry(slot).and_then(|entry| entry.area(self.header.key_bytes));
+        let area = self.entry(slot).and_then(|entry| entry.area(self.change.header.key_bytes));
         area.ok_or(EditError::NoSuchSlot { slot })
     }
 
@@ -308,18 +269,18 @@ impl<'a> Luks1Edit<'a> {
     }
 
     fn gap(&self) -> Result<Area, EditError> {
-        self.header.gap().ok_or(EditError::NoGap)
+        self.change.header.gap().ok_or(EditError::NoGap)
     }
 
     /// The table as it would be.
     fn table(&self) -> Result<Table, EditError> {
-        if let Some(table) = &self.meta.table {
+        if let Some(table) = &self.change.meta.table {
             return Ok(*table);
         }
-        match self.header.meta() {
+        match self.change.header.meta() {
             MetaState::NoGap => Err(EditError::NoGap),
             MetaState::Absent => Err(EditError::NoMeta),
-            _ if self.meta.nuked => Err(EditError::NoMeta),
+            _ if self.change.meta.nuked => Err(EditError::NoMeta),
             MetaState::Damaged(source) => Err(EditError::Meta { source: source.clone() }),
             MetaState::Present(meta) => Ok(*meta.table()),
         }
@@ -332,15 +293,10 @@ impl<'a> Luks1Edit<'a> {
             Some(slot) => Ok(slot),
             None => {
                 let free = |slot: &Slot| !self.is_active(*slot) && table.slot(*slot).is_none();
-                luks1_slots().find(free).ok_or(EditError::NoFreeSlot)
+                Slot::of_luks1().find(free).ok_or(EditError::NoFreeSlot)
             }
         }
     }
-}
-
-/// The slots that a LUKS1 header has.
-pub(crate) fn luks1_slots() -> impl Iterator<Item = Slot> {
-    Slot::all().take(SLOTS)
 }
 
 /// LUKS1 has one hash for everything.

@@ -7,14 +7,16 @@ use crate::af::STRIPES;
 use crate::allowed::DataPlace;
 use crate::area::{ALIGNMENT, Area};
 use crate::cipher::{Cipher, SectorSize};
-use crate::format::{Fill, FormatOptions, Images, Wipe};
 use crate::format_error::FormatError;
+use crate::format_options::{Fill, FormatOptions, Images, Wipe};
 use crate::header::{Header, Version};
 use crate::kdf::{KdfCost, LEAST_ITERATIONS};
-use crate::luks1::header::{DIGEST_LEN, HEADER_LEN, Luks1, Luks1Slot, SALT_LEN, SLOTS};
-use crate::luks1::meta::{MetaState, TABLE_LEN};
+use crate::luks1::header::{DIGEST_LEN, HEADER_LEN, Luks1, Luks1Slot, SALT_LEN};
+use crate::luks1::meta::{self, MetaState, TABLE_LEN};
+use crate::luks1::places::{keyslots_end, slot_size};
 use crate::luks2::binary_header::{HeaderCopy, HeaderSize};
 use crate::material::random_bytes;
+use crate::slot::Slot;
 use block::{Bytes, SECTOR};
 use crypto::kdf::pbkdf2;
 use crypto::{Random, VolumeKey};
@@ -31,20 +33,6 @@ pub(crate) struct Luks1Layout {
     areas: Vec<Area>,
     gap: Option<Area>,
     data_offset: Bytes,
-}
-
-/// Where data begins if nothing else is said: at the first whole MiB behind the key material.
-pub(crate) fn default_data_offset(key_len: u32) -> Bytes {
-    Bytes(keyslots_end(key_len).0.next_multiple_of(1 << 20))
-}
-
-/// What one slot takes: its material and the rest of the last 4096 bytes.
-fn slot_size(key_len: u32) -> u64 {
-    (u64::from(key_len) * u64::from(STRIPES)).next_multiple_of(SECTOR).next_multiple_of(ALIGNMENT)
-}
-
-fn keyslots_end(key_len: u32) -> Bytes {
-    Bytes(ALIGNMENT + 8 * slot_size(key_len))
 }
 
 impl Luks1Layout {
@@ -65,8 +53,8 @@ impl Luks1Layout {
             return Err(FormatError::DiskTooSmall { disk, least });
         }
         let slots = empty_slots(key_len);
-        let areas = slots.iter().filter_map(|slot| slot.area(key_len)).collect();
-        let gap = crate::luks1::meta::gap(&slots, key_len, offset);
+        let areas: Vec<Area> = slots.iter().filter_map(|slot| slot.area(key_len)).collect();
+        let gap = meta::gap(&areas, offset);
         Ok(Luks1Layout { areas, gap, data_offset: offset })
     }
 
@@ -131,9 +119,9 @@ fn refuse_what_luks1_has_not(options: &FormatOptions) -> Result<(), FormatError>
     Err(FormatError::NotInThisVersion { what, version: Version::Luks1 })
 }
 
-fn empty_slots(key_len: u32) -> [Luks1Slot; SLOTS] {
+fn empty_slots(key_len: u32) -> [Luks1Slot; Slot::LUKS1] {
     let mut material = Bytes(ALIGNMENT);
-    [(); SLOTS].map(|()| {
+    [(); Slot::LUKS1].map(|()| {
         let slot = Luks1Slot { active: false, iterations: 0, salt: [0; SALT_LEN], material, stripes: STRIPES };
         material = Bytes(material.0 + slot_size(key_len));
         slot

@@ -3,6 +3,7 @@
 //! Everything is big endian; offsets are in sectors of 512 bytes. There is no checksum and no sequence number: whether a
 //! header has changed is told by comparing it.
 
+use crate::area::Area;
 use crate::luks1::meta::{self, MetaState, TableBytes};
 use crate::slot::Slot;
 use block::{BlockError, BlockRead, Bytes, SECTOR};
@@ -11,8 +12,6 @@ use uuid::Uuid;
 
 /// The two sectors that the header lies in. What stands behind its 592 bytes means nothing and is kept.
 pub(crate) const HEADER_LEN: usize = 1024;
-/// How many slots there are, always.
-pub(crate) const SLOTS: usize = 8;
 /// Length of every salt.
 pub(crate) const SALT_LEN: usize = 32;
 /// Length of the digest of the volume key.
@@ -45,7 +44,7 @@ pub struct Luks1 {
     pub digest_iterations: u32,
     pub(crate) uuid: Uuid,
     /// The eight slots.
-    pub slots: [Luks1Slot; SLOTS],
+    pub slots: [Luks1Slot; Slot::LUKS1],
     pub(crate) meta: MetaState,
     /// The place of the table of LUKSMeta, whatever is there.
     pub(crate) table: Option<Box<TableBytes>>,
@@ -113,7 +112,7 @@ impl Luks1 {
         let key_bytes = r.u32()?;
         let (digest, digest_salt, digest_iterations) = (r.array()?, r.array()?, r.u32()?);
         let uuid = Uuid::try_parse(&r.text::<40>("uuid")?).map_err(|_| Luks1Error::WrongUuid)?;
-        let mut slots = Vec::with_capacity(SLOTS);
+        let mut slots = Vec::with_capacity(Slot::LUKS1);
         for slot in 0..8 {
             slots.push(Luks1Slot::parse(&mut r, slot)?);
         }
@@ -140,6 +139,17 @@ impl Luks1 {
     /// The UUID of the volume.
     pub fn uuid(&self) -> Uuid {
         self.uuid
+    }
+
+    /// What is in the gap between the key material and the data.
+    pub fn meta(&self) -> &MetaState {
+        &self.meta
+    }
+
+    /// The gap, if there is one.
+    pub(crate) fn gap(&self) -> Option<Area> {
+        let areas = self.slots.iter().map(|slot| slot.area(self.key_bytes));
+        meta::gap(&areas.collect::<Option<Vec<_>>>()?, self.payload)
     }
 
     /// How long the disk was from which it was read.

@@ -10,7 +10,6 @@
 
 use crate::area::Area;
 use crate::luks1::crc32c::crc32c;
-use crate::luks1::header::{Luks1, Luks1Slot, SLOTS};
 use crate::slot::Slot;
 use block::{BlockError, BlockRead, Bytes};
 use std::fmt;
@@ -73,7 +72,7 @@ pub enum MetaError {
 pub struct LuksMeta {
     gap: Area,
     table: Table,
-    data: [Option<Kept>; SLOTS],
+    data: [Option<Kept>; Slot::LUKS1],
 }
 
 /// What stands in the table about a slot.
@@ -94,15 +93,14 @@ struct Kept(Arc<Result<Vec<u8>, MetaError>>);
 
 /// The table alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Table([Option<MetaSlot>; SLOTS]);
+pub(crate) struct Table([Option<MetaSlot>; Slot::LUKS1]);
 
 /// The bytes that a table would stand in, whatever they are.
 pub(crate) type TableBytes = [u8; TABLE_LEN];
 
 /// The gap behind these key areas, before data that begins at `payload`.
-pub(crate) fn gap(slots: &[Luks1Slot; SLOTS], key_bytes: u32, payload: Bytes) -> Option<Area> {
-    let areas = slots.iter().map(|slot| slot.area(key_bytes));
-    let end = areas.collect::<Option<Vec<_>>>()?.iter().map(Area::end).max()?;
+pub(crate) fn gap(areas: &[Area], payload: Bytes) -> Option<Area> {
+    let end = areas.iter().map(Area::end).max()?;
     let start = Bytes(end.0.checked_next_multiple_of(BLOCK)?);
     let room = payload.checked_sub(start)?;
     Area::new(start, Bytes(room.0 - room.0 % BLOCK))
@@ -134,7 +132,7 @@ impl LuksMeta {
 
     /// With another table. Data that the two have in common is kept, `new` comes with it, other data is not known.
     pub(crate) fn with_table(before: Option<&LuksMeta>, gap: Area, table: Table, new: &[(Slot, Vec<u8>)]) -> LuksMeta {
-        let mut data = [const { None }; SLOTS];
+        let mut data = [const { None }; Slot::LUKS1];
         for (slot, to) in Slot::all().zip(&mut data) {
             let same = before.filter(|meta| meta.table.slot(slot) == table.slot(slot));
             let fresh = new.iter().find(|(of, bytes)| *of == slot && bytes.len() <= META_KEPT as usize);
@@ -193,14 +191,23 @@ impl MetaSlot {
         MetaSlot { uuid, offset, length: u32::try_from(data.len()).unwrap_or(u32::MAX), crc: crc32c(&[data]) }
     }
 
-    /// Where the data lies on the disk, if that is inside the gap and behind the table's block or, as the original allows,
-    /// behind the table.
+    /// Where the data lies on the disk, if that is inside the gap.
     pub(crate) fn place(&self, gap: Area) -> Option<Area> {
         let start = gap.offset().checked_add(Bytes(self.offset.into()))?;
         Area::new(start, Bytes(self.length.into())).filter(|place| gap.contains(place))
     }
 
+    /// What of the data's place is inside the gap.
+    pub(crate) fn inside(&self, gap: Area) -> Option<Area> {
+        let start = gap.offset().checked_add(Bytes(self.offset.into()))?;
+        let end = start.checked_add(Bytes(self.length.into()))?.min(gap.end());
+        Area::new(start, end.checked_sub(start)?)
+    }
+
     fn load(&self, disk: &dyn BlockRead, gap: Area) -> Result<Vec<u8>, MetaError> {
+        if self.length == 0 {
+            return Ok(Vec::new());
+        }
         let place = self.place(gap).ok_or(MetaError::Outside)?;
         let mut bytes = vec![0; usize::try_from(self.length).map_err(|_| MetaError::Outside)?];
         disk.read_at(place.offset(), &mut bytes).map_err(|source| MetaError::Disk { source: Arc::new(source) })?;
@@ -220,7 +227,7 @@ impl Table {
             return Err(MetaError::UnknownVersion { found });
         }
         let crc = r.u32();
-        let slots: Vec<Option<MetaSlot>> = (0..SLOTS).map(|_| r.slot()).collect();
+        let slots: Vec<Option<MetaSlot>> = (0..Slot::LUKS1).map(|_| r.slot()).collect();
         let (head, rest) = (bytes.first_chunk::<12>(), bytes.last_chunk::<256>());
         let whole = head.zip(rest).is_some_and(|(head, rest)| crc32c(&[head, &[0; 4], rest]) == crc);
         if !whole {
@@ -319,18 +326,6 @@ impl Reader<'_> {
         let slot = MetaSlot { uuid, offset: self.u32(), length: self.u32(), crc: self.u32() };
         self.u32(); // reserved
         (!uuid.is_nil()).then_some(slot)
-    }
-}
-
-impl Luks1 {
-    /// What is in the gap between the key material and the data.
-    pub fn meta(&self) -> &MetaState {
-        &self.meta
-    }
-
-    /// The gap, if there is one.
-    pub(crate) fn gap(&self) -> Option<Area> {
-        gap(&self.slots, self.key_bytes, self.payload)
     }
 }
 

@@ -2,10 +2,12 @@
 
 pub(crate) mod accept;
 pub(crate) mod backup;
+pub(crate) mod change;
 pub(crate) mod crc32c;
 pub(crate) mod edit;
 pub(crate) mod format;
 pub(crate) mod header;
 pub(crate) mod meta;
+pub(crate) mod places;
 pub(crate) mod seal;
 pub(crate) mod writes;

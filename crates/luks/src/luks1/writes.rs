@@ -12,7 +12,7 @@
 
 use crate::area::Area;
 use crate::header::Header;
-use crate::luks1::edit::{Luks1Edit, SlotChange};
+use crate::luks1::change::{Change, SlotChange};
 use crate::luks1::header::{HEADER_LEN, Luks1, Luks1Slot, SALT_LEN};
 use crate::luks1::meta::{LuksMeta, MetaSlot, MetaState, TABLE_LEN, Table, TableBytes};
 use crate::slot::Slot;
@@ -22,10 +22,10 @@ use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 /// All that will be written, in its order.
-pub(crate) fn ready(edit: &Luks1Edit<'_>) -> Ready {
-    let mut story = Story::new(edit);
+pub(crate) fn ready(change: &Change<'_>) -> Ready {
+    let mut story = Story::new(change);
     let meta = story.meta_tables();
-    let only_goes = !edit.slots.values().any(|change| !matches!(change, SlotChange::Remove { .. }));
+    let only_goes = !change.slots.values().any(|change| !matches!(change, SlotChange::Remove { .. }));
     if only_goes {
         // As cryptsetup does it: whoever wants a slot gone cannot be left with it.
         story.overwrite_removed();
@@ -53,7 +53,7 @@ enum Order {
 }
 
 struct Story<'e> {
-    edit: &'e Luks1Edit<'e>,
+    change: &'e Change<'e>,
     gap: Option<Area>,
     /// The header as it is at this point.
     slots: BTreeMap<Slot, Luks1Slot>,
@@ -72,10 +72,10 @@ struct MetaTables {
 }
 
 impl<'e> Story<'e> {
-    fn new(edit: &'e Luks1Edit<'e>) -> Story<'e> {
-        let header = edit.header();
+    fn new(change: &'e Change<'e>) -> Story<'e> {
+        let header = change.header;
         Story {
-            edit,
+            change,
             gap: header.gap(),
             slots: Slot::all().zip(header.slots.iter().cloned()).collect(),
             header: header.bytes.clone(),
@@ -86,19 +86,19 @@ impl<'e> Story<'e> {
 
     /// The table that is there before.
     fn table_before(&self) -> Option<Table> {
-        let meta = self.edit.header().meta().present().filter(|_| !self.edit.meta.nuked);
+        let meta = self.change.header.meta().present().filter(|_| !self.change.meta.nuked);
         meta.map(|meta| *meta.table())
     }
 
     fn meta_tables(&self) -> MetaTables {
-        let (before, last) = (self.table_before().unwrap_or_default(), self.edit.meta.table);
+        let (before, last) = (self.table_before().unwrap_or_default(), self.change.meta.table);
         let Some(after) = last else {
             return MetaTables { with_new: None, with_replaced: None, last: None, bridges: Vec::new() };
         };
         let mut with_new = before;
         let mut waiting = Vec::new();
         for (slot, entry) in after.slots().filter(|(slot, entry)| before.slot(*slot) != Some(*entry)) {
-            match self.edit.slots.get(&slot) {
+            match self.change.slots.get(&slot) {
                 // The old key and the old data belong together.
                 Some(SlotChange::Replace { bridge: Some(bridge), .. }) => waiting.push((slot, *entry, bridge.slot)),
                 _ => with_new.set(slot, Some(*entry)),
@@ -111,7 +111,7 @@ impl<'e> Story<'e> {
             let place = self.gap.and_then(|gap| {
                 Some((gap, Table::first_fit(&[&before, &after, &with_replaced, &with_new], gap, entry.length)?))
             });
-            let data = self.edit.meta.new.iter().find(|(of, _)| *of == slot);
+            let data = self.change.meta.new.iter().find(|(of, _)| *of == slot);
             // Without room for it a power failure leaves a slot that opens with a passphrase, but not by itself.
             if let (Some((gap, area)), Some((_, data)), None) = (place, data, with_new.slot(bridge)) {
                 let copy = Some(MetaSlot::new(entry.uuid, area, gap, data));
@@ -124,7 +124,7 @@ impl<'e> Story<'e> {
     }
 
     fn nuke(&mut self) {
-        let Some(gap) = self.gap.filter(|_| self.edit.meta.nuked) else { return };
+        let Some(gap) = self.gap.filter(|_| self.change.meta.nuked) else { return };
         self.write_table([0; TABLE_LEN]);
         let len = usize::try_from(gap.size().0).unwrap_or(usize::MAX);
         self.phases.push(vec![Write { offset: gap.offset(), bytes: vec![0; len].into() }]);
@@ -133,7 +133,7 @@ impl<'e> Story<'e> {
     /// Key material and data in places that nothing refers to yet.
     fn bring_material(&mut self, meta: &MetaTables) {
         let mut phase = Phase::new();
-        for (slot, change) in &self.edit.slots {
+        for (slot, change) in &self.change.slots {
             match change {
                 SlotChange::Add(new) => phase.extend(self.material(*slot, &new.material)),
                 SlotChange::Replace { new, bridge: Some(bridge) } => {
@@ -142,7 +142,7 @@ impl<'e> Story<'e> {
                 SlotChange::Replace { bridge: None, .. } | SlotChange::Remove { .. } => {}
             }
         }
-        let new = self.edit.meta.new.iter().map(|data| (meta.last, data));
+        let new = self.change.meta.new.iter().map(|data| (meta.last, data));
         for (table, (slot, data)) in new.chain(meta.bridges.iter().map(|data| (meta.with_new, data))) {
             let place = table.and_then(|table| table.slot(*slot)?.place(self.gap?));
             phase.extend(place.map(|place| Write { offset: place.offset(), bytes: data.clone().into() }));
@@ -153,7 +153,7 @@ impl<'e> Story<'e> {
     /// The entries with those that come, and with those that hold a key for another one.
     fn with_new(&self) -> BTreeMap<Slot, Luks1Slot> {
         let mut slots = self.slots.clone();
-        for (slot, change) in &self.edit.slots {
+        for (slot, change) in &self.change.slots {
             match change {
                 SlotChange::Add(new) => {
                     slots.insert(*slot, new.entry.clone());
@@ -172,7 +172,7 @@ impl<'e> Story<'e> {
     /// The entries without those that go and those that held a key for another one.
     fn without_old(&self) -> BTreeMap<Slot, Luks1Slot> {
         let mut slots = self.slots.clone();
-        for (slot, change) in &self.edit.slots {
+        for (slot, change) in &self.change.slots {
             let gone = match change {
                 SlotChange::Remove { .. } => slots.get_mut(slot),
                 SlotChange::Replace { bridge: Some(bridge), .. } => slots.get_mut(&bridge.slot),
@@ -187,7 +187,7 @@ impl<'e> Story<'e> {
 
     /// One slot after the other is emptied, gets its key material, and is in use again.
     fn rewrite_replaced(&mut self) {
-        for (slot, change) in &self.edit.slots {
+        for (slot, change) in &self.change.slots {
             let SlotChange::Replace { new, .. } = change else { continue };
             let mut slots = self.slots.clone();
             if let Some(entry) = slots.get_mut(slot) {
@@ -203,7 +203,7 @@ impl<'e> Story<'e> {
 
     fn overwrite_removed(&mut self) {
         let mut phase = Phase::new();
-        for (slot, change) in &self.edit.slots {
+        for (slot, change) in &self.change.slots {
             match change {
                 SlotChange::Remove { noise } => phase.extend(self.material(*slot, noise)),
                 SlotChange::Replace { bridge: Some(bridge), .. } => {
@@ -215,13 +215,14 @@ impl<'e> Story<'e> {
         self.phases.push(phase);
     }
 
-    /// Data that no table refers to any more becomes zeros; what belongs to another slot too stays.
+    /// Data that no table refers to any more becomes zeros; what belongs to another slot too stays, and what lies behind the
+    /// gap.
     fn wipe_data(&mut self, meta: &MetaTables) {
         let (Some(gap), Some(last)) = (self.gap, meta.last) else { return };
-        let kept: Vec<Area> = last.slots().filter_map(|(_, slot)| slot.place(gap)).collect();
+        let kept: Vec<Area> = last.slots().filter_map(|(_, slot)| slot.inside(gap)).collect();
         let tables = [self.table_before(), meta.with_new, meta.with_replaced];
         let entries = tables.iter().flatten().flat_map(Table::slots);
-        let mut places: Vec<Area> = entries.filter_map(|(_, slot)| slot.place(gap)).collect();
+        let mut places: Vec<Area> = entries.filter_map(|(_, slot)| slot.inside(gap)).collect();
         places.sort();
         places.dedup();
         let free = places.into_iter().flat_map(|place| place.without(&kept));
@@ -238,7 +239,7 @@ impl<'e> Story<'e> {
 
     /// Writes the sectors of the header that become others.
     fn header(&mut self, slots: BTreeMap<Slot, Luks1Slot>, order: Order) {
-        let header = self.edit.header().with_slots(slots.iter().map(|(slot, entry)| (*slot, entry)));
+        let header = self.change.header.with_slots(slots.iter().map(|(slot, entry)| (*slot, entry)));
         let sector = usize::try_from(SECTOR).unwrap_or(usize::MAX);
         let pairs = self.header.chunks(sector).zip(header.chunks(sector));
         let changed = (0..).map(|n| Bytes(n * SECTOR)).zip(pairs).filter(|(_, (old, new))| old != new);
@@ -264,13 +265,13 @@ impl<'e> Story<'e> {
     }
 
     fn end(self, table: Option<Table>) -> Ready {
-        let before = self.edit.header();
-        let known = before.meta().present().filter(|_| !self.edit.meta.nuked);
+        let before = self.change.header;
+        let known = before.meta().present().filter(|_| !self.change.meta.nuked);
         let meta = match (self.gap, table) {
             (Some(gap), Some(table)) => {
-                MetaState::Present(Box::new(LuksMeta::with_table(known, gap, table, &self.edit.meta.new)))
+                MetaState::Present(Box::new(LuksMeta::with_table(known, gap, table, &self.change.meta.new)))
             }
-            _ if self.edit.meta.nuked => MetaState::Absent,
+            _ if self.change.meta.nuked => MetaState::Absent,
             _ => before.meta().clone(),
         };
         let mut after = Luks1 { meta, table: self.table.map(Box::new), bytes: self.header, ..before.clone() };

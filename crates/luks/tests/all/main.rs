@@ -15,6 +15,7 @@ mod golden;
 mod hostile;
 mod luks1;
 mod luks1_support;
+mod luksmeta;
 mod plain;
 mod seal;
 mod settings;
