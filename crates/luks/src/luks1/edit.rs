@@ -54,6 +54,11 @@ impl<'a> Luks1Edit<'a> {
         self.before
     }
 
+    /// What changes.
+    pub(crate) fn change(&self) -> &Change<'a> {
+        &self.change
+    }
+
     /// What has been asked for, in that order.
     pub fn steps(&self) -> &[Step] {
         &self.steps

@@ -1,7 +1,8 @@
 //! What of a LUKS1 header is sealed. The codes have no place in the header itself.
 
 use crate::edit_error::EditError;
-use crate::luks1::edit::{Luks1Edit, SlotChange};
+use crate::luks1::change::SlotChange;
+use crate::luks1::edit::Luks1Edit;
 use crate::luks1::header::{Luks1, Luks1Slot};
 use crate::seal::{SealKey, SealParts, SealValues};
 use crate::slot::Slot;
@@ -57,8 +58,8 @@ impl Luks1Edit<'_> {
     /// The codes of the header as it would be.
     pub(crate) fn seal_values(&self, key: &VolumeKey, epoch: u64) -> Result<Object, EditError> {
         self.hold_key(key)?;
-        let header = self.header();
-        let after = Slot::all().zip(&header.slots).filter_map(|(slot, entry)| match self.slots.get(&slot) {
+        let header = self.change().header;
+        let after = Slot::all().zip(&header.slots).filter_map(|(slot, entry)| match self.change().slots.get(&slot) {
             Some(SlotChange::Add(new) | SlotChange::Replace { new, .. }) => Some((slot, &new.entry)),
             Some(SlotChange::Remove { .. }) => None,
             None => Some((slot, entry)),
