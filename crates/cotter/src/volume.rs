@@ -183,7 +183,7 @@ pub fn open_by_bindings(
 
 fn nothing_opened(failed: Failed, header: &Accepted) -> CommandError {
     for token in unlock::unreadable(header.header()) {
-        output::say(&format!("token {}: {}", token.token, reasons(&token.why)));
+        output::say(&format!("{}: {}", token.place(), reasons(&token.why)));
     }
     let hint = format!("{}; or give a passphrase: -k FILE, or -k -", failed.hint());
     CommandError::failed("the volume stays closed", failed).hint(hint)

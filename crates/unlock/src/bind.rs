@@ -21,6 +21,17 @@ pub struct BindRequest<'a> {
     pub token: Option<TokenId>,
     /// Whether an unproved binding is good enough.
     pub proof: Proof,
+    /// Whether LUKSMeta may be made on a LUKS1 volume that has none.
+    pub new_meta: NewMeta,
+}
+
+/// Whether LUKSMeta may be made on a LUKS1 volume that has none: whatever else is in the gap behind the key material is overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewMeta {
+    /// Nobody has said yes.
+    Refuse,
+    /// It may.
+    Make,
 }
 
 /// Whether a policy must be met once before it is relied on.
@@ -45,7 +56,7 @@ pub struct Prepared {
 #[derive(Debug)]
 pub(crate) enum Place {
     /// Beside the others.
-    New { slot: Option<Slot>, token: Option<TokenId> },
+    New { slot: Option<Slot>, token: Option<TokenId>, meta: NewMeta },
     /// In the place of this one.
     Instead(Box<Binding>),
 }
@@ -81,7 +92,7 @@ const PASSPHRASE_BYTES: usize = 40;
 /// [`BindError`]; nothing has been changed anywhere.
 pub fn prepare(request: &BindRequest<'_>, ports: &Ports<'_>) -> Result<Prepared, BindError> {
     let said = clevis::remembered(request.pin, request.config, ports.pins).map_err(BindError::Encrypt)?;
-    let place = Place::New { slot: request.slot, token: request.token };
+    let place = Place::New { slot: request.slot, token: request.token, meta: request.new_meta };
     let given = names_keys(request.config.field().value());
     let may_wait = |error: &PinError| {
         // The keys were given, so that a server that is not there yet is no surprise, and that it is not there is all that went wrong.

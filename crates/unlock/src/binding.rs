@@ -1,16 +1,21 @@
-//! Which keyslots are bound, and to what: the tokens of type `clevis` in a LUKS2 header.
+//! Which keyslots are bound, and to what: the tokens of type `clevis` in a LUKS2 header, and the LUKSMeta of a LUKS1 volume.
 //!
 //! `{"type":"clevis","keyslots":["N"],"jwe":{…}}`, the JWE flattened with all of its five members. The original finds a token
-//! only by its first keyslot and writes one keyslot into each; here every listed keyslot counts.
+//! only by its first keyslot and writes one keyslot into each; here every listed keyslot counts. In LUKSMeta the compact JWE of
+//! keyslot N is the data of slot N, under a UUID of Clevis's own.
 
 use jose::{Jwe, JweError};
 use json::{FieldError, Value};
-use luks::{Header, Slot, Token, TokenId};
+use luks::{Header, Luks1, MetaError, Slot, Token, TokenId};
 use std::collections::BTreeSet;
 use std::fmt;
+use uuid::{Uuid, uuid};
 
 /// The type of the original's tokens.
 pub const CLEVIS: &str = "clevis";
+
+/// What the original's data in LUKSMeta are marked by.
+pub const CLEVIS_UUID: Uuid = uuid!("cb6e8904-81ff-40da-a84a-07ab9ab5715e");
 
 /// A keyslot and the policy that brings its passphrase back.
 #[derive(Clone, Debug)]
@@ -23,20 +28,27 @@ pub struct Binding {
     pub jwe: Jwe,
 }
 
-/// A token of type `clevis` that makes no sense.
+/// What says it is a binding and makes no sense.
 #[derive(Debug)]
 pub struct Unreadable {
-    /// The token.
-    pub token: TokenId,
+    /// The token; LUKS1 has none.
+    pub token: Option<TokenId>,
     /// The keyslots it is said to serve.
     pub slots: Vec<Slot>,
     /// What is wrong with it.
     pub why: TokenError,
 }
 
-/// Why a token of type `clevis` makes no sense.
+/// Why it makes no sense.
 #[derive(Debug)]
 pub enum TokenError {
+    /// The data in LUKSMeta cannot be read.
+    Meta(MetaError),
+    /// The data in LUKSMeta are longer than any JWE.
+    TooLong {
+        /// How long they are.
+        bytes: u32,
+    },
     /// There is no JWE in it.
     NoJwe(FieldError),
     /// The JWE cannot be read.
@@ -50,26 +62,61 @@ impl Binding {
     }
 }
 
-/// All bindings of a header, in ascending order of their keyslots; tokens that cannot be read are passed over, see
-/// [`unreadable`].
-pub fn bindings(header: &Header) -> Vec<Binding> {
-    let mut found = Vec::new();
-    for (id, token) in tokens(header) {
-        let Ok(jwe) = read(token) else { continue };
-        // A hostile token may list a slot ten thousand times.
-        let slots: BTreeSet<Slot> = token.keyslots.iter().copied().collect();
-        found.extend(slots.into_iter().map(|slot| Binding { slot, token: Some(id), jwe: jwe.clone() }));
+impl Unreadable {
+    /// Where it stands, for a message: `token 3`, or `LUKSMeta of keyslot 1`.
+    pub fn place(&self) -> String {
+        match (self.token, self.slots.first()) {
+            (Some(token), _) => format!("token {token}"),
+            (None, slot) => format!("LUKSMeta of keyslot {}", slot.map_or("?".into(), Slot::to_string)),
+        }
     }
+}
+
+/// All bindings of a header, in ascending order of their keyslots; what cannot be read is passed over, see [`unreadable`].
+pub fn bindings(header: &Header) -> Vec<Binding> {
+    let mut found: Vec<Binding> = match header {
+        Header::Luks1(header) => in_meta(header).filter_map(Result::ok).collect(),
+        Header::Luks2(_) => tokens(header).flat_map(|(id, token)| in_token(id, token)).collect(),
+    };
     found.sort_by_key(|binding| (binding.slot, binding.token));
     found
 }
 
-/// The tokens that say they are bindings and cannot be read as one.
+/// What says it is a binding and cannot be read as one.
 pub fn unreadable(header: &Header) -> Vec<Unreadable> {
     let broken = |(id, token): (TokenId, &Token)| {
-        read(token).err().map(|why| Unreadable { token: id, slots: token.keyslots.clone(), why })
+        read(token).err().map(|why| Unreadable { token: Some(id), slots: token.keyslots.clone(), why })
     };
-    tokens(header).filter_map(broken).collect()
+    match header {
+        Header::Luks1(header) => in_meta(header).filter_map(Result::err).collect(),
+        Header::Luks2(_) => tokens(header).filter_map(broken).collect(),
+    }
+}
+
+/// The bindings of one token, one for each keyslot that it serves.
+fn in_token(id: TokenId, token: &Token) -> Vec<Binding> {
+    let Ok(jwe) = read(token) else { return Vec::new() };
+    // A hostile token may list a slot ten thousand times.
+    let slots: BTreeSet<Slot> = token.keyslots.iter().copied().collect();
+    slots.into_iter().map(|slot| Binding { slot, token: Some(id), jwe: jwe.clone() }).collect()
+}
+
+/// The bindings in LUKSMeta of keyslots that are in use.
+fn in_meta(header: &Luks1) -> impl Iterator<Item = Result<Binding, Unreadable>> {
+    let meta = header.meta().present();
+    let entries = meta.into_iter().flat_map(move |meta| meta.slots().map(move |(slot, entry)| (meta, slot, entry)));
+    let active = |slot: Slot| header.slots.get(usize::from(slot.number())).is_some_and(|slot| slot.active);
+    entries.filter(move |(_, slot, entry)| entry.uuid == CLEVIS_UUID && active(*slot)).map(|(meta, slot, entry)| {
+        let jwe = match meta.data(slot) {
+            Some(Ok(data)) => Jwe::parse_compact(data).map_err(TokenError::Jwe),
+            Some(Err(source)) => Err(TokenError::Meta(source.clone())),
+            None => Err(TokenError::TooLong { bytes: entry.length }),
+        };
+        match jwe {
+            Ok(jwe) => Ok(Binding { slot, token: None, jwe }),
+            Err(why) => Err(Unreadable { token: None, slots: vec![slot], why }),
+        }
+    })
 }
 
 /// Tokens of type `clevis` with their numbers.
@@ -88,7 +135,9 @@ impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TokenError::NoJwe(_) => f.write_str("the token has no JWE"),
-            TokenError::Jwe(_) => f.write_str("the token's JWE cannot be read"),
+            TokenError::Jwe(_) => f.write_str("its JWE cannot be read"),
+            TokenError::Meta(_) => f.write_str("its data in LUKSMeta cannot be read"),
+            TokenError::TooLong { bytes } => write!(f, "its data in LUKSMeta, {bytes} bytes, are longer than any JWE"),
         }
     }
 }
@@ -98,6 +147,8 @@ impl std::error::Error for TokenError {
         match self {
             TokenError::NoJwe(source) => Some(source),
             TokenError::Jwe(source) => Some(source),
+            TokenError::Meta(source) => Some(source),
+            TokenError::TooLong { .. } => None,
         }
     }
 }

@@ -56,9 +56,10 @@ pub fn bind_edit<'a>(
     store::forget_stale(&mut edit, header.header())?;
     let jwe = prepared.jwe.clone();
     let (slot, token) = match &prepared.place {
-        Place::New { slot, token } => {
-            let slot = edit.add_keyslot(&new(*slot)).map_err(CommitError::Edit)?;
-            (slot, store::add(&mut edit, slot, *token, &jwe)?)
+        Place::New { slot, token, meta } => {
+            let slot = store::choose_slot(header.header(), *slot);
+            let slot = edit.add_keyslot(&new(slot)).map_err(CommitError::Edit)?;
+            (slot, store::add(&mut edit, header.header(), slot, (*token, *meta), &jwe)?)
         }
         Place::Instead(old) => {
             still_bound(header, old)?;
@@ -67,6 +68,13 @@ pub fn bind_edit<'a>(
         }
     };
     Ok(BindPlan { edit, binding: Binding { slot, token, jwe } })
+}
+
+/// The change that clears away bindings whose keyslots are gone.
+pub(crate) fn stale_edit<'a>(header: &'a Accepted, random: &'a dyn Random) -> Result<Edit<'a>, CommitError> {
+    let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
+    store::forget_stale(&mut edit, header.header())?;
+    Ok(edit)
 }
 
 /// The change that takes a binding off this header: keyslot, and token or LUKSMeta. A token that serves other keyslots stays.
@@ -112,7 +120,7 @@ pub(crate) fn spare(header: &Accepted, slot: Slot, last: LastHumanSlot) -> Resul
     if spared { Err(CommitError::LastHumanSlot { slot }) } else { Ok(()) }
 }
 
-/// The change that adds a passphrase.
+/// The change that adds a passphrase. Bindings whose keyslot is gone are cleared away: they would be taken for the new one's.
 ///
 /// # Errors
 /// [`CommitError::Edit`].
@@ -124,6 +132,8 @@ pub fn add_edit<'a>(
     random: &'a dyn Random,
 ) -> Result<(Edit<'a>, Slot), CommitError> {
     let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
+    store::forget_stale(&mut edit, header.header())?;
+    let slot = store::choose_slot(header.header(), slot);
     let slot = edit.add_keyslot(&new.keyslot(header, key, slot)).map_err(CommitError::Edit)?;
     if new.purpose == Purpose::Recovery && header.header().version() == Version::Luks2 {
         let token = Object::new().with("type", "systemd-recovery").with("keyslots", vec![slot.to_string()]);

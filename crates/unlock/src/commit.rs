@@ -5,7 +5,7 @@
 
 use crate::bind::Prepared;
 use crate::binding::{Binding, bindings};
-use crate::change::{NewPassphrase, add_edit, bind_edit, change_edit, kill_edit, spare, unbind_edit};
+use crate::change::{NewPassphrase, add_edit, bind_edit, change_edit, kill_edit, spare, stale_edit, unbind_edit};
 use crate::commit_error::CommitError;
 use crate::human::LastHumanSlot;
 use crate::volume::Volume;
@@ -30,16 +30,34 @@ pub struct Bound {
 /// [`CommitError`]. The disk is then byte for byte as it was, unless it is [`CommitError::NotReverted`], or
 /// [`CommitError::Apply`] with [`luks::ApplyError::HalfDone`].
 pub fn bind(volume: &Volume<'_>, key: &VolumeKey, prepared: Prepared) -> Result<Bound, CommitError> {
-    let binding = volume.write_proved(
-        |header, random| bind_edit(header, key, &prepared, random).map(|plan| (plan.edit, plan.binding)),
+    let binding = match write_binding(volume, key, &prepared) {
+        // The room of a binding that goes is free only when it is gone.
+        Err(CommitError::NoRoomInMeta { .. }) if clear_stale(volume)? => write_binding(volume, key, &prepared),
+        result => result,
+    }?;
+    Ok(Bound { slot: binding.slot, token: binding.token, unproved: prepared.unproved })
+}
+
+fn write_binding(volume: &Volume<'_>, key: &VolumeKey, prepared: &Prepared) -> Result<Binding, CommitError> {
+    volume.write_proved(
+        |header, random| bind_edit(header, key, prepared, random).map(|plan| (plan.edit, plan.binding)),
         |header, binding| {
             if !bindings(header.header()).iter().any(|found| found.is_same(binding)) {
                 return Err(CommitError::NotReadBack);
             }
             opens(volume, header, binding.slot, &prepared.passphrase)
         },
-    )?;
-    Ok(Bound { slot: binding.slot, token: binding.token, unproved: prepared.unproved })
+    )
+}
+
+/// Clears away bindings whose keyslots are gone; says whether there were any.
+fn clear_stale(volume: &Volume<'_>) -> Result<bool, CommitError> {
+    let (_, any) = volume.write(|header, random| {
+        let edit = stale_edit(header, random)?;
+        let any = !edit.steps().is_empty();
+        Ok((edit, any))
+    })?;
+    Ok(any)
 }
 
 /// Binds, and when that has been proved removes the keyslot `old`: the preset passphrase of an image, for example.

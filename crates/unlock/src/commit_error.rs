@@ -1,6 +1,8 @@
 //! Why a volume is as it was before, or was left in between.
 
+use block::Bytes;
 use clevis::PinError;
+use jose::JweError;
 use luks::{ApplyError, EditError, HeaderError, OpenError, Refused, RevertError, Slot};
 use std::error::Error;
 use std::fmt;
@@ -48,6 +50,22 @@ pub enum CommitError {
     Bound {
         /// The keyslot.
         slot: Slot,
+    },
+    /// The LUKS1 volume has no LUKSMeta to keep a binding in, and nobody has agreed to making it.
+    NoMeta,
+    /// The binding does not fit into the gap between key material and data of the LUKS1 volume, where LUKSMeta is.
+    NoRoomInMeta {
+        /// How long the binding is.
+        needed: Bytes,
+        /// How much room there is in one piece.
+        there: Bytes,
+    },
+    /// LUKSMeta holds compact JWEs, and this one has no compact form.
+    NotCompact {
+        /// The keyslot.
+        slot: Slot,
+        /// Why not.
+        source: JweError,
     },
     /// The policy could not be tried, so the keyslot that it was to replace stays. Nothing was written.
     Unproved,
@@ -108,6 +126,18 @@ impl fmt::Display for CommitError {
             CommitError::Bound { slot } => {
                 write!(f, "keyslot {slot} is bound to a policy, and another passphrase would break it")
             }
+            CommitError::NoMeta => {
+                f.write_str("there is no LUKSMeta on this LUKS1 volume, where its binding would be kept")
+            }
+            CommitError::NoRoomInMeta { needed, there } => write!(
+                f,
+                "the binding takes {} bytes, and the gap behind the key material of this LUKS1 volume has room for {}; nothing \
+                 was written",
+                needed.0, there.0
+            ),
+            CommitError::NotCompact { slot, .. } => {
+                write!(f, "the binding of keyslot {slot} does not go into LUKSMeta")
+            }
             CommitError::Unproved => {
                 f.write_str("the policy could not be tried, so nothing is replaced by it; nothing was written")
             }
@@ -137,12 +167,15 @@ impl Error for CommitError {
             CommitError::NotReverted { source, .. } => Some(source),
             CommitError::Annotate(source) => Some(source),
             CommitError::OldStays { source, .. } => Some(source.as_ref()),
+            CommitError::NotCompact { source, .. } => Some(source),
             CommitError::Busy
             | CommitError::Cancelled
             | CommitError::NotReadBack
             | CommitError::NotBound { .. }
             | CommitError::LastHumanSlot { .. }
             | CommitError::Unproved
+            | CommitError::NoMeta
+            | CommitError::NoRoomInMeta { .. }
             | CommitError::Bound { .. }
             | CommitError::LastSlot { .. } => None,
         }
@@ -155,6 +188,10 @@ impl CommitError {
         match self {
             CommitError::LastSlot { .. } | CommitError::LastHumanSlot { .. } => {
                 "add a passphrase first: `cotter luks add`"
+            }
+            CommitError::NoMeta => "let it be made: -y, or `cotter luks meta init`",
+            CommitError::NoRoomInMeta { .. } => {
+                "bind to fewer servers, remove a binding that is not needed, or use LUKS2: its header has room"
             }
             CommitError::Unproved => "try again when the servers answer",
             CommitError::OldStays { .. } => "remove it when that is possible: `cotter luks kill`",

@@ -21,6 +21,10 @@ pub fn human_slots(header: &Accepted) -> Vec<Slot> {
 
 /// Whether something other than a person's memory and paper keeps the passphrase of a slot.
 pub(crate) fn serves_itself(header: &Header, slot: Slot) -> bool {
+    let meta = header.as_luks1().and_then(|header| header.meta().present());
+    if meta.is_some_and(|meta| meta.slot(slot).is_some()) {
+        return true;
+    }
     let tokens = header.as_luks2().into_iter().flat_map(|header| header.metadata().tokens.values());
     tokens.filter(|token| token.keyslots.contains(&slot)).any(|token| token.recognised() != TokenKind::SystemdRecovery)
 }

@@ -22,8 +22,8 @@ mod state;
 mod store;
 mod volume;
 
-pub use bind::{BindError, BindRequest, Prepared, Proof, prepare};
-pub use binding::{Binding, CLEVIS, TokenError, Unreadable, bindings, unreadable};
+pub use bind::{BindError, BindRequest, NewMeta, Prepared, Proof, prepare};
+pub use binding::{Binding, CLEVIS, CLEVIS_UUID, TokenError, Unreadable, bindings, unreadable};
 pub use change::{BindPlan, NewPassphrase, Purpose, add_edit, bind_edit, change_edit, kill_edit, unbind_edit};
 pub use commit::{Bound, add, bind, bind_instead, change, kill, unbind};
 pub use commit_error::{CommitError, RevertFailure};

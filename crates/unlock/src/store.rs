@@ -1,28 +1,46 @@
 //! Where a binding is kept: in a token of LUKS2, in LUKSMeta of LUKS1.
 
-use crate::binding::{Binding, tokens};
+use crate::bind::NewMeta;
+use crate::binding::{Binding, CLEVIS, CLEVIS_UUID, tokens};
 use crate::commit_error::CommitError;
+use block::Bytes;
 use jose::Jwe;
 use json::Object;
-use luks::{Edit, Header, Slot, Token, TokenId};
+use luks::{Edit, EditError, Header, Luks1, MetaState, Slot, Token, TokenId};
+use uuid::Uuid;
 
-/// The token of a binding, as the original writes it.
-fn token_members(slot: Slot, jwe: &Jwe) -> Object {
-    Object::new()
-        .with("type", crate::binding::CLEVIS)
-        .with("keyslots", vec![slot.to_string()])
-        .with("jwe", jwe.to_flattened())
+/// The keyslot for something new: `wanted`, or the lowest that is free. On LUKS1 one whose LUKSMeta is empty is preferred, for what is
+/// there would be taken for the new keyslot's.
+pub(crate) fn choose_slot(header: &Header, wanted: Option<Slot>) -> Option<Slot> {
+    let Header::Luks1(header) = header else { return wanted };
+    let free = Slot::all().zip(&header.slots).filter(|(_, entry)| !entry.active).map(|(slot, _)| slot);
+    wanted.or_else(|| free.into_iter().find(|slot| meta_uuid(header, *slot).is_none_or(|uuid| uuid == CLEVIS_UUID)))
 }
 
 /// Keeps a new binding.
 pub(crate) fn add(
     edit: &mut Edit<'_>,
+    header: &Header,
     slot: Slot,
-    token: Option<TokenId>,
+    (token, meta): (Option<TokenId>, NewMeta),
     jwe: &Jwe,
 ) -> Result<Option<TokenId>, CommitError> {
-    let added = edit.add_token(token, token_members(slot, jwe));
-    added.map(Some).map_err(CommitError::Edit)
+    match header {
+        Header::Luks2(_) => edit.add_token(token, token_members(slot, jwe)).map(Some).map_err(CommitError::Edit),
+        Header::Luks1(_) if token.is_some() => {
+            let version = header.version();
+            Err(CommitError::Edit(EditError::NotInThisVersion { what: "tokens", version }))
+        }
+        Header::Luks1(header) => {
+            if matches!(header.meta(), MetaState::Absent) {
+                match meta {
+                    NewMeta::Refuse => return Err(CommitError::NoMeta),
+                    NewMeta::Make => edit.init_meta().map_err(CommitError::Edit)?,
+                }
+            }
+            save(edit, header, slot, jwe).map(|()| None)
+        }
+    }
 }
 
 /// Keeps `jwe` in the place of that of `binding`. A token that serves other keyslots too is theirs: the new binding then gets one of its
@@ -33,9 +51,12 @@ pub(crate) fn replace(
     binding: &Binding,
     jwe: &Jwe,
 ) -> Result<Option<TokenId>, CommitError> {
-    let Some(id) = binding.token else { return Err(CommitError::NotBound { slot: binding.slot }) };
-    let not_bound = CommitError::NotBound { slot: binding.slot };
-    let (_, token) = tokens(header).find(|(found, _)| *found == id).ok_or(not_bound)?;
+    if let Header::Luks1(luks1) = header {
+        edit.wipe_meta(binding.slot).map_err(CommitError::Edit)?;
+        return save(edit, luks1, binding.slot, jwe).map(|()| None);
+    }
+    let found = tokens(header).find(|(id, _)| Some(*id) == binding.token);
+    let (id, token) = found.ok_or(CommitError::NotBound { slot: binding.slot })?;
     if serves_only(token, binding.slot) {
         edit.replace_token(id, token_members(binding.slot, jwe)).map_err(CommitError::Edit)?;
         return Ok(Some(id));
@@ -43,17 +64,28 @@ pub(crate) fn replace(
     let others: Vec<String> =
         token.keyslots.iter().filter(|slot| **slot != binding.slot).map(Slot::to_string).collect();
     edit.replace_token(id, token.members.clone().with("keyslots", others)).map_err(CommitError::Edit)?;
-    add(edit, binding.slot, None, jwe)
+    add(edit, header, binding.slot, (None, NewMeta::Refuse), jwe)
 }
 
 /// Forgets what is kept of bindings of `slot`, which is being removed; a token that serves others stays.
 pub(crate) fn forget(edit: &mut Edit<'_>, header: &Header, slot: Slot) -> Result<(), CommitError> {
-    remove_tokens(edit, header, |token| serves_only(token, slot))
+    match header {
+        Header::Luks1(header) => wipe(edit, header, |found, _| found == slot),
+        Header::Luks2(_) => remove_tokens(edit, header, |token| serves_only(token, slot)),
+    }
 }
 
 /// Forgets bindings whose keyslots are gone, as the original does.
 pub(crate) fn forget_stale(edit: &mut Edit<'_>, header: &Header) -> Result<(), CommitError> {
-    remove_tokens(edit, header, |token| token.keyslots.is_empty())
+    match header {
+        Header::Luks1(header) => wipe(edit, header, |_, is_active| !is_active),
+        Header::Luks2(_) => remove_tokens(edit, header, |token| token.keyslots.is_empty()),
+    }
+}
+
+/// The token of a binding, as the original writes it.
+fn token_members(slot: Slot, jwe: &Jwe) -> Object {
+    Object::new().with("type", CLEVIS).with("keyslots", vec![slot.to_string()]).with("jwe", jwe.to_flattened())
 }
 
 fn remove_tokens(edit: &mut Edit<'_>, header: &Header, which: impl Fn(&Token) -> bool) -> Result<(), CommitError> {
@@ -63,4 +95,46 @@ fn remove_tokens(edit: &mut Edit<'_>, header: &Header, which: impl Fn(&Token) ->
 
 fn serves_only(token: &Token, slot: Slot) -> bool {
     token.keyslots.iter().all(|served| *served == slot)
+}
+
+/// Wipes data of Clevis in LUKSMeta; `which` is told the slot and whether it is in use.
+fn wipe(edit: &mut Edit<'_>, header: &Luks1, which: impl Fn(Slot, bool) -> bool) -> Result<(), CommitError> {
+    let ours = Slot::all().zip(&header.slots).filter(|(slot, _)| meta_uuid(header, *slot) == Some(CLEVIS_UUID));
+    let chosen = ours.filter(|(slot, entry)| which(*slot, entry.active));
+    chosen.map(|(slot, _)| slot).try_for_each(|slot| edit.wipe_meta(slot)).map_err(CommitError::Edit)
+}
+
+fn save(edit: &mut Edit<'_>, header: &Luks1, slot: Slot, jwe: &Jwe) -> Result<(), CommitError> {
+    let data = jwe.to_compact().map_err(|source| CommitError::NotCompact { slot, source })?;
+    match edit.save_meta(Some(slot), CLEVIS_UUID, data.as_bytes()) {
+        Ok(_) => Ok(()),
+        Err(EditError::NoRoomForMeta { size, .. }) => {
+            Err(CommitError::NoRoomInMeta { needed: size, there: room(header) })
+        }
+        Err(error) => Err(CommitError::Edit(error)),
+    }
+}
+
+fn meta_uuid(header: &Luks1, slot: Slot) -> Option<Uuid> {
+    header.meta().present()?.slot(slot).map(|entry| entry.uuid)
+}
+
+/// The longest data that fits into LUKSMeta beside what is there: the longest run of free blocks.
+fn room(header: &Luks1) -> Bytes {
+    /// Data begin at multiples of this; the table takes the first.
+    const BLOCK: u64 = 4096;
+    let Some(gap) = header.gap() else { return Bytes(0) };
+    let entries = header.meta().present().into_iter().flat_map(|meta| meta.slots());
+    let mut taken: Vec<(u64, u64)> = entries
+        .map(|(_, entry)| (u64::from(entry.offset), u64::from(entry.offset) + u64::from(entry.length)))
+        .chain([(gap.size().0, gap.size().0)])
+        .collect();
+    taken.sort_unstable();
+    let mut free = BLOCK;
+    let mut longest = 0;
+    for (start, end) in taken {
+        longest = longest.max((start / BLOCK * BLOCK).saturating_sub(free));
+        free = free.max(end.next_multiple_of(BLOCK));
+    }
+    Bytes(longest)
 }

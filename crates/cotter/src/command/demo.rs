@@ -24,7 +24,7 @@ use luks::Plain;
 use server::DemoServer;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use unlock::{BindRequest, Proof};
+use unlock::{BindRequest, NewMeta, Proof};
 use workshop::Workshop;
 
 /// How long the demonstration waits for its own server on loopback.
@@ -79,7 +79,14 @@ fn bind(disk: &DemoDisk, address: SocketAddr, story: &mut Story) -> Result<(), C
     let text = config(address);
     let host = Host::new(PATIENCE);
     let config = Config::parse(text.as_bytes()).map_err(|source| CommandError::failed("the configuration", source))?;
-    let request = BindRequest { pin: "tang", config: &config, slot: None, token: None, proof: Proof::Required };
+    let request = BindRequest {
+        pin: "tang",
+        config: &config,
+        slot: None,
+        token: None,
+        proof: Proof::Required,
+        new_meta: NewMeta::Refuse,
+    };
     let prepared = unlock::prepare(&request, &host.ports(TrustPolicy::Yes));
     let prepared = prepared.map_err(|source| CommandError::failed("cannot bind", source))?;
     let key = disk.key_by_passphrase()?;

@@ -147,7 +147,7 @@ impl Luks1 {
     }
 
     /// The gap, if there is one.
-    pub(crate) fn gap(&self) -> Option<Area> {
+    pub fn gap(&self) -> Option<Area> {
         let areas = self.slots.iter().map(|slot| slot.area(self.key_bytes));
         meta::gap(&areas.collect::<Option<Vec<_>>>()?, self.payload)
     }

@@ -463,7 +463,7 @@ fn a_token_that_makes_no_sense_is_named_and_passed_over() {
     edit.apply(&disk).unwrap();
     bind(&disk, &key, &net, "null", "{}");
     let header = accepted(&disk);
-    assert_eq!(unlock::unreadable(header.header()).iter().map(|t| t.token.number()).collect::<Vec<_>>(), [0]);
+    assert_eq!(unlock::unreadable(header.header()).iter().map(|t| t.place()).collect::<Vec<_>>(), ["token 0"]);
     assert_eq!(unlock::bindings(header.header()).len(), 1);
     let slot = Slot::new(0).unwrap();
     assert!(open_keyslot(&disk, &header, slot, &passphrase("typed")).is_ok());

@@ -1,12 +1,12 @@
 //! Disks in memory, a key server in the same process, and a person.
 
-use block::{BlockRead, BlockWrite, MemoryDisk};
+use block::{BlockRead, BlockWrite, Bytes, MemoryDisk};
 use clevis::{
     Cancel, Config, Deadline, HttpRequest, HttpResponse, Method, Net, NetError, PersonError, Ports, TrustPolicy,
 };
 use crypto::ec::Curve;
 use crypto::kdf::Argon2Cost;
-use crypto::{Passphrase, Secret, SystemRandom, VolumeKey};
+use crypto::{Hash, Passphrase, Secret, SystemRandom, VolumeKey};
 use jose::{Jwk, ThumbprintHash};
 use json::Object;
 use luks::{Accepted, Allowed, Edit, FormatOptions, FormatPlan, Header, KdfCost, Slot};
@@ -14,7 +14,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tang::server::{KeySet, ServerRequest};
-use unlock::{BindRequest, Exclusive, Proof, Volume};
+use unlock::{BindRequest, Exclusive, NewMeta, Proof, Volume};
 
 /// A network of one server, `http://s`, which can be unplugged and whose keys can be rotated; `http://silent` never answers.
 pub(crate) struct OneServer {
@@ -154,6 +154,20 @@ pub(crate) fn formatted() -> (MemoryDisk, VolumeKey) {
     (disk, made.key)
 }
 
+/// A LUKS1 volume that `typed` opens in slot 0; every byte of its data is 7.
+pub(crate) fn formatted_luks1() -> (MemoryDisk, VolumeKey) {
+    let disk = MemoryDisk::zeroed(3 << 20);
+    let plan = FormatPlan::new(disk.len(), FormatOptions::luks1(cheap_luks1(), 64)).unwrap();
+    let made = plan.apply(&disk, &passphrase("typed"), &SystemRandom, &mut |_| ()).unwrap();
+    disk.write_at(Bytes(2 << 20), &vec![7; 1 << 20]).unwrap();
+    (disk, made.key)
+}
+
+/// What a test takes for a person's derivation on LUKS1.
+pub(crate) fn cheap_luks1() -> KdfCost {
+    KdfCost::random_passphrase(Hash::Sha256)
+}
+
 /// What a test takes for a person's derivation.
 pub(crate) fn cheap() -> KdfCost {
     KdfCost::argon2id(Argon2Cost { memory_kib: 32, passes: 1, lanes: 1 })
@@ -173,7 +187,7 @@ pub(crate) fn volume<'a>(disk: &'a dyn BlockWrite, exclusive: &'a Exclusive<'a>,
 }
 
 pub(crate) fn request<'a>(pin: &'a str, config: &'a Config) -> BindRequest<'a> {
-    BindRequest { pin, config, slot: None, token: None, proof: Proof::IfReachable }
+    BindRequest { pin, config, slot: None, token: None, proof: Proof::IfReachable, new_meta: NewMeta::Make }
 }
 
 pub(crate) fn config(text: &str) -> Config {
@@ -207,8 +221,8 @@ pub(crate) fn open(disk: &dyn BlockRead, binding: &unlock::Binding, net: &OneSer
 pub(crate) fn put_token(disk: &MemoryDisk, key: &VolumeKey, opens: &Passphrase, jwe: &jose::Jwe) {
     let header = accepted(disk);
     let mut edit = Edit::new(&header, &SystemRandom).unwrap();
-    let kdf = KdfCost::random_passphrase(crypto::Hash::Sha256);
-    let new = luks::NewKeyslot { key, passphrase: opens, slot: None, kdf, af_hash: crypto::Hash::Sha256 };
+    let kdf = KdfCost::random_passphrase(Hash::Sha256);
+    let new = luks::NewKeyslot { key, passphrase: opens, slot: None, kdf, af_hash: Hash::Sha256 };
     let slot = edit.add_keyslot(&new).unwrap();
     let members =
         Object::new().with("type", "clevis").with("keyslots", vec![slot.to_string()]).with("jwe", jwe.to_flattened());

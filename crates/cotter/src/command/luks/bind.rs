@@ -14,7 +14,7 @@ use json::Object;
 use linux::{Access, FileDisk, Terminal};
 use std::io::ErrorKind;
 use std::time::Duration;
-use unlock::{BindRequest, Binding, Bound, CommitError, Prepared, Proof};
+use unlock::{BindRequest, Binding, Bound, CommitError, NewMeta, Prepared, Proof};
 
 /// Binds a keyslot to a policy.
 pub fn bind(args: &BindArgs) -> Result<(), CommandError> {
@@ -25,6 +25,7 @@ pub fn bind(args: &BindArgs) -> Result<(), CommandError> {
         slot: args.slot.map(volume::slot).transpose()?,
         token: args.token.map(token).transpose()?,
         proof: if args.require_proof { Proof::Required } else { Proof::IfReachable },
+        new_meta: if args.force || args.policy.yes { NewMeta::Make } else { NewMeta::Refuse },
     };
     let access = if args.dry_run { Access::Read } else { Access::Write };
     let disks = Disks::open(&args.device, access)?;

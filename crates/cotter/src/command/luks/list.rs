@@ -22,7 +22,7 @@ pub fn run(args: &ListArgs) -> Result<(), CommandError> {
         output::say(&only.map_or("no keyslot is bound".to_owned(), |slot| format!("keyslot {slot} is not bound")));
     }
     for token in unlock::unreadable(&header) {
-        output::say(&format!("token {}: {}", token.token, volume::reasons(&token.why)));
+        output::say(&format!("{}: {}", token.place(), volume::reasons(&token.why)));
     }
     Ok(())
 }
