@@ -1,7 +1,10 @@
 //! `cargo xtask setup`: the originals that the tests run against, as Debian packages them.
 
+mod guest_kernel;
+
 use crate::failure::Failure;
 use crate::program;
+use crate::workspace::Workspace;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -40,13 +43,31 @@ const NEEDED: &[Needed] = &[
     needed("curl", "curl"),
     needed("strace", "strace"),
     needed("systemd-socket-activate", "systemd"),
+    // Guests with udev, made of the host's own programs.
+    needed("qemu-system-x86_64", "qemu-system-x86"),
+    needed("/lib/systemd/systemd-udevd", "udev"),
+    needed("busybox", "busybox-static"),
+    needed("strip", "binutils"),
 ];
 
 /// Where a program may be although an unprivileged path leaves it out.
 const EXTRA_PATH: &[&str] = &["/usr/sbin", "/sbin"];
 
-/// Installs what is missing if we may, and otherwise fails with the line that does.
+/// Installs what is missing if we may, and otherwise fails with the line that does; unpacks the kernel of the guests.
 pub(crate) fn run() -> Result<(), Failure> {
+    install()?;
+    let target = Workspace::load()?.target;
+    if guest_kernel::is_there(&target) {
+        return Ok(());
+    }
+    if is_root() {
+        // Where nothing was missing the lists of packages may be old, or gone.
+        program::run(apt_get().arg("update"))?;
+    }
+    guest_kernel::provide(&target)
+}
+
+fn install() -> Result<(), Failure> {
     let missing = missing();
     if missing.is_empty() {
         eprintln!("all {} programs are here", NEEDED.len());
