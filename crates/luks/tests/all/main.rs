@@ -14,6 +14,7 @@ mod format;
 mod golden;
 mod hostile;
 mod luks1;
+mod luks1_power;
 mod luks1_support;
 mod luksmeta;
 mod plain;
