@@ -38,7 +38,7 @@ fn pass(guest: Guest, scenario: &str) {
 
 fn pass_with(guest: Guest, scenario: &str, environment: &str) {
     let program = Path::new(env!("CARGO_BIN_EXE_mapping_guest"));
-    let left = guest.run(&format!("{environment} {} {scenario}", program.display())).succeeded();
+    let left = guest.run(&format!("{environment} '{}' {scenario}", program.display())).succeeded();
     assert!(left.output.contains("\nok: ") || left.output.starts_with("ok: "), "nothing was checked: {}", left.output);
     print!("{}", left.output);
 }
@@ -85,6 +85,6 @@ fn commands() {
     let detached = formatted_apart(&guest);
     formatted(at("image"), &["--type", "luks2"]);
     // The guest cannot build our program, so it is told where it is.
-    let environment = format!("COTTER={}", compliance::program::cotter().display());
+    let environment = format!("COTTER='{}'", compliance::program::cotter().display());
     pass_with(guest.disk(&bound).disk(&old).disk(&detached), "commands", &environment);
 }

@@ -69,7 +69,8 @@ impl Control {
         let opened = match open(&path, flags, Mode::empty()) {
             Err(Errno::NOENT) => {
                 make_control(&path)?;
-                open(&path, flags, Mode::empty())
+                // One that leads nowhere is not left behind.
+                open(&path, flags, Mode::empty()).inspect_err(|_| unmake_control(&path))
             }
             opened => opened,
         };
@@ -203,6 +204,11 @@ fn make_control(path: &Path) -> Result<(), DmError> {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(error) => Err(not_opened(error)),
     }
+}
+
+fn unmake_control(path: &Path) {
+    let _ = fs::remove_file(path);
+    let _ = fs::remove_dir(DIRECTORY); // stays if there is anything in it
 }
 
 /// The device mapper's number in a table like `/proc/misc`.

@@ -1,12 +1,12 @@
 //! `cotter luks unlock` and `cotter luks lock`, as a person uses them.
 
 use crate::Check;
+use crate::users::wait_for;
 use crate::volume::{Volume, cryptsetup, dmsetup, has, shell};
 use compliance::disk::PASSPHRASE;
 use compliance::{Ended, Program};
 use linux::FileDisk;
 use std::path::Path;
-use std::time::Duration;
 
 /// `/dev/ubda` is LUKS2, bound to the null pin too; `/dev/ubdb` is LUKS1; the header of `/dev/ubdc` is in the file `header`.
 pub(crate) const CHECKS: &[Check] = &[
@@ -198,12 +198,12 @@ fn busy(_: &Volume) {
     has(&refused.said(), &["waiting for ours: it is mounted on /run/mnt", "ours is in use: it is mounted on /run/mnt"]);
     has(&refused.said(), &["try: `umount /run/mnt`"]);
     has(&lock(&["ours", "--dry-run"]).text(), &["in use, and would be closed after that: it is mounted on /run/mnt"]);
-    let waiting = cotter(&["lock", "ours", "--timeout", "60"]).start();
-    std::thread::sleep(Duration::from_secs(1));
+    let words = ["-c", r#"exec "$0" luks lock ours --timeout 60 2>/run/said"#];
+    let waiting = Program::new("sh").args(words).arg(compliance::program::cotter()).start();
+    let said = wait_for(|| std::fs::read_to_string("/run/said").ok().filter(|said| said.ends_with('\n')));
+    has(&said, &["waiting for ours: it is mounted on /run/mnt"]);
     shell("umount /run/mnt");
-    let done = waiting.wait().succeeded();
-    assert_eq!(done.text(), "ours is closed");
-    has(&done.said(), &["waiting for ours: it is mounted on /run/mnt"]);
+    assert_eq!(waiting.wait().succeeded().text(), "ours is closed");
 }
 
 fn deferred(_: &Volume) {
@@ -211,12 +211,7 @@ fn deferred(_: &Volume) {
     let held = std::fs::File::open("/dev/mapper/ours").unwrap();
     assert_eq!(lock(&["--deferred", "ours"]).text(), "ours will be closed when its last user leaves");
     drop(held);
-    for _ in 0..500 {
-        if dmsetup(&["ls"]) == "No devices found" {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_for(|| (dmsetup(&["ls"]) == "No devices found").then_some(()));
 }
 
 fn other_mappings(_: &Volume) {

@@ -47,7 +47,7 @@ fn passes((name, check): &Check, volume: &Volume) -> bool {
     }));
     println!("{}: {name}", if passed.is_ok() { "ok" } else { "FAILED" });
     if passed.is_err() {
-        volume::shell("umount -q /run/mnt || true; swapoff -a; losetup -D; dmsetup remove_all");
+        volume::shell("rm -rf /run/udev; umount -q /run/mnt || true; swapoff -a; losetup -D; dmsetup remove_all");
     }
     passed.is_ok()
 }

@@ -16,6 +16,7 @@ pub(crate) const CHECKS: &[Check] = &[
     ("a read-only disk is mapped read-only or not at all", read_only_disk),
     ("a mapping that is not there cannot be removed", nothing_to_remove),
     ("the control node is made where it is missing", control_node),
+    ("a kernel that cannot encrypt, or has no device mapper, is said to be one", no_target),
 ];
 
 const PLAIN: CryptFlags = CryptFlags {
@@ -113,4 +114,19 @@ fn control_node(_: &Volume) {
     assert_eq!(Control::open().unwrap().list().unwrap(), []);
     assert!(Path::new("/dev/mapper/control").exists());
     assert_eq!(shell("stat -c '%a %F %t %T' /dev/mapper/control"), "600 character special file a ec");
+}
+
+/// The guest's kernel does not find its modules by itself.
+fn no_target(volume: &Volume) {
+    shell("rmmod dm_crypt");
+    let refused = volume.map("ours").unwrap_err();
+    assert!(matches!(&refused, DmError::NoCryptTarget), "{refused:?}");
+    assert_eq!(Control::open().unwrap().list().unwrap(), []);
+    shell("rmmod dm_mod; rm -rf /dev/mapper");
+    let refused = Control::open().unwrap_err();
+    assert!(matches!(&refused, DmError::NoDeviceMapper { .. }), "{refused:?}");
+    assert!(!Path::new("/dev/mapper").exists());
+    shell("cd /usr/lib/uml/modules/$(uname -r)/kernel/drivers/md; insmod dm-mod.ko; insmod dm-crypt.ko");
+    volume.map("ours").unwrap();
+    lock("ours");
 }

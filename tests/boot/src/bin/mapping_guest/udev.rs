@@ -4,6 +4,7 @@ use crate::Check;
 use crate::volume::{Volume, dmsetup, lock, shell};
 use compliance::Program;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,8 @@ pub(crate) const CHECKS: &[Check] = &[("what udev does with an event ends our wa
 const WORK: Duration = Duration::from_millis(400);
 
 /// Tells every semaphore there is, for as long as it takes, that udev is done.
-fn answer(until: &std::sync::atomic::AtomicBool) {
-    while !until.load(std::sync::atomic::Ordering::Relaxed) {
+fn answer(until: &AtomicBool) {
+    while !until.load(Ordering::Relaxed) {
         for line in Program::new("dmsetup").arg("udevcookies").run().text().lines().skip(1) {
             let cookie = line.split_whitespace().next().unwrap().to_owned();
             thread::sleep(WORK);
@@ -24,11 +25,21 @@ fn answer(until: &std::sync::atomic::AtomicBool) {
     }
 }
 
+/// Ends the answers, however the check ends.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn answered(volume: &Volume) {
     shell("mkdir -p /run/udev; touch /run/udev/control");
-    let over = std::sync::atomic::AtomicBool::new(false);
+    let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| answer(&over));
+        let _over = Over(&over);
         let start = Instant::now();
         let made = volume.map("ours");
         let waited = start.elapsed();
@@ -38,7 +49,6 @@ fn answered(volume: &Volume) {
         assert_eq!(std::fs::read_link("/dev/mapper/ours").unwrap(), Path::new("../dm-0"));
         lock("ours");
         assert!(!Path::new("/dev/mapper/ours").is_symlink());
-        over.store(true, std::sync::atomic::Ordering::Relaxed);
     });
     shell("rm -r /run/udev");
     assert!(!dmsetup(&["udevcookies"]).contains("0xd4d"), "a semaphore is left behind");

@@ -38,7 +38,7 @@ fn mounted_elsewhere(volume: &Volume) {
     shell("mkdir -p /run/mnt; mkfs.ext4 -q /dev/mapper/ours; rm -f /run/go; mkfifo /run/go");
     let mut holder = Program::new("unshare").args(["-m", "sh", "-ec", &format!("exec </run/go; {inside}")]).start();
     let go = std::fs::OpenOptions::new().write(true).open("/run/go").unwrap();
-    let found = wait_for(|| match &in_the_way_or_gone("ours")[..] {
+    let found = wait_for(|| match &users("ours")[..] {
         [User::Mount { point, seen_by: Some(_) }] => Some(point.clone()),
         _ => None,
     });
@@ -49,15 +49,15 @@ fn mounted_elsewhere(volume: &Volume) {
     lock("ours");
 }
 
-/// As above, of a mapping that may be free for a moment: it is made sure that it is not removed by holding it open.
-fn in_the_way_or_gone(name: &str) -> Vec<User> {
+/// Who uses `name`, without touching it.
+fn users(name: &str) -> Vec<User> {
     let device = Control::open().unwrap().find(&MappingName::new(name).unwrap()).unwrap().unwrap().device;
     linux::dm::users_of(device)
 }
 
 /// Looks until there is something to see.
-fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..500 {
+pub(crate) fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..3000 {
         if let Some(seen) = look() {
             return seen;
         }
@@ -68,9 +68,9 @@ fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
 
 fn opened(volume: &Volume) {
     volume.map("ours").unwrap();
-    let holder = Program::new("sh").args(["-c", "exec sleep 60 </dev/mapper/ours"]).start();
+    let holder = Program::new("sh").args(["-c", "exec sleep 300 </dev/mapper/ours"]).start();
     let expected = User::Process { process: holder.pid(), command: "sleep".into() };
-    wait_for(|| in_the_way_or_gone("ours").contains(&expected).then_some(()));
+    wait_for(|| users("ours").contains(&expected).then_some(()));
     assert_eq!(in_the_way("ours"), [expected]);
     drop(holder);
     lock("ours");
@@ -93,14 +93,17 @@ fn on_top(volume: &Volume) {
 
 fn waited_for(volume: &Volume) {
     volume.map("ours").unwrap();
-    let holder = Program::new("sh").args(["-c", "exec sleep 2 </dev/mapper/ours"]).start();
+    let holder =
+        Program::new("sh").args(["-c", "exec sleep 300 </dev/mapper/ours"]).limit(Duration::from_secs(400)).start();
     let expected = User::Process { process: holder.pid(), command: "sleep".into() };
-    wait_for(|| in_the_way_or_gone("ours").contains(&expected).then_some(()));
-    let mut told = Vec::new();
-    let mut tell = |users: &[User]| told.push(users.to_vec());
-    let removed = lock_within("ours", Duration::from_secs(30), WhileInUse::Wait, &mut tell).unwrap();
+    wait_for(|| users("ours").contains(&expected).then_some(()));
+    let (mut holder, mut told) = (Some(holder), Vec::new());
+    let mut tell = |users: &[User]| {
+        told.push(users.to_vec());
+        drop(holder.take());
+    };
+    let removed = lock_within("ours", Duration::from_secs(60), WhileInUse::Wait, &mut tell).unwrap();
     assert_eq!((removed, told), (Removed::Now, vec![vec![expected]]));
-    holder.wait();
 }
 
 fn deferred(volume: &Volume) {

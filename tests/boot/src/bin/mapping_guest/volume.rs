@@ -144,7 +144,7 @@ pub(crate) fn shell(line: &str) -> String {
 /// How many keys whose description begins so are in the kernel, after the time that it takes to clear up.
 pub(crate) fn keys(description: &str) -> usize {
     let count = || std::fs::read_to_string("/proc/keys").unwrap().matches(&format!(" {description}")).count();
-    for _ in 0..100 {
+    for _ in 0..500 {
         if count() == 0 {
             break;
         }
