@@ -48,6 +48,8 @@ pub enum Proof {
 pub struct Prepared {
     pub(crate) passphrase: Passphrase,
     pub(crate) jwe: Jwe,
+    /// What the JWE's content is encrypted under, if the policy gave it back.
+    pub(crate) content_key: Option<Secret>,
     pub(crate) place: Place,
     pub(crate) unproved: Option<PinError>,
 }
@@ -112,13 +114,13 @@ pub(crate) fn encrypt(
 ) -> Result<Prepared, BindError> {
     let passphrase = random_passphrase(ports)?;
     let jwe = clevis::encrypt_with(pin, config, passphrase.secret(), said, ports).map_err(BindError::Encrypt)?;
-    let unproved = match clevis::open(&jwe, ports) {
-        Ok(back) if back.secret.ct_eq(passphrase.expose()) => None,
+    let (content_key, unproved) = match clevis::open(&jwe, ports) {
+        Ok(back) if back.secret.ct_eq(passphrase.expose()) => (Some(back.key), None),
         Ok(_) => return Err(BindError::WrongSecret),
-        Err(error) if may_wait(&error) => Some(error),
+        Err(error) if may_wait(&error) => (None, Some(error)),
         Err(error) => return Err(BindError::NotProved(error)),
     };
-    Ok(Prepared { passphrase, jwe, place, unproved })
+    Ok(Prepared { passphrase, jwe, content_key, place, unproved })
 }
 
 /// Whether a configuration gives a server's keys, at any depth of a threshold.

@@ -4,8 +4,10 @@ use crate::bind::{Place, Prepared};
 use crate::binding::{Binding, bindings};
 use crate::commit_error::CommitError;
 use crate::human::{LastHumanSlot, human_slots};
+use crate::seal::Mark;
 use crate::store;
 use crypto::{Passphrase, Random, VolumeKey};
+use jose::Jwe;
 use json::Object;
 use luks::{Accepted, Edit, KdfCost, NewKeyslot, Slot, Version};
 
@@ -54,20 +56,36 @@ pub fn bind_edit<'a>(
     let kdf = KdfCost::random_passphrase(hash);
     let new = |slot| NewKeyslot { key, passphrase: &prepared.passphrase, slot, kdf, af_hash: hash };
     store::forget_stale(&mut edit, header.header())?;
-    let jwe = prepared.jwe.clone();
-    let (slot, token) = match &prepared.place {
-        Place::New { slot, token, meta } => {
+    let slot = match &prepared.place {
+        Place::New { slot, .. } => {
             let slot = store::choose_slot(header.header(), *slot);
-            let slot = edit.add_keyslot(&new(slot)).map_err(CommitError::Edit)?;
-            (slot, store::add(&mut edit, header.header(), slot, (*token, *meta), &jwe)?)
+            edit.add_keyslot(&new(slot)).map_err(CommitError::Edit)?
         }
         Place::Instead(old) => {
             still_bound(header, old)?;
             edit.replace_keyslot(old.slot, &new(None)).map_err(CommitError::Edit)?;
-            (old.slot, store::replace(&mut edit, header.header(), old, &jwe)?)
+            old.slot
         }
     };
+    let jwe = marked(prepared, &edit, header, key, random)?;
+    let token = match &prepared.place {
+        Place::New { token, meta, .. } => store::add(&mut edit, header.header(), slot, (*token, *meta), &jwe)?,
+        Place::Instead(old) => store::replace(&mut edit, header.header(), old, &jwe)?,
+    };
     Ok(BindPlan { edit, binding: Binding { slot, token, jwe } })
+}
+
+/// The JWE, saying what a binding of this header has to say of its seal. One that was not opened says nothing.
+fn marked(
+    prepared: &Prepared,
+    edit: &Edit<'_>,
+    header: &Accepted,
+    key: &VolumeKey,
+    random: &dyn Random,
+) -> Result<Jwe, CommitError> {
+    let Some(content_key) = &prepared.content_key else { return Ok(prepared.jwe.clone()) };
+    let mark = Mark::of(edit, header, key).map_err(CommitError::Edit)?;
+    mark.put(&prepared.jwe, content_key, random).map_err(CommitError::Annotate)
 }
 
 /// The change that clears away bindings whose keyslots are gone.

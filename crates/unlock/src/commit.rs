@@ -78,7 +78,12 @@ pub fn bind_instead(
     }
     spare(&volume.accepted()?, old, last)?;
     let bound = bind(volume, key, prepared)?;
-    match kill(volume, old, last) {
+    let killed = volume.write(|header, random| {
+        let mut edit = kill_edit(header, old, last, random)?;
+        edit.hold_key(key).map_err(CommitError::Edit)?;
+        Ok((edit, ()))
+    });
+    match killed.map(|_| ()) {
         Ok(()) => Ok(bound),
         Err(source) => Err(CommitError::OldStays { slot: old, bound: bound.slot, source: Box::new(source) }),
     }
@@ -92,7 +97,7 @@ pub fn unbind(volume: &Volume<'_>, binding: &Binding) -> Result<(), CommitError>
     volume.write(|header, random| Ok((unbind_edit(header, binding, random)?, ()))).map(|_| ())
 }
 
-/// Removes a keyslot: its key material is overwritten.
+/// Removes a keyslot: its key material is overwritten. A seal tells of it until the header is sealed anew, for no key is needed here.
 ///
 /// # Errors
 /// [`CommitError`].

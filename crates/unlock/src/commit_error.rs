@@ -78,6 +78,8 @@ pub enum CommitError {
         /// Why it is not gone.
         source: Box<CommitError>,
     },
+    /// A LUKS1 volume keeps its seal in its bindings, and none of them was opened.
+    NothingToSeal,
     /// The binding could not be made to say that the header is sealed.
     Annotate(PinError),
     /// The new header is on the disk, and the old one could not be put back.
@@ -144,6 +146,9 @@ impl fmt::Display for CommitError {
             CommitError::OldStays { slot, bound, .. } => {
                 write!(f, "keyslot {bound} is bound, but keyslot {slot}, which it was to replace, was not removed")
             }
+            CommitError::NothingToSeal => {
+                f.write_str("a LUKS1 volume keeps its seal in its bindings, and none of them was opened")
+            }
             CommitError::Annotate(_) => f.write_str("the binding could not be made to say that the header is sealed"),
             CommitError::NotReverted { because, .. } => {
                 write!(
@@ -175,6 +180,7 @@ impl Error for CommitError {
             | CommitError::LastHumanSlot { .. }
             | CommitError::Unproved
             | CommitError::NoMeta
+            | CommitError::NothingToSeal
             | CommitError::NoRoomInMeta { .. }
             | CommitError::Bound { .. }
             | CommitError::LastSlot { .. } => None,
@@ -189,6 +195,7 @@ impl CommitError {
             CommitError::LastSlot { .. } | CommitError::LastHumanSlot { .. } => {
                 "add a passphrase first: `cotter luks add`"
             }
+            CommitError::NothingToSeal => "bind a keyslot first, or seal where its servers answer",
             CommitError::NoMeta => "let it be made: -y, or `cotter luks meta init`",
             CommitError::NoRoomInMeta { .. } => {
                 "bind to fewer servers, remove a binding that is not needed, or use LUKS2: its header has room"

@@ -2,11 +2,13 @@
 
 use crate::binding::Binding;
 use crate::plan::Attempt;
+use crate::seal::{SealFault, check_seal};
 use block::BlockRead;
 use clevis::{Name, Opened, PinError, Ports};
 use crypto::{Passphrase, Secret, VolumeKey};
-use luks::{Accepted, OpenError, Slot, open_keyslot};
+use luks::{Accepted, OpenError, SealState, Slot, open_keyslot};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::mpsc;
 use std::thread;
 
@@ -25,6 +27,8 @@ pub struct Unlocked {
     pub binding: Binding,
     /// What the content of its JWE is encrypted under.
     pub content_key: Secret,
+    /// What the seal of the header tells: differences are worth a warning.
+    pub seal: SealState,
 }
 
 /// What happens while a plan is carried out.
@@ -45,6 +49,8 @@ pub enum AttemptError {
     Pin(PinError),
     /// The secret does not open the keyslot: the binding is stale, or the slot was changed.
     Slot(OpenError),
+    /// The volume was opened, and its header is not as it was sealed.
+    Seal(SealFault),
 }
 
 /// Nothing opened the volume: every attempt with its reason, the most telling first. There may have been no attempt at all.
@@ -55,7 +61,7 @@ pub struct Failed {
 }
 
 /// Tries all attempts at once, each in a thread of its own; returns soon after the first that opens its keyslot, when the
-/// others have noticed that they are cancelled.
+/// others have noticed that they are cancelled. A volume whose seal is not right stays closed.
 ///
 /// # Errors
 /// [`Failed`] when the last attempt has failed.
@@ -66,10 +72,83 @@ pub fn run(
     ports: &Ports<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Unlocked, Failed> {
+    first(plan, ports, on_event, &|attempt, answer| {
+        let opened = try_slot(attempt, answer, disk, header)?;
+        let seal = check_seal(header, &opened.key).map_err(AttemptError::Seal)?;
+        Ok(Unlocked { seal, ..opened })
+    })
+}
+
+/// As [`run`], for who is about to seal anew: what the seal says is only told.
+///
+/// # Errors
+/// [`Failed`].
+pub fn run_unsealed(
+    plan: Vec<Attempt>,
+    disk: &dyn BlockRead,
+    header: &Accepted,
+    ports: &Ports<'_>,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<Unlocked, Failed> {
+    first(plan, ports, on_event, &|attempt, answer| try_slot(attempt, answer, disk, header))
+}
+
+/// Tries all attempts to their ends: what the content of each binding that opens its keyslot is encrypted under.
+pub(crate) fn open_all(
+    plan: Vec<Attempt>,
+    disk: &dyn BlockRead,
+    header: &Accepted,
+    ports: &Ports<'_>,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Vec<(Attempt, Result<Secret, AttemptError>)> {
+    let mut results: Vec<Option<Result<Secret, AttemptError>>> = plan.iter().map(|_| None).collect();
+    ask_all(&plan, ports, on_event, &mut |index, attempt, answer, on_event| {
+        let result = try_slot(attempt, answer, disk, header).map(|opened| opened.content_key);
+        match &result {
+            Ok(_) => on_event(Event::Opened(attempt)),
+            Err(error) => on_event(Event::Failed(attempt, error)),
+        }
+        results.get_mut(index).map(|place| place.replace(result));
+        ControlFlow::Continue(())
+    });
+    plan.into_iter().zip(results).filter_map(|(attempt, result)| Some((attempt, result?))).collect()
+}
+
+/// What one attempt comes to, once its pin has answered.
+type Judge<'a> = dyn Fn(&Attempt, Result<Opened, PinError>) -> Result<Unlocked, AttemptError> + 'a;
+
+/// The first attempt that opens.
+fn first(
+    plan: Vec<Attempt>,
+    ports: &Ports<'_>,
+    on_event: &mut dyn FnMut(Event<'_>),
+    judge: &Judge<'_>,
+) -> Result<Unlocked, Failed> {
+    let mut errors: Vec<Option<AttemptError>> = plan.iter().map(|_| None).collect();
+    let mut opened = None;
+    ask_all(&plan, ports, on_event, &mut |index, attempt, answer, on_event| match judge(attempt, answer) {
+        Ok(unlocked) => {
+            opened = Some(unlocked);
+            on_event(Event::Opened(attempt));
+            ControlFlow::Break(())
+        }
+        Err(error) => {
+            on_event(Event::Failed(attempt, &error));
+            errors.get_mut(index).map(|place| place.replace(error));
+            ControlFlow::Continue(())
+        }
+    });
+    opened.ok_or_else(|| Failed::new(plan, errors))
+}
+
+/// Takes the answer of one attempt.
+type Take<'a> = dyn FnMut(usize, &Attempt, Result<Opened, PinError>, &mut dyn FnMut(Event<'_>)) -> ControlFlow<()> + 'a;
+
+/// Asks the pins of all attempts at once, and hands their answers over as they come; a break cancels those that are left.
+fn ask_all(plan: &[Attempt], ports: &Ports<'_>, on_event: &mut dyn FnMut(Event<'_>), take: &mut Take<'_>) {
     let cancel = ports.cancel.child();
     let ports = Ports { cancel: &cancel, ..*ports };
-    let mut errors: Vec<Option<AttemptError>> = plan.iter().map(|_| None).collect();
-    let opened = thread::scope(|scope| {
+    thread::scope(|scope| {
         let (sender, answers) = mpsc::channel();
         for (index, attempt) in plan.iter().enumerate() {
             on_event(Event::Trying(attempt));
@@ -83,21 +162,12 @@ pub fn run(
         drop(sender);
         for (index, answer) in answers {
             let Some(attempt) = plan.get(index) else { continue };
-            match try_slot(attempt, answer, disk, header) {
-                Ok(unlocked) => {
-                    cancel.cancel();
-                    on_event(Event::Opened(attempt));
-                    return Some(unlocked);
-                }
-                Err(error) => {
-                    on_event(Event::Failed(attempt, &error));
-                    errors.get_mut(index).map(|place| place.replace(error));
-                }
+            if take(index, attempt, answer, on_event).is_break() {
+                cancel.cancel();
+                return;
             }
         }
-        None
     });
-    opened.ok_or_else(|| Failed::new(plan, errors))
 }
 
 fn try_slot(
@@ -111,7 +181,8 @@ fn try_slot(
     let slot = attempt.binding.slot;
     let key = open_keyslot(disk, header, slot, &passphrase).map_err(AttemptError::Slot)?;
     let pin = clevis::pin_name(&attempt.binding.jwe).map_err(AttemptError::Pin)?;
-    Ok(Unlocked { slot, pin, passphrase, key, binding: attempt.binding.clone(), content_key: opened.key })
+    let (binding, seal) = (attempt.binding.clone(), header.seal_state(&key));
+    Ok(Unlocked { slot, pin, passphrase, key, binding, content_key: opened.key, seal })
 }
 
 impl Failed {
@@ -135,7 +206,8 @@ impl AttemptError {
     /// How much the reason says; a binding that cannot work any more says more than a network that is down.
     fn telling(&self) -> u8 {
         match self {
-            AttemptError::Slot(_) => u8::MAX,
+            AttemptError::Slot(_) => u8::MAX - 1,
+            AttemptError::Seal(_) => u8::MAX,
             AttemptError::Pin(error) => error.weight(),
         }
     }
@@ -147,6 +219,7 @@ impl AttemptError {
                 "remove the stale binding and bind anew: `cotter luks unbind`, `cotter luks bind`".into()
             }
             AttemptError::Pin(error) => error.hint(),
+            AttemptError::Seal(fault) => fault.hint().into(),
         }
     }
 }
@@ -156,6 +229,7 @@ impl fmt::Display for AttemptError {
         match self {
             AttemptError::Pin(_) => f.write_str("the policy gave no passphrase"),
             AttemptError::Slot(_) => f.write_str("the policy's passphrase does not open the keyslot"),
+            AttemptError::Seal(_) => f.write_str("the volume is not used, though its policy was met"),
         }
     }
 }
@@ -165,6 +239,7 @@ impl std::error::Error for AttemptError {
         match self {
             AttemptError::Pin(source) => Some(source),
             AttemptError::Slot(source) => Some(source),
+            AttemptError::Seal(source) => Some(source),
         }
     }
 }

@@ -67,6 +67,18 @@ pub(crate) fn replace(
     add(edit, header, binding.slot, (None, NewMeta::Refuse), jwe)
 }
 
+/// Keeps `jwe`, which is the same policy and passphrase, in the place of that of `binding`, for all keyslots that its token serves.
+pub(crate) fn rewrite(edit: &mut Edit<'_>, header: &Header, binding: &Binding, jwe: &Jwe) -> Result<(), CommitError> {
+    match (header, binding.token) {
+        (Header::Luks2(_), Some(id)) => {
+            let found = tokens(header).find(|(found, _)| *found == id);
+            let (_, token) = found.ok_or(CommitError::NotBound { slot: binding.slot })?;
+            edit.replace_token(id, token.members.clone().with("jwe", jwe.to_flattened())).map_err(CommitError::Edit)
+        }
+        _ => replace(edit, header, binding, jwe).map(|_| ()),
+    }
+}
+
 /// Forgets what is kept of bindings of `slot`, which is being removed; a token that serves others stays.
 pub(crate) fn forget(edit: &mut Edit<'_>, header: &Header, slot: Slot) -> Result<(), CommitError> {
     match header {

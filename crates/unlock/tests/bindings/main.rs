@@ -6,4 +6,5 @@ mod luks1;
 mod passphrases;
 mod rebind;
 mod scripted;
+mod seal;
 mod state;
