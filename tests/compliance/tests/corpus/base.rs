@@ -10,6 +10,9 @@ use tempfile::TempDir;
 /// The cheapest derivation that is legal.
 const KDF: [&str; 4] = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"];
 
+/// What opens slot 1 where there is one.
+pub const OTHER: &str = "another passphrase";
+
 /// A good disk. [`PASSPHRASE`] opens its slot 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
@@ -21,6 +24,8 @@ pub enum Base {
     Large,
     /// LUKS1 as hypervisors make it: `-s 512 -h sha512`; another passphrase opens slot 1.
     Luks1,
+    /// LUKS1 with LUKSMeta: slot 1 is bound to `null`, slot 2 has data of somebody else.
+    LuksMeta,
     /// A reencryption that was begun, as cryptsetup begins one: its own keyslot, three segments, the requirement.
     Reencrypting,
 }
@@ -31,12 +36,14 @@ impl Base {
         static LUKS2: OnceLock<Image> = OnceLock::new();
         static ARGON2: OnceLock<Image> = OnceLock::new();
         static LARGE: OnceLock<Image> = OnceLock::new();
+        static LUKSMETA: OnceLock<Image> = OnceLock::new();
         static LUKS1: OnceLock<Image> = OnceLock::new();
         static REENCRYPTING: OnceLock<Image> = OnceLock::new();
         match self {
             Base::Luks2 => LUKS2.get_or_init(luks2),
             Base::Argon2 => ARGON2.get_or_init(argon2),
             Base::Large => LARGE.get_or_init(large),
+            Base::LuksMeta => LUKSMETA.get_or_init(luksmeta),
             Base::Luks1 => LUKS1.get_or_init(luks1),
             Base::Reencrypting => REENCRYPTING.get_or_init(reencrypting),
         }
@@ -51,7 +58,7 @@ impl Workshop {
         let workshop = Workshop(tempfile::tempdir().unwrap());
         std::fs::File::create(workshop.disk()).unwrap().set_len(bytes).unwrap();
         std::fs::write(workshop.file("passphrase"), PASSPHRASE).unwrap();
-        std::fs::write(workshop.file("other"), "another passphrase").unwrap();
+        std::fs::write(workshop.file("other"), OTHER).unwrap();
         workshop
     }
 
@@ -86,6 +93,23 @@ fn luks1() -> Image {
     let words = ["luksFormat", "--type", "luks1", "--key-size", "512", "--hash", "sha512"];
     workshop.cryptsetup(&[&words[..], &KDF].concat(), &[]);
     workshop.cryptsetup(&[&["luksAddKey"][..], &KDF].concat(), &[&workshop.file("other")]);
+    Image::of_luks1(&workshop.disk())
+}
+
+/// The UUID under which Clevis keeps its data, and one of nobody.
+pub const CLEVIS: &str = "cb6e8904-81ff-40da-a84a-07ab9ab5715e";
+const NOBODY: &str = "12345678-1234-4321-8765-123456789abc";
+
+fn luksmeta() -> Image {
+    let workshop = Workshop::new((2 << 20) + (64 << 10));
+    let words = ["luksFormat", "--type", "luks1", "--key-size", "512", "--hash", "sha512"];
+    workshop.cryptsetup(&[&words[..], &KDF].concat(), &[]);
+    workshop.cryptsetup(&[&["luksAddKey"][..], &KDF].concat(), &[&workshop.file("other")]);
+    let jwe = Program::cotter().args(["encrypt", "null", "{}"]).input(OTHER).succeed().stdout;
+    let luksmeta = |words: &[&str]| Program::new("luksmeta").args(words).arg("-d").arg(workshop.disk());
+    luksmeta(&["init", "-f"]).succeed();
+    luksmeta(&["save", "-s", "1", "-u", CLEVIS]).input(jwe).succeed();
+    luksmeta(&["save", "-s", "2", "-u", NOBODY]).input("what somebody else keeps here").succeed();
     Image::of_luks1(&workshop.disk())
 }
 

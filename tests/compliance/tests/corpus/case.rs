@@ -71,6 +71,11 @@ impl Case {
         Case { theirs, mapped: theirs, ledger: Some(ledger), ..self }
     }
 
+    /// The original calls it something else, and that is no difference: it does not look at what we look at.
+    pub fn in_words_of_theirs(self, theirs: Verdict) -> Case {
+        Case { theirs, mapped: theirs, ..self }
+    }
+
     /// As [`Case::but_theirs`], on a machine where the original may use the device mapper; elsewhere the two agree.
     pub fn or_theirs(self, mapped: Verdict, ledger: &'static str) -> Case {
         let alone = self.theirs;
@@ -88,8 +93,10 @@ impl Case {
     /// What is not as it should be.
     fn faults(&self, bench: &Bench) -> Vec<String> {
         let image = self.image();
-        let theirs = bench.cryptsetup(&image);
-        let (ours, said) = bench.cotter(&image);
+        let (theirs, (ours, said)) = match self.base {
+            Base::LuksMeta => (bench.luksmeta(&image), bench.cotter_on_luksmeta(&image)),
+            _ => (bench.cryptsetup(&image), bench.cotter(&image)),
+        };
         let mut faults = Vec::new();
         if ours >= Verdict::Opens && ours > theirs {
             faults.push(format!("the original {theirs:?} what cotter {ours:?}"));

@@ -16,9 +16,10 @@ pub const STRIPES: &str = "takes 4000 stripes whatever the slot says";
 pub const COSTS: &str = "iterations and passes without a bound";
 pub const APART: &str = "a volume whose header says that the data is elsewhere";
 pub const LUKS1_TEXTS: &str = "cuts off a text of LUKS1 that has no NUL";
+pub const GAP: &str = "gives out data of LUKSMeta that lies outside of the gap";
 
 /// All of them.
-pub const ALL: [&str; 15] = [
+pub const ALL: [&str; 16] = [
     LIST,
     SLOT,
     SIGNATURES,
@@ -34,4 +35,5 @@ pub const ALL: [&str; 15] = [
     COSTS,
     APART,
     LUKS1_TEXTS,
+    GAP,
 ];

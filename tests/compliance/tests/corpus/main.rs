@@ -25,6 +25,7 @@ mod luks2_digests;
 mod luks2_json;
 mod luks2_segments;
 mod luks2_slots;
+mod luksmeta;
 mod verdict;
 
 use base::Base;
@@ -50,6 +51,8 @@ fn all() -> impl Iterator<Item = Case> {
         luks2_slots::slots(),
         luks2_slots::areas(),
         luks2_slots::costs(),
+        luksmeta::of_table(),
+        luksmeta::of_slots(),
     ];
     tables.into_iter().flatten()
 }
@@ -62,6 +65,8 @@ fn the_good_disks_open_to_both() {
         assert_eq!(bench.cryptsetup(base.image()), Verdict::Opens, "{base:?}");
         assert_eq!(bench.cotter(base.image()).0, Verdict::Opens, "{base:?}");
     }
+    assert_eq!(bench.luksmeta(Base::LuksMeta.image()), Verdict::Opens);
+    assert_eq!(bench.cotter_on_luksmeta(Base::LuksMeta.image()).0, Verdict::Opens);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a program says about a disk, asked from outside.
 
+use crate::base::{CLEVIS, OTHER};
 use crate::image::Image;
 use compliance::disk::PASSPHRASE;
 use compliance::{Ended, Program};
@@ -86,6 +87,31 @@ impl Bench {
         };
         let verdict = of_answers(shown, open);
         unchanged(image, &file);
+        (verdict, reasons)
+    }
+
+    /// What luksmeta says: whether there is LUKSMeta, and whether it gives out the data of slot 1.
+    pub fn luksmeta(&self, image: &Image) -> Verdict {
+        let ask = |words: &[&str]| {
+            let program = Program::new("luksmeta").args(words).arg("-d").arg(self.put(image));
+            took(&bounded(program, LIMITS))
+        };
+        of_answers(
+            ask(&["test"]),
+            |key| if key == "right" { ask(&["load", "-s", "1", "-u", CLEVIS]) } else { Some(false) },
+        )
+    }
+
+    /// What we make of LUKSMeta: whether slot 1 is bound and gives out its passphrase, or why not. There is nothing between.
+    pub fn cotter_on_luksmeta(&self, image: &Image) -> (Verdict, String) {
+        let file = self.put(image);
+        let list = bounded(Program::cotter().args(["luks", "list", "-d"]).arg(&file), LIMITS);
+        let pass = bounded(Program::cotter().args(["luks", "pass", "-s", "1", "-d"]).arg(&file), LIMITS);
+        unchanged(image, &file);
+        let verdict = if pass.status.success() { Verdict::Opens } else { Verdict::Refuses };
+        assert_eq!(list.text().contains("1: null"), verdict == Verdict::Opens, "what is listed is not what opens");
+        assert_eq!(pass.stdout, if pass.status.success() { OTHER.as_bytes() } else { b"" });
+        let reasons = list.said() + &list.text() + &reason(list) + &reason(pass);
         (verdict, reasons)
     }
 
