@@ -105,9 +105,19 @@ impl Control {
     pub fn on_device(&self, device: DeviceNumber) -> Result<Vec<Status>, DmError> {
         let mut found = Vec::new();
         for (_, number) in self.list()? {
-            found.extend(self.status(Whom::Number(number))?.filter(|status| status.on.contains(&device)));
+            if self.below(number)?.is_some_and(|below| below.contains(&device)) {
+                found.extend(self.status(Whom::Number(number))?);
+            }
         }
         Ok(found)
+    }
+
+    /// The devices that a mapping is on.
+    fn below(&self, mapping: DeviceNumber) -> Result<Option<Vec<DeviceNumber>>, DmError> {
+        let doing = "ask what a mapping is on";
+        let question = Message::new(Whom::Number(mapping), ROOM);
+        let answer = found(self.ask(doing, Command::TableDependencies, question))?;
+        answer.map(|answer| answer.dependencies().map_err(|Malformed| DmError::Malformed { doing })).transpose()
     }
 
     /// All mappings.
@@ -126,8 +136,7 @@ impl Control {
         let Some(status) = found(self.ask(doing, Command::TableStatus, question))? else { return Ok(None) };
         let malformed = |Malformed| DmError::Malformed { doing };
         let device = status.device().map_err(malformed)?;
-        let question = Message::new(Whom::Number(device), ROOM);
-        let Some(dependencies) = found(self.ask(doing, Command::TableDependencies, question))? else { return Ok(None) };
+        let Some(on) = self.below(device)? else { return Ok(None) };
         Ok(Some(Status {
             name: status.name().map_err(malformed)?,
             uuid: status.uuid().map_err(malformed)?,
@@ -137,7 +146,7 @@ impl Control {
             suspended: status.has(message::SUSPENDED),
             deferred: status.has(message::DEFERRED),
             targets: status.targets().map_err(malformed)?,
-            on: dependencies.dependencies().map_err(malformed)?,
+            on,
         }))
     }
 
