@@ -4,6 +4,7 @@ use crate::error::CommandError;
 use clevis::{Cancel, Deadline, HttpRequest, Method, Net, Ports, TlsFiles, TrustPolicy};
 use crypto::SystemRandom;
 use linux::{Client, HostFiles, Terminal, deadline_after};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// This machine, as pins see it.
@@ -14,6 +15,7 @@ pub struct Host {
     random: SystemRandom,
     until: Deadline,
     cancel: Cancel,
+    watches: AtomicBool,
 }
 
 impl Host {
@@ -27,6 +29,7 @@ impl Host {
             random: SystemRandom,
             until: deadline_after(limit),
             cancel,
+            watches: AtomicBool::new(false),
         }
     }
 
@@ -47,6 +50,9 @@ impl Host {
     /// From here on Ctrl-C and its kin end all waiting instead of the process; one that comes more than a second later ends that
     /// too.
     pub fn cancel_on_signal(&self) -> Result<(), CommandError> {
+        if self.watches.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
         let cancel = self.cancel.clone();
         let watched = linux::on_stop_signal(move |_| cancel.cancel());
         watched.map_err(|source| CommandError::failed("cannot watch for signals", source))

@@ -9,9 +9,12 @@ mod args;
 mod command;
 mod error;
 mod host;
+mod opening;
 mod output;
 mod passphrase;
+mod private_file;
 mod progress;
+mod recovery_key;
 mod volume;
 
 use args::{Cli, Command};

@@ -1,9 +1,13 @@
 //! A person's passphrase: from a file, from the first line of standard input, or asked for on the terminal.
 
-use crate::args::KeySource;
+use crate::args::{Format, KeySource, NewKey};
 use crate::error::CommandError;
+use crate::host::Host;
+use crate::output;
+use crate::recovery_key;
 use clevis::PersonError;
-use crypto::{Passphrase, Secret};
+use crypto::{Passphrase, Secret, SystemRandom};
+use json::{Object, Value};
 use linux::{StdinError, Terminal};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -28,6 +32,33 @@ pub fn new(key: &KeySource, person: &Terminal) -> Result<Passphrase, CommandErro
         return Err(error.hint("give one: -k FILE, or -k - with the passphrase on standard input"));
     }
     Ok(passphrase)
+}
+
+/// The passphrase that a keyslot shall have from now on: a recovery key if one was asked for.
+pub fn chosen(key: &NewKey, host: &Host) -> Result<Passphrase, CommandError> {
+    if key.generate {
+        let made = recovery_key::make(&SystemRandom);
+        return made.map_err(|source| CommandError::failed("no recovery key could be made", source));
+    }
+    new(&KeySource { key_file: key.new_key_file.clone() }, host.person())
+}
+
+/// Prints a recovery key, if that is what the new passphrase is. Before it counts, so that a keyslot never has one that nobody
+/// has seen.
+pub fn show_generated(key: &NewKey, format: Format, passphrase: &Passphrase) -> Result<(), CommandError> {
+    if !key.generate {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(passphrase.expose());
+    if format.json {
+        let record = Value::from(Object::new().with("recovery_key", &*text));
+        output::data(record.to_compact().as_bytes())?;
+    } else {
+        output::data(passphrase.expose())?;
+    }
+    output::data(b"\n")?;
+    output::say("write the recovery key down; the hyphens are part of it, and nobody can show it again");
+    Ok(())
 }
 
 fn ask_twice(person: &Terminal) -> Result<Passphrase, CommandError> {

@@ -10,7 +10,7 @@ use block::BlockRead;
 use clevis::TrustPolicy;
 use crypto::{Passphrase, SystemRandom, VolumeKey};
 use linux::{Access, Claim, FileDisk, HeaderLock, LockError, LockMode, machine};
-use luks::{Accepted, Allowed, DataPlace, Header, OpenError, Slot};
+use luks::{Accepted, Allowed, DataPlace, Header, OpenError, Slot, TokenId};
 use std::path::Path;
 use std::time::Duration;
 use unlock::{Event, Exclusive, Failed, Unlocked};
@@ -226,6 +226,28 @@ pub fn open(
     let slip = passphrase::likely_slip(&key, &passphrase);
     let (_, key) = opened.map_err(|source| CommandError::failed("the volume stays closed", source).hint(slip))?;
     Ok((passphrase, key))
+}
+
+/// Whether a keyslot is in use, for whatever key.
+pub fn is_used(header: &Header, slot: Slot) -> bool {
+    match header {
+        Header::Luks1(header) => header.slots.get(usize::from(slot.number())).is_some_and(|entry| entry.active),
+        Header::Luks2(header) => header.metadata().keyslots.contains_key(&slot),
+    }
+}
+
+/// The keyslots that a person can open: those that are neither bound nor served by another token, which opens them unattended.
+pub fn slots_of_people(header: &Accepted) -> Vec<Slot> {
+    let bound = unlock::bindings(header.header());
+    let tokens = header.header().as_luks2().map(|header| &header.metadata().tokens);
+    let served = |slot: Slot| tokens.into_iter().flatten().any(|(_, token)| token.keyslots.contains(&slot));
+    header.slots().filter(|slot| !bound.iter().any(|binding| binding.slot == *slot) && !served(*slot)).collect()
+}
+
+/// The token with this number.
+pub fn token(number: u32) -> Result<TokenId, CommandError> {
+    let wrong = || CommandError::usage(format!("there is no token {number}: they go from 0 to 31"));
+    TokenId::new(number.into()).ok_or_else(wrong)
 }
 
 /// The slot with this number, which the parser has kept below 32 where it could.

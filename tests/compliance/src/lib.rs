@@ -23,6 +23,7 @@ pub mod program;
 pub mod quiet;
 pub mod secret;
 pub mod server;
+pub mod version;
 
 pub use disk::Disk;
 pub use keys::{Curve, KeyDirectory};
@@ -30,3 +31,4 @@ pub use maker::Maker;
 pub use pairing::Table;
 pub use program::{Ended, Program, Running, need};
 pub use server::Server;
+pub use version::Version;

@@ -55,6 +55,14 @@ impl Maker {
         }
     }
 
+    /// How a table names who changes a header.
+    pub fn editor_name(self) -> &'static str {
+        match self {
+            Maker::Ours => "cotter luks",
+            Maker::Theirs => "cryptsetup",
+        }
+    }
+
     /// How a table names who formatted a disk.
     pub fn format_name(self) -> &'static str {
         match self {

@@ -1,17 +1,27 @@
 //! `cotter luks …`
 
 mod binding;
+mod config;
 mod device;
 mod dump;
 mod format;
+mod kdf;
+mod key;
 mod lock;
+mod slots;
+mod token;
 mod unlock;
 
 pub use binding::{BindArgs, ListArgs, PassArgs, UnbindArgs};
-pub use device::{Ceilings, Device, KeyInstead, KeySource};
+pub use config::{ConfigArgs, FlagName};
+pub use device::{Ceilings, Device};
 pub use dump::DumpArgs;
-pub use format::{FormatArgs, LuksType, Pbkdf};
+pub use format::{FormatArgs, LuksType};
+pub use kdf::{KdfArgs, Pbkdf};
+pub use key::{KeyInstead, KeySource, NewKey, Opener};
 pub use lock::LockArgs;
+pub use slots::{AddArgs, KillArgs, PasswdArgs, PriorityName};
+pub use token::{TokenChoice, TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs};
 pub use unlock::UnlockArgs;
 
 use super::PINS;
@@ -24,6 +34,17 @@ pub enum LuksCommand {
     Format(FormatArgs),
     /// Print what the header says
     Dump(DumpArgs),
+    /// Add a passphrase
+    Add(AddArgs),
+    /// Change a passphrase
+    Passwd(PasswdArgs),
+    /// Remove a keyslot and overwrite its key material
+    Kill(KillArgs),
+    /// Set label, priorities and flags of a LUKS2 header
+    Config(ConfigArgs),
+    /// Export, import and remove tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Bind a keyslot to a policy, so that the volume opens where the policy is met
     #[command(after_long_help = PINS)]
     Bind(BindArgs),

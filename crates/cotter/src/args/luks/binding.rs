@@ -1,6 +1,7 @@
 //! `cotter luks bind`, `unbind`, `list` and `pass`
 
-use super::device::{Ceilings, Device, KeySource};
+use super::device::{Ceilings, Device};
+use super::key::KeySource;
 use crate::args::{Format, Patience, Policy};
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! What nearly every command takes: the volume, the keys, the ceilings.
+//! What nearly every command takes: the volume, and what it may cost to open it.
 
 use clap::Args;
 use std::path::PathBuf;
@@ -24,29 +24,4 @@ pub struct Ceilings {
     /// Refuse a header with more iterations of PBKDF2 [default: 200 million, some minutes of SHA-256]
     #[arg(long, value_name = "N")]
     pub max_iterations: Option<u32>,
-}
-
-/// Where a person's passphrase comes from.
-#[derive(Clone, Debug, Args)]
-pub struct KeySource {
-    /// Read the passphrase from a file, all of it; `-` reads the first line of standard input. Without this it is asked for on
-    /// a terminal, and read from standard input elsewhere
-    #[arg(short = 'k', long = "key-file", value_name = "FILE|-")]
-    pub key_file: Option<PathBuf>,
-}
-
-/// A person's passphrase in place of the bindings.
-#[derive(Clone, Debug, Args)]
-pub struct KeyInstead {
-    /// Open with this passphrase instead of by the bindings: all of a file, or with `-` the first line of standard input, asked
-    /// for on a terminal
-    #[arg(short = 'k', long = "key-file", value_name = "FILE|-")]
-    pub key_file: Option<PathBuf>,
-}
-
-impl KeyInstead {
-    /// The source of the passphrase, if there is to be one.
-    pub fn source(&self) -> Option<KeySource> {
-        self.key_file.clone().map(|file| KeySource { key_file: Some(file) })
-    }
 }

@@ -1,8 +1,10 @@
 //! `cotter luks format`
 
-use super::device::{Device, KeySource};
+use super::device::Device;
+use super::kdf::KdfArgs;
+use super::key::KeySource;
 use crate::args::Format;
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
 /// Versions of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -11,17 +13,13 @@ pub enum LuksType {
     Luks2,
 }
 
-/// Key derivations of a person's passphrase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Pbkdf {
-    Argon2id,
-    Argon2i,
-    Pbkdf2,
-}
-
 /// `cotter luks format`
 #[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
 pub struct FormatArgs {
+    /// Print help. It has no short form here: `-h` is the hash, as with cryptsetup
+    #[arg(long, action = ArgAction::Help)]
+    pub help: Option<bool>,
     #[command(flatten)]
     pub device: Device,
     #[command(flatten)]
@@ -39,23 +37,10 @@ pub struct FormatArgs {
     #[arg(long, value_name = "BYTES")]
     pub sector_size: Option<u32>,
     /// Hash of the anti-forensic split and of PBKDF2
-    #[arg(long, default_value = "sha256")]
+    #[arg(short = 'h', long, default_value = "sha256")]
     pub hash: String,
-    /// How long the key derivation may take, in milliseconds
-    #[arg(short = 'i', long, value_name = "MS", default_value_t = 2000)]
-    pub iter_time: u32,
-    /// Key derivation of the passphrase
-    #[arg(long, value_enum, default_value_t = Pbkdf::Argon2id)]
-    pub pbkdf: Pbkdf,
-    /// Memory of the key derivation in KiB [default: half of the machine's, at most 1 GiB]
-    #[arg(long, value_name = "KIB")]
-    pub pbkdf_memory: Option<u32>,
-    /// Threads of the key derivation [default: the machine's, at most 4]
-    #[arg(long, value_name = "N")]
-    pub pbkdf_parallel: Option<u32>,
-    /// Iterations of the key derivation, instead of measuring them
-    #[arg(long, value_name = "N")]
-    pub pbkdf_force_iterations: Option<u32>,
+    #[command(flatten)]
+    pub kdf: KdfArgs,
     /// Label of the volume
     #[arg(long, default_value = "")]
     pub label: String,

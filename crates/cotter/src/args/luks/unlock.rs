@@ -1,6 +1,7 @@
 //! `cotter luks unlock`
 
-use super::device::{Ceilings, Device, KeyInstead};
+use super::device::{Ceilings, Device};
+use super::key::KeyInstead;
 use crate::args::{Format, Patience};
 use clap::Args;
 

@@ -1,13 +1,14 @@
 //! `cotter luks bind` and `cotter luks unbind`.
 
-use crate::args::{BindArgs, Format, UnbindArgs};
+use crate::args::{BindArgs, UnbindArgs};
 use crate::command::clevis::{config, trust};
+use crate::command::luks::change;
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::passphrase;
 use crate::volume::{self, Disks};
-use ::luks::{Accepted, Edit, OpenError, TokenId};
+use ::luks::{Accepted, OpenError};
 use clevis::PersonError;
 use crypto::{Passphrase, SystemRandom, VolumeKey};
 use json::Object;
@@ -23,7 +24,7 @@ pub fn bind(args: &BindArgs) -> Result<(), CommandError> {
         pin: &args.policy.pin,
         config: &config,
         slot: args.slot.map(volume::slot).transpose()?,
-        token: args.token.map(token).transpose()?,
+        token: args.token.map(volume::token).transpose()?,
         proof: if args.require_proof { Proof::Required } else { Proof::IfReachable },
         new_meta: if args.force || args.policy.yes { NewMeta::Make } else { NewMeta::Refuse },
     };
@@ -38,7 +39,7 @@ pub fn bind(args: &BindArgs) -> Result<(), CommandError> {
     let prepared = prepare(&request, args, &host)?;
     if args.dry_run {
         let plan = unlock::bind_edit(&header, &key, &prepared, &SystemRandom);
-        return print_plan(args.format, &plan.map_err(|source| not_written("cannot bind", source))?.edit);
+        return change::print_plan(args.format, &plan.map_err(|source| not_written("cannot bind", source))?.edit);
     }
     let exclusive = || volume::exclusive(disk);
     let volume = disks.volume(&args.ceilings, &exclusive, &host);
@@ -142,7 +143,7 @@ pub fn unbind(args: &UnbindArgs) -> Result<(), CommandError> {
     let binding = binding_of(&header, args)?;
     if args.dry_run {
         let edit = unlock::unbind_edit(&header, &binding, &SystemRandom);
-        return print_plan(args.format, &edit.map_err(|source| not_written("cannot unbind", source))?);
+        return change::print_plan(args.format, &edit.map_err(|source| not_written("cannot unbind", source))?);
     }
     let host = Host::new(Duration::ZERO);
     host.cancel_on_signal()?;
@@ -185,17 +186,4 @@ fn agreed(disk: &FileDisk, args: &UnbindArgs, person: &Terminal) -> Result<bool,
 fn not_written(what: &str, source: CommitError) -> CommandError {
     let hint = source.hint();
     CommandError::failed(what, source).hint(hint)
-}
-
-/// What would be written, a line for each step.
-fn print_plan(format: Format, edit: &Edit<'_>) -> Result<(), CommandError> {
-    for step in edit.to_string().lines() {
-        output::record(format, Object::new().with("would", step), || format!("would {step}"))?;
-    }
-    Ok(())
-}
-
-fn token(number: u32) -> Result<TokenId, CommandError> {
-    let wrong = || CommandError::usage(format!("there is no token {number}: they go from 0 to 31"));
-    TokenId::new(number.into()).ok_or_else(wrong)
 }

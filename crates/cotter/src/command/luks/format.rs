@@ -1,22 +1,17 @@
 //! `cotter luks format`.
 
-use crate::args::{Format, FormatArgs, LuksType, Pbkdf};
+use crate::args::{FormatArgs, LuksType};
+use crate::command::luks::{change, kdf};
 use crate::error::CommandError;
 use crate::output;
 use crate::passphrase;
 use crate::progress::Progress;
 use crate::volume;
-use ::luks::{
-    Cipher, FormatError, FormatOptions, FormatPlan, KdfCost, LEAST_ITERATIONS, Measured, PreparedFormat, SectorSize,
-    scaled_argon2,
-};
+use ::luks::{Cipher, FormatError, FormatOptions, FormatPlan, KdfCost, PreparedFormat, SectorSize, Version};
 use block::{BlockRead, partition, signature};
-use crypto::kdf::{Argon2Cost, Argon2Variant, argon2, pbkdf2};
 use crypto::{Hash, SystemRandom};
 use json::Object;
-use linux::{Access, FileDisk, LockMode, Terminal, machine};
-use std::num::NonZeroU32;
-use std::time::{Duration, Instant};
+use linux::{Access, FileDisk, LockMode, Terminal};
 
 /// Makes a new volume.
 pub fn run(args: &FormatArgs) -> Result<(), CommandError> {
@@ -37,7 +32,7 @@ pub fn run(args: &FormatArgs) -> Result<(), CommandError> {
     plan(&disk, unmeasured)?;
     if args.dry_run {
         let plan = plan(&disk, options(args, hash, kdf_cost(args, hash)?)?)?;
-        return print_plan(args.format, &plan);
+        return change::print_plan(args.format, &plan);
     }
     let person = Terminal::default();
     agree(args, found, &person)?;
@@ -69,13 +64,6 @@ fn prepare(
 
 fn cannot_format(disk: &FileDisk, source: FormatError) -> CommandError {
     CommandError::failed(format!("cannot format {}", disk.path().display()), source)
-}
-
-fn print_plan(format: Format, plan: &FormatPlan) -> Result<(), CommandError> {
-    for step in plan.to_string().lines() {
-        output::record(format, Object::new().with("would", step), || format!("would {step}"))?;
-    }
-    Ok(())
 }
 
 /// A disk that holds something is somebody's until they say otherwise.
@@ -132,7 +120,7 @@ fn cipher(name: &str) -> Result<Cipher, CommandError> {
     })
 }
 
-fn hash(name: &str) -> Result<Hash, CommandError> {
+pub fn hash(name: &str) -> Result<Hash, CommandError> {
     Hash::from_luks_name(name).ok_or_else(|| {
         let error = CommandError::usage(format!("the hash {} is not one that is used", name.escape_debug()));
         error.hint(format!("one of: {}", Hash::ALL.map(Hash::luks_name).join(", ")))
@@ -154,57 +142,7 @@ fn uuid(text: &str) -> Result<partition::Uuid, CommandError> {
     text.parse().map_err(|source| CommandError::failed(what(), source).into_usage())
 }
 
-/// Most memory that is taken unless another number is asked for: 1 GiB, and never more than half of the machine's.
-const MOST_MEMORY_KIB: u64 = 1 << 20;
-/// Most threads that are taken unless another number is asked for, as cryptsetup has it.
-const MOST_THREADS: u32 = 4;
-
 fn kdf_cost(args: &FormatArgs, hash: Hash) -> Result<KdfCost, CommandError> {
-    let variant = match args.pbkdf {
-        Pbkdf::Pbkdf2 => return pbkdf2_cost(args, hash),
-        Pbkdf::Argon2i => Argon2Variant::Argon2i,
-        Pbkdf::Argon2id => Argon2Variant::Argon2id,
-    };
-    let half = u32::try_from((machine::memory_kib() / 2).min(MOST_MEMORY_KIB)).unwrap_or(u32::MAX);
-    let memory_kib = args.pbkdf_memory.unwrap_or(half);
-    let lanes = args.pbkdf_parallel.unwrap_or_else(|| machine::threads().min(MOST_THREADS));
-    let cost = match args.pbkdf_force_iterations {
-        Some(passes) => Argon2Cost { memory_kib, passes, lanes },
-        None => scaled_argon2(measure_argon2(variant, memory_kib, lanes)?, target(args), memory_kib),
-    };
-    Ok(KdfCost::Argon2 { variant, cost })
-}
-
-fn target(args: &FormatArgs) -> Duration {
-    Duration::from_millis(args.iter_time.into())
-}
-
-/// One run that is long enough to be timed and short beside what it decides.
-fn measure_argon2(variant: Argon2Variant, most_kib: u32, lanes: u32) -> Result<Measured, CommandError> {
-    let _progress = Progress::spinner("measuring the key derivation");
-    let cost = Argon2Cost { memory_kib: most_kib.min(256 << 10), passes: 1, lanes };
-    let mut key = [0; 32];
-    let begin = Instant::now();
-    argon2(variant, b"measurement", &[0; 32], cost, &mut key)
-        .map_err(|source| CommandError::failed("the key derivation cannot be used so", source))?;
-    Ok(Measured { cost, took: begin.elapsed() })
-}
-
-/// Rounds of one measurement.
-const MEASURED_ROUNDS: NonZeroU32 = NonZeroU32::new(200_000).unwrap();
-
-fn pbkdf2_cost(args: &FormatArgs, hash: Hash) -> Result<KdfCost, CommandError> {
-    if let Some(wanted) = args.pbkdf_force_iterations {
-        let iterations = NonZeroU32::new(wanted).filter(|n| *n >= LEAST_ITERATIONS);
-        let few = || CommandError::usage(format!("{wanted} iterations are fewer than {LEAST_ITERATIONS}"));
-        return iterations.map(|iterations| KdfCost::Pbkdf2 { hash, iterations }).ok_or_else(few);
-    }
-    let _progress = Progress::spinner("measuring the key derivation");
-    let mut key = [0; 32];
-    let begin = Instant::now();
-    pbkdf2(hash, b"measurement", &[0; 32], MEASURED_ROUNDS, &mut key);
-    let micros = begin.elapsed().as_micros().max(1);
-    let rounds = u128::from(MEASURED_ROUNDS.get()) * target(args).as_micros() / micros;
-    let rounds = NonZeroU32::new(u32::try_from(rounds).unwrap_or(u32::MAX)).unwrap_or(LEAST_ITERATIONS);
-    Ok(KdfCost::Pbkdf2 { hash, iterations: rounds.max(LEAST_ITERATIONS) })
+    let key_len = options(args, hash, KdfCost::random_passphrase(hash))?.key_len;
+    kdf::cost(&args.kdf, Version::Luks2, hash, usize::try_from(key_len).unwrap_or(usize::MAX))
 }

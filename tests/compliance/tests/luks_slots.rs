@@ -1,0 +1,231 @@
+//! `luks add`, `passwd`, `kill` and `config`: each side changes what the other has made, and both open it afterwards.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
+
+use compliance::disk::PASSPHRASE;
+use compliance::version::CHEAP;
+use compliance::{Disk, Maker, Table, Version};
+use std::fs;
+
+/// The versions whose headers can be changed.
+const VERSIONS: &[Version] = &[Version::Luks2];
+
+/// Every change by each side to a disk of each side.
+fn change_by_everyone(name: &'static str, versions: &[Version], change: impl Fn(Maker, &Disk)) {
+    let mut table = Table::new(name);
+    for &version in versions {
+        for formatting in Maker::BOTH {
+            for changing in Maker::BOTH {
+                let names = (changing.editor_name(), formatting.format_name());
+                table.row(format!("{} changes a {version} of {}", names.0, names.1), || {
+                    change(changing, &Disk::of(formatting, version));
+                });
+            }
+        }
+    }
+    table.finish();
+}
+
+#[test]
+fn each_side_adds_a_passphrase() {
+    change_by_everyone("luks add", VERSIONS, |maker, disk| {
+        disk.add(maker, "second", &[]);
+        disk.add(maker, "fifth", &["--key-slot", "5"]);
+        disk.assert_opens(&[PASSPHRASE, "second", "fifth"], &["wrong"]);
+    });
+}
+
+#[test]
+fn each_side_changes_a_passphrase() {
+    change_by_everyone("luks passwd", VERSIONS, |maker, disk| {
+        disk.add(Maker::Theirs, "second", &[]);
+        disk.change(maker, PASSPHRASE, "changed");
+        disk.assert_opens(&["changed", "second"], &[PASSPHRASE]);
+        disk.change(maker, "second", "changed too");
+        disk.assert_opens(&["changed", "changed too"], &[PASSPHRASE, "second"]);
+    });
+}
+
+#[test]
+fn each_side_removes_a_keyslot() {
+    change_by_everyone("luks kill", VERSIONS, |maker, disk| {
+        disk.add(Maker::Ours, "second", &[]);
+        disk.add(Maker::Theirs, "third", &[]);
+        disk.kill(maker, "1");
+        disk.assert_opens(&[PASSPHRASE, "third"], &["second"]);
+        disk.kill(maker, "0");
+        disk.assert_opens(&["third"], &[PASSPHRASE, "second"]);
+    });
+}
+
+/// A slot that is tried only when it is named is not opened without, by either side; a label and flags are read alike.
+#[test]
+fn each_side_sets_priorities_labels_and_flags() {
+    change_by_everyone("luks config", &[Version::Luks2], |maker, disk| {
+        disk.add(Maker::Theirs, "second", &[]);
+        match maker {
+            Maker::Ours => {
+                let settings = ["--priority", "ignore", "-s", "1", "--label", "L x", "--subsystem", "S"];
+                disk.cotter(["config"]).args(settings).succeed();
+            }
+            Maker::Theirs => {
+                disk.cryptsetup(["config", "--priority", "ignore", "--key-slot", "1"]).succeed();
+                disk.cryptsetup(["config", "--label", "L x", "--subsystem", "S"]).succeed();
+            }
+        }
+        disk.assert_opens(&[PASSPHRASE], &["second"]);
+        let named = |maker: Maker| match maker {
+            Maker::Ours => disk.cotter(["unlock", "--print-key", "-k", "-", "-s", "1"]),
+            Maker::Theirs => disk.cryptsetup(["open", "--test-passphrase", "--key-slot", "1", "--key-file", "-"]),
+        };
+        Maker::BOTH.into_iter().for_each(|reader| drop(named(reader).input("second").succeed()));
+        let (ours, theirs) = (disk.cotter(["dump"]).succeed().text(), disk.dump());
+        for (ours_says, theirs_says) in
+            [("L x", "L x"), ("Subsystem:        S", "Subsystem:     \tS"), ("ignore", "ignored")]
+        {
+            assert!(ours.contains(ours_says) && theirs.contains(theirs_says), "{ours}\n{theirs}");
+        }
+    });
+}
+
+#[test]
+fn flags_are_those_of_cryptsetup() {
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    let flags =
+        ["allow-discards", "same-cpu-crypt", "submit-from-crypt-cpus", "no-read-workqueue", "no-write-workqueue"];
+    let words = flags.iter().flat_map(|flag| ["--flag", flag]);
+    disk.cotter(["config"]).args(words).succeed();
+    let said =
+        |dump: String| dump.lines().find_map(|line| Some(line.strip_prefix("Flags:")?.trim().to_owned())).unwrap();
+    assert_eq!(said(disk.dump()), flags.join(" "));
+    disk.cotter(["config", "--no-flag", "same-cpu-crypt", "--flag", "allow-discards"]).succeed();
+    assert_eq!(said(disk.dump()), "allow-discards submit-from-crypt-cpus no-read-workqueue no-write-workqueue");
+    disk.cotter(["config", "--label", "x"]).succeed();
+    assert_eq!(said(disk.dump()).split(' ').count(), 4, "another setting leaves the flags alone");
+}
+
+/// Digits in groups, as they were printed; our prompt also takes them without the hyphens.
+#[test]
+fn a_recovery_key_opens_as_it_is_printed() {
+    let mut table = Table::new("luks passwd --generate");
+    for &version in VERSIONS {
+        for (command, kept) in [("add", true), ("passwd", false)] {
+            table.row(format!("{command} on {version}"), || {
+                let disk = Disk::of(Maker::Theirs, version);
+                let program = disk.cotter([command, "--generate"]).arg("-k").arg(disk.passphrase_file()).args(CHEAP);
+                let key = program.succeed().text();
+                assert_eq!((key.len(), key.split('-').count()), (55, 8), "{key}");
+                disk.assert_opens(&[&key], &["wrong"]);
+                assert_eq!(disk.opens_with(PASSPHRASE.as_bytes()), kept);
+                let typed = key.replace('-', "");
+                disk.cotter(["add"])
+                    .arg("--new-key-file")
+                    .arg(disk.file("other", "other"))
+                    .args(CHEAP)
+                    .input(typed)
+                    .succeed();
+                let mut slip = key.clone().into_bytes();
+                slip[8] = if slip[8] == b'0' { b'1' } else { b'0' };
+                let refused = disk.cotter(["add", "-k", "-"]).args(CHEAP).input([&slip[..], b"\nx\n"].concat()).run();
+                let said = refused.failed_with(1).said();
+                assert!(said.contains("group 2 is mistyped"), "{said}");
+            });
+        }
+    }
+    table.finish();
+}
+
+/// Scripts give the old and the new passphrase as two lines.
+#[test]
+fn both_passphrases_come_on_standard_input() {
+    for &version in VERSIONS {
+        let disk = Disk::of(Maker::Theirs, version);
+        let lines = format!("{PASSPHRASE}\nsecond\n");
+        disk.cotter(["add", "-k", "-", "--new-key-file", "-"]).args(CHEAP).input(lines).succeed();
+        disk.cotter(["passwd"]).args(CHEAP).input("second\nthird\nrest\n").succeed();
+        disk.assert_opens(&[PASSPHRASE, "third"], &["second", "rest"]);
+        let empty = disk.cotter(["add"]).args(CHEAP).input(format!("{PASSPHRASE}\n\n")).run().failed_with(1);
+        assert!(empty.said().contains("empty"), "{}", empty.said());
+    }
+}
+
+#[test]
+fn the_last_keyslot_of_people_goes_only_by_name() {
+    for &version in VERSIONS {
+        let disk = Disk::of(Maker::Theirs, version);
+        disk.bind(Maker::Ours, "null", "{}");
+        let before = disk.bytes();
+        let kill = |words: &[&str]| disk.cotter(["kill", "-q"]).args(words).run();
+        let refusals =
+            [(&["-s", "0"][..], "--last-passphrase"), (&["-s", "1"], "luks unbind"), (&["-s", "2"], "not in use")];
+        for (words, hint) in refusals {
+            let said = kill(words).failed_with(1).said();
+            assert!(said.contains(hint), "{words:?}: {said}");
+        }
+        assert!(disk.bytes() == before, "a refusal changed the disk");
+        kill(&["-s", "0", "--last-passphrase"]).succeeded();
+        disk.assert_opens(&[], &[PASSPHRASE]);
+        disk.unlock().succeeded();
+    }
+}
+
+/// With a passphrase that is named, a slot goes only if that one still opens another.
+#[test]
+fn what_remains_is_shown_to_open() {
+    for &version in VERSIONS {
+        let disk = Disk::of(Maker::Theirs, version);
+        disk.add(Maker::Theirs, "second", &[]);
+        let kill = |key: &str| disk.cotter(["kill", "-q", "-s", "1", "-k", "-"]).input(key).run();
+        let before = disk.bytes();
+        for key in ["second", "wrong"] {
+            kill(key).failed_with(1);
+        }
+        assert!(disk.bytes() == before, "a refusal changed the disk");
+        kill(PASSPHRASE).succeeded();
+        disk.assert_opens(&[PASSPHRASE], &["second"]);
+    }
+}
+
+#[test]
+fn a_dry_run_changes_no_byte() {
+    for &version in VERSIONS {
+        let disk = Disk::of(Maker::Theirs, version);
+        disk.add(Maker::Theirs, "second", &[]);
+        let before = disk.bytes();
+        // A disk that may only be read is enough.
+        let mut permissions = fs::metadata(disk.path()).unwrap().permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(disk.path(), permissions).unwrap();
+        let new = disk.file("new", "third");
+        let add =
+            disk.cotter(["add"]).arg("-k").arg(disk.passphrase_file()).arg("--new-key-file").arg(&new).args(CHEAP);
+        let passwd =
+            disk.cotter(["passwd"]).arg("-k").arg(disk.passphrase_file()).arg("--new-key-file").arg(&new).args(CHEAP);
+        let mut plans =
+            vec![(add, "add keyslot 2"), (passwd, "keyslot 0"), (disk.cotter(["kill", "-s", "1"]), "remove keyslot 1")];
+        if version == Version::Luks2 {
+            plans.push((disk.cotter(["config", "--label", "x"]), "set the label"));
+        }
+        for (program, expected) in plans {
+            let plan = program.arg("--dry-run").succeed().text();
+            assert!(plan.starts_with("would ") && plan.contains(expected), "{plan}");
+        }
+        assert!(disk.bytes() == before, "a dry run changed the disk");
+    }
+}
+
+/// What LUKS2 alone has is refused by name on LUKS1.
+#[test]
+fn luks1_has_no_labels_and_no_argon2() {
+    let disk = Disk::of(Maker::Theirs, Version::Luks1);
+    let before = disk.bytes();
+    let refused = |program: compliance::Program, code: i32, expected: &str| {
+        let said = program.run().failed_with(code).said();
+        assert!(said.contains(expected), "{said}");
+    };
+    refused(disk.cotter(["add", "--pbkdf", "argon2id"]), 2, "PBKDF2 alone");
+    refused(disk.cotter(["config", "--label", "x"]), 1, "LUKS1");
+    refused(disk.cotter(["token", "export", "--token-id", "0"]), 1, "LUKS1 has no tokens");
+    assert!(disk.bytes() == before);
+}
