@@ -8,8 +8,8 @@ mod luks;
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
     AddArgs, BindArgs, Ceilings, ConfigArgs, Device, DumpArgs, FlagName, FormatArgs, KdfArgs, KeyInstead, KeySource,
-    KillArgs, ListArgs, LockArgs, LuksCommand, LuksType, NewKey, Opener, PassArgs, PasswdArgs, Pbkdf, PriorityName, TokenChoice,
-    TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
+    KillArgs, ListArgs, LockArgs, LuksCommand, LuksType, NewKey, Opener, PassArgs, PasswdArgs, Pbkdf, PriorityName,
+    TokenChoice, TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

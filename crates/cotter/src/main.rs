@@ -14,7 +14,6 @@ mod output;
 mod passphrase;
 mod private_file;
 mod progress;
-mod recovery_key;
 mod volume;
 
 use args::{Cli, Command};

@@ -5,11 +5,11 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::passphrase;
-use crate::recovery_key::{self, Typed};
 use crate::volume::{self, Disks};
 use crypto::{Passphrase, VolumeKey};
 use linux::Terminal;
 use luks::{Accepted, OpenError, Slot, TokenId};
+use unlock::Reading;
 
 /// What a person named to open the volume with, read but not tried.
 pub enum Given {
@@ -53,8 +53,7 @@ pub fn open(
 ) -> Result<Opened, CommandError> {
     match given {
         Given::Passphrase(passphrase) => {
-            let opened = by_passphrase(disks, header, passphrase, None);
-            opened.map_err(|failed| failed.told(disks, &opener.key))
+            by_passphrase(disks, header, passphrase, None).map_err(|failed| failed.told(disks, &opener.key))
         }
         Given::Binding(token) => by_binding(disks, header, token, host),
     }
@@ -71,14 +70,22 @@ pub struct NotOpened {
 impl NotOpened {
     /// In words, with what may be wrong with it.
     pub fn told(self, disks: &Disks, key: &KeySource) -> CommandError {
-        let slip = match recovery_key::typed(self.passphrase.expose()) {
-            Some(Typed::WrongGroup(group)) => {
-                format!("it looks like a recovery key, but its group {group} is mistyped")
+        let slip = match unlock::read_recovery_key(&self.passphrase) {
+            Some(Reading::Mistyped { groups, .. }) => {
+                format!("it looks like a recovery key with a slip in group {}", listed(&groups))
+            }
+            Some(Reading::WrongLength { found }) => {
+                format!("it looks like a recovery key, but has {found} letters instead of 64")
             }
             _ => passphrase::likely_slip(key, &self.passphrase).to_owned(),
         };
-        CommandError::failed(format!("cannot open {}", disks.header().path().display()), self.source).hint(slip)
+        let hint = self.source.hint().map_or(slip, str::to_owned);
+        CommandError::failed(format!("cannot open {}", disks.header().path().display()), self.source).hint(hint)
     }
+}
+
+fn listed(groups: &[u8]) -> String {
+    groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 /// Opens the volume, or this slot, with a passphrase; a recovery key may have been typed without its hyphens.
@@ -93,14 +100,16 @@ pub fn by_passphrase(
         Err(source) => source,
     };
     let wrong = matches!(source, OpenError::WrongPassphrase { .. } | OpenError::NoSlotOpens { .. });
-    match recovery_key::typed(passphrase.expose()) {
-        Some(Typed::Whole(meant)) if wrong && !meant.secret().ct_eq(passphrase.expose()) => {
-            match volume::open_by_passphrase(disks.header(), header, &meant, only) {
-                Ok((slot, key)) => Ok(Opened { slot, key }),
-                Err(source) => Err(NotOpened { passphrase, source }),
-            }
-        }
-        _ => Err(NotOpened { passphrase, source }),
+    let meant = match unlock::read_recovery_key(&passphrase) {
+        Some(Reading::Key(meant) | Reading::Mistyped { as_typed: Some(meant), .. }) if wrong => meant,
+        _ => return Err(NotOpened { passphrase, source }),
+    };
+    if meant.secret().ct_eq(passphrase.expose()) {
+        return Err(NotOpened { passphrase, source });
+    }
+    match volume::open_by_passphrase(disks.header(), header, &meant, only) {
+        Ok((slot, key)) => Ok(Opened { slot, key }),
+        Err(source) => Err(NotOpened { passphrase, source }),
     }
 }
 
@@ -115,7 +124,8 @@ fn by_binding(disks: &Disks, header: &Accepted, token: Option<TokenId>, host: &H
 /// The keyslot that a token binds.
 fn slot_of(header: &Accepted, token: TokenId) -> Result<Slot, CommandError> {
     let bindings = unlock::bindings(header.header());
-    bindings.iter().find(|binding| binding.token == token).map(|binding| binding.slot).ok_or_else(|| {
+    let found = bindings.iter().find(|binding| binding.token == Some(token));
+    found.map(|binding| binding.slot).ok_or_else(|| {
         let error = CommandError::plain(format!("token {token} is no binding that could be opened here"));
         error.hint("`cotter luks dump` lists the tokens; a passphrase does it too: -k FILE")
     })

@@ -4,7 +4,6 @@ use crate::args::{Format, KeySource, NewKey};
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
-use crate::recovery_key;
 use clevis::PersonError;
 use crypto::{Passphrase, Secret, SystemRandom};
 use json::{Object, Value};
@@ -37,7 +36,7 @@ pub fn new(key: &KeySource, person: &Terminal) -> Result<Passphrase, CommandErro
 /// The passphrase that a keyslot shall have from now on: a recovery key if one was asked for.
 pub fn chosen(key: &NewKey, host: &Host) -> Result<Passphrase, CommandError> {
     if key.generate {
-        let made = recovery_key::make(&SystemRandom);
+        let made = unlock::recovery_key(&SystemRandom);
         return made.map_err(|source| CommandError::failed("no recovery key could be made", source));
     }
     new(&KeySource { key_file: key.new_key_file.clone() }, host.person())
@@ -57,7 +56,7 @@ pub fn show_generated(key: &NewKey, format: Format, passphrase: &Passphrase) -> 
         output::data(passphrase.expose())?;
     }
     output::data(b"\n")?;
-    output::say("write the recovery key down; the hyphens are part of it, and nobody can show it again");
+    output::say("write the recovery key down; nobody can show it again");
     Ok(())
 }
 

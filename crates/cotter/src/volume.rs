@@ -39,13 +39,17 @@ impl Disks {
         Ok(Disks { header: open_disk(detached, header)?, data: Some(data) })
     }
 
+    /// Opens the disk of the header for a change, or for the plan of one.
+    pub fn open_to_change(device: &Device, dry_run: bool) -> Result<Disks, CommandError> {
+        Disks::open(device, if dry_run { Access::Read } else { Access::Write })
+    }
+
     /// The disk with the header and the key material.
     pub fn header(&self) -> &FileDisk {
         &self.header
     }
 
     /// The disk with the data.
-    #[allow(dead_code, reason = "the mapping is its first user")]
     pub fn data(&self) -> &FileDisk {
         self.data.as_ref().unwrap_or(&self.header)
     }
@@ -234,14 +238,6 @@ pub fn is_used(header: &Header, slot: Slot) -> bool {
         Header::Luks1(header) => header.slots.get(usize::from(slot.number())).is_some_and(|entry| entry.active),
         Header::Luks2(header) => header.metadata().keyslots.contains_key(&slot),
     }
-}
-
-/// The keyslots that a person can open: those that are neither bound nor served by another token, which opens them unattended.
-pub fn slots_of_people(header: &Accepted) -> Vec<Slot> {
-    let bound = unlock::bindings(header.header());
-    let tokens = header.header().as_luks2().map(|header| &header.metadata().tokens);
-    let served = |slot: Slot| tokens.into_iter().flatten().any(|(_, token)| token.keyslots.contains(&slot));
-    header.slots().filter(|slot| !bound.iter().any(|binding| binding.slot == *slot) && !served(*slot)).collect()
 }
 
 /// The token with this number.

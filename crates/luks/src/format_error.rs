@@ -38,6 +38,15 @@ pub enum FormatError {
         /// What was asked for.
         offset: Bytes,
     },
+    /// The area for key material is not a multiple of 4096, too small for one slot, or too large for what lies around it.
+    KeyslotsSize {
+        /// What was asked for.
+        found: Bytes,
+        /// The least that would do.
+        least: Bytes,
+        /// The most.
+        most: Bytes,
+    },
     /// There is no room for a slot between the header and the data.
     OffsetTooSmall {
         /// What was asked for.
@@ -104,6 +113,11 @@ impl fmt::Display for FormatError {
             FormatError::OffsetTooLarge { offset } => {
                 write!(f, "the data cannot begin at {}: the header cannot say so", offset.0)
             }
+            FormatError::KeyslotsSize { found, least, most } => write!(
+                f,
+                "the area for key material cannot have {} bytes: a multiple of 4096 from {} to {}",
+                found.0, least.0, most.0
+            ),
             FormatError::OffsetTooSmall { offset, least } => {
                 write!(f, "the data cannot begin at {}: header and one slot take {} bytes", offset.0, least.0)
             }

@@ -6,12 +6,15 @@ use crate::cipher::{Cipher, SectorSize};
 use crate::format_error::FormatError;
 use crate::header::Version;
 use crate::kdf::KdfCost;
-use crate::luks1::places::default_data_offset;
+use crate::luks1::places::{default_data_offset, keyslots_end};
 use crate::luks2::binary_header::HeaderSize;
 use crate::material::random_bytes;
 use block::Bytes;
 use crypto::{Hash, Random};
 use uuid::Uuid;
+
+/// Where a LUKS2 header and its key material end unless something else is said.
+const USUAL_END: Bytes = Bytes(16 << 20);
 
 /// What a new volume shall be like. [`FormatOptions::new`] and [`FormatOptions::luks1`] give what cryptsetup would.
 #[derive(Clone, Debug)]
@@ -38,6 +41,9 @@ pub struct FormatOptions {
     pub uuid: Option<Uuid>,
     /// Size of one copy of the header. LUKS2 alone.
     pub header_size: HeaderSize,
+    /// Size of the area for key material, a multiple of 4096; `None`: all there is before the data, at most 128 MiB, or what
+    /// makes a detached header one of 16 MiB. LUKS2 alone.
+    pub keyslots_size: Option<Bytes>,
     /// Where the data begins: a multiple of 4096. The key material may take what lies before it, with LUKS2 up to 128 MiB. It
     /// may be 0 if the header is on another disk than the data.
     pub data_offset: Bytes,
@@ -58,8 +64,35 @@ impl FormatOptions {
             subsystem: String::new(),
             uuid: None,
             header_size: HeaderSize::SMALLEST,
-            data_offset: Bytes(16 << 20),
+            keyslots_size: None,
+            data_offset: USUAL_END,
         }
+    }
+
+    /// The same, with data from the first multiple of `alignment` (not 0) on that leaves room for what comes before; on a disk
+    /// of its own, from `alignment` on.
+    #[must_use]
+    pub fn aligned(self, alignment: Bytes) -> FormatOptions {
+        let end = match (self.data, self.version) {
+            (DataPlace::OtherDisk, _) => Bytes(1),
+            (DataPlace::BehindHeader, Version::Luks1) => keyslots_end(self.key_len),
+            (DataPlace::BehindHeader, Version::Luks2) => self.usual_end(),
+        };
+        let data_offset = Bytes(end.0.checked_next_multiple_of(alignment.0.max(1)).unwrap_or(u64::MAX));
+        FormatOptions { data_offset, ..self }
+    }
+
+    /// How long a disk must be for a header that is detached, with all that may be kept beside it.
+    pub fn detached_len(&self) -> Bytes {
+        match self.version {
+            Version::Luks1 => keyslots_end(self.key_len).max(self.data_offset.min(USUAL_END)),
+            Version::Luks2 => self.usual_end(),
+        }
+    }
+
+    /// Where a LUKS2 header and its key material end, as far as that does not depend on the data.
+    pub(crate) fn usual_end(&self) -> Bytes {
+        self.keyslots_size.map_or(USUAL_END, |size| Bytes(self.header_size.both().0.saturating_add(size.0)))
     }
 
     /// LUKS1: AES-XTS with a key of this length, the hash of the key derivation for everything, data from the first whole MiB

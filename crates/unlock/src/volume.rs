@@ -37,7 +37,10 @@ impl Volume<'_> {
     }
 
     /// Computes a change, takes the lock and writes it; anew if the header has changed in between.
-    pub(crate) fn write<T>(
+    ///
+    /// # Errors
+    /// [`CommitError`]. The disk is then as it was, unless it is [`CommitError::Apply`] with [`ApplyError::HalfDone`].
+    pub fn write<T>(
         &self,
         change: impl for<'h> Fn(&'h Accepted, &'h dyn Random) -> Result<(Edit<'h>, T), CommitError>,
     ) -> Result<(Applied, T), CommitError> {
@@ -59,7 +62,11 @@ impl Volume<'_> {
 
     /// Writes a change as [`Volume::write`] does, then looks whether it does what it should: `prove` sees the header as the next
     /// start will. If it does not, or the person gives up, what was there before is put back.
-    pub(crate) fn write_proved<T>(
+    ///
+    /// # Errors
+    /// [`CommitError`], also whatever `prove` says. The disk is then as it was, unless it is [`CommitError::NotReverted`], or
+    /// [`CommitError::Apply`] with [`ApplyError::HalfDone`].
+    pub fn write_proved<T>(
         &self,
         change: impl for<'h> Fn(&'h Accepted, &'h dyn Random) -> Result<(Edit<'h>, T), CommitError>,
         prove: impl FnOnce(&Accepted, &T) -> Result<(), CommitError>,

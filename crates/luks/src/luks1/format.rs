@@ -109,6 +109,8 @@ fn refuse_what_luks1_has_not(options: &FormatOptions) -> Result<(), FormatError>
         "sectors of more than 512 bytes"
     } else if options.header_size != HeaderSize::SMALLEST {
         "header of another size"
+    } else if options.keyslots_size.is_some() {
+        "area for key material of another size"
     } else {
         match options.kdf {
             KdfCost::Argon2 { .. } => "Argon2",

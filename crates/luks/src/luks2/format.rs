@@ -13,7 +13,6 @@ use crate::luks2::digest::Pbkdf2Digest;
 use crate::luks2::edit::{SealedHeader, random_salt};
 use crate::luks2::header::Luks2;
 use crate::luks2::json::Metadata;
-use crate::refused::Refused;
 use block::Bytes;
 use crypto::{Random, VolumeKey};
 use json::{Object, Value};
@@ -32,25 +31,30 @@ pub(crate) struct Luks2Layout {
 impl Luks2Layout {
     pub(crate) fn new(disk: Bytes, options: &FormatOptions) -> Result<Luks2Layout, FormatError> {
         let FormatOptions { key_len, data_offset, header_size, .. } = *options;
-        if options.data == DataPlace::OtherDisk {
-            return Err(FormatError::Refused { source: Refused::DetachedHeader });
-        }
+        let apart = options.data == DataPlace::OtherDisk;
         if !data_offset.is_multiple_of(ALIGNMENT) {
             return Err(FormatError::Misaligned { offset: data_offset });
         }
         let slot = (u64::from(key_len) * u64::from(af::STRIPES)).next_multiple_of(ALIGNMENT);
         let least = Bytes(header_size.both().0 + slot);
-        let room = data_offset.checked_sub(header_size.both()).filter(|room| room.0 >= slot);
-        let room = room.ok_or(FormatError::OffsetTooSmall { offset: data_offset, least })?;
-        let sector_size = options.sector_size.unwrap_or_else(|| fitting_sector_size(disk, data_offset));
+        let end = if apart { disk } else { data_offset };
+        let room = end.checked_sub(header_size.both()).filter(|room| room.0 >= slot);
+        let room = room.ok_or(match options.data {
+            DataPlace::OtherDisk => FormatError::DiskTooSmall { disk, least },
+            DataPlace::BehindHeader => FormatError::OffsetTooSmall { offset: data_offset, least },
+        })?;
+        let keyslots_size = keyslots_size(options, room, slot)?;
+        // What suits a disk that is not seen here, the caller must say.
+        let fitting = || if apart { SectorSize::SMALLEST } else { fitting_sector_size(disk, data_offset) };
+        let sector_size = options.sector_size.unwrap_or_else(fitting);
         let least = data_offset.checked_add(Bytes(sector_size.bytes().into())).unwrap_or(Bytes(u64::MAX));
-        if disk < least {
+        if !apart && disk < least {
             return Err(FormatError::DiskTooSmall { disk, least });
         }
         if [&options.label, &options.subsystem].iter().any(|l| l.len() > 47 || l.contains('\0')) {
             return Err(FormatError::Label);
         }
-        Ok(Luks2Layout { sector_size, keyslots_size: Bytes(room.0.min(LARGEST_KEYSLOTS_AREA)) })
+        Ok(Luks2Layout { sector_size, keyslots_size })
     }
 
     /// The place of both copies becomes zeros, that of the key material random bytes.
@@ -118,6 +122,22 @@ impl Luks2Layout {
             .with("digests", Object::new().with("0", digest.to_json(&[], &["0"])))
             .with("config", config)
             .into())
+    }
+}
+
+/// The area for key material within `room`, in which at least one slot must fit.
+fn keyslots_size(options: &FormatOptions, room: Bytes, slot: u64) -> Result<Bytes, FormatError> {
+    let most = Bytes(room.0.min(LARGEST_KEYSLOTS_AREA) / ALIGNMENT * ALIGNMENT);
+    match options.keyslots_size {
+        Some(found) if !found.is_multiple_of(ALIGNMENT) || found.0 < slot || found > most => {
+            Err(FormatError::KeyslotsSize { found, least: Bytes(slot), most })
+        }
+        Some(found) => Ok(found),
+        None if options.data == DataPlace::OtherDisk => {
+            let usual = options.usual_end().0.saturating_sub(options.header_size.both().0);
+            Ok(most.min(Bytes(usual.max(slot))))
+        }
+        None => Ok(most),
     }
 }
 

@@ -41,12 +41,28 @@ pub struct FormatArgs {
     pub hash: String,
     #[command(flatten)]
     pub kdf: KdfArgs,
-    /// Label of the volume
+    /// Label of the volume (LUKS2)
     #[arg(long, default_value = "")]
     pub label: String,
+    /// Subsystem label of the volume (LUKS2)
+    #[arg(long, default_value = "")]
+    pub subsystem: String,
     /// UUID of the volume, instead of a random one
     #[arg(long)]
     pub uuid: Option<String>,
+    /// Where the data begins, in sectors of 512 bytes [default: 2 MiB with LUKS1, 16 MiB with LUKS2, the beginning with a
+    /// detached header]
+    #[arg(short = 'o', long, value_name = "SECTORS", conflicts_with = "align_payload")]
+    pub offset: Option<u64>,
+    /// Let the data begin at a multiple of so many sectors of 512 bytes
+    #[arg(long, value_name = "SECTORS")]
+    pub align_payload: Option<u64>,
+    /// Size of each of the two header copies, such as 64k: from 16k to 4M (LUKS2)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub luks2_metadata_size: Option<u64>,
+    /// Size of the area for key material, such as 4M (LUKS2)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub luks2_keyslots_size: Option<u64>,
     /// Overwrite what is known to be there: a file system, a partition table, another LUKS
     #[arg(long)]
     pub force: bool,
@@ -58,4 +74,34 @@ pub struct FormatArgs {
     pub dry_run: bool,
     #[command(flatten)]
     pub format: Format,
+}
+
+/// Bytes, or with a suffix the usual powers of 1024.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || "write it in bytes, or as 64k, 16M, 1G".to_owned();
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let shift = match unit {
+        "" => 0,
+        "k" | "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_bytes_or_powers_of_1024() {
+        for (text, expected) in [("0", 0), ("16384", 16384), ("16k", 16384), ("4M", 4 << 20), ("1GiB", 1 << 30)] {
+            assert_eq!(size(text), Ok(expected), "{text}");
+        }
+        for bad in ["", "k", "-1", "1.5M", "1T", "1kB", "99999999999999999999", "18446744073709551615k", "é"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
 }

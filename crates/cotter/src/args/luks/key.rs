@@ -49,7 +49,8 @@ pub struct NewKey {
     /// old passphrase. Without this it is asked for twice on a terminal, and read from standard input elsewhere
     #[arg(long, value_name = "FILE|-")]
     pub new_key_file: Option<PathBuf>,
-    /// Make a recovery key instead, and print it: 48 digits in eight groups, to be written down, read aloud and typed
+    /// Make a recovery key instead, and print it: 64 letters in eight groups, to be written down, read aloud and typed on any
+    /// keyboard, with or without the hyphens
     #[arg(long, conflicts_with = "new_key_file")]
     pub generate: bool,
 }

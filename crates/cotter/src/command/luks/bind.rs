@@ -8,14 +8,14 @@ use crate::host::Host;
 use crate::output;
 use crate::passphrase;
 use crate::volume::{self, Disks};
-use ::luks::{Accepted, OpenError};
+use ::luks::{Accepted, OpenError, TokenId};
 use clevis::PersonError;
 use crypto::{Passphrase, SystemRandom, VolumeKey};
 use json::Object;
 use linux::{Access, FileDisk, Terminal};
 use std::io::ErrorKind;
 use std::time::Duration;
-use unlock::{BindRequest, Binding, Bound, CommitError, NewMeta, Prepared, Proof};
+use unlock::{BindRequest, Binding, Bound, NewMeta, Prepared, Proof};
 
 /// Binds a keyslot to a policy.
 pub fn bind(args: &BindArgs) -> Result<(), CommandError> {
@@ -39,12 +39,15 @@ pub fn bind(args: &BindArgs) -> Result<(), CommandError> {
     let prepared = prepare(&request, args, &host)?;
     if args.dry_run {
         let plan = unlock::bind_edit(&header, &key, &prepared, &SystemRandom);
-        return change::print_plan(args.format, &plan.map_err(|source| not_written("cannot bind", source))?.edit);
+        return change::print_plan(
+            args.format,
+            &plan.map_err(|source| change::not_written("cannot bind", source))?.edit,
+        );
     }
     let exclusive = || volume::exclusive(disk);
     let volume = disks.volume(&args.ceilings, &exclusive, &host);
     let bound = unlock::bind(&volume, &key, prepared);
-    report(args, &bound.map_err(|source| not_written("cannot bind", source))?)
+    report(args, &bound.map_err(|source| change::not_written("cannot bind", source))?)
 }
 
 /// A slot or token that is taken is better said before anybody types or is asked.
@@ -143,7 +146,7 @@ pub fn unbind(args: &UnbindArgs) -> Result<(), CommandError> {
     let binding = binding_of(&header, args)?;
     if args.dry_run {
         let edit = unlock::unbind_edit(&header, &binding, &SystemRandom);
-        return change::print_plan(args.format, &edit.map_err(|source| not_written("cannot unbind", source))?);
+        return change::print_plan(args.format, &edit.map_err(|source| change::not_written("cannot unbind", source))?);
     }
     let host = Host::new(Duration::ZERO);
     host.cancel_on_signal()?;
@@ -155,7 +158,7 @@ pub fn unbind(args: &UnbindArgs) -> Result<(), CommandError> {
     // that is overwritten cannot be put together again.
     let exclusive = || volume::exclusive(disk);
     let done = unlock::unbind(&disks.volume(&args.ceilings, &exclusive, &host), &binding);
-    done.map_err(|source| not_written("cannot unbind", source))?;
+    done.map_err(|source| change::not_written("cannot unbind", source))?;
     output::say(&format!("keyslot {} is removed", args.slot));
     let record = Object::new().with("slot", u64::from(binding.slot.number())).with("removed", true);
     if args.format.json { output::record(args.format, record, String::new) } else { Ok(()) }
@@ -169,7 +172,8 @@ fn binding_of(header: &Accepted, args: &UnbindArgs) -> Result<Binding, CommandEr
         error.hint(format!("cotter luks list -d {}", args.device.path.display()))
     })?;
     // Said before anybody is asked, and checked again on the header that is changed.
-    unlock::unbind_edit(header, &binding, &SystemRandom).map_err(|source| not_written("cannot unbind", source))?;
+    unlock::unbind_edit(header, &binding, &SystemRandom)
+        .map_err(|source| change::not_written("cannot unbind", source))?;
     Ok(binding)
 }
 
@@ -181,9 +185,4 @@ fn agreed(disk: &FileDisk, args: &UnbindArgs, person: &Terminal) -> Result<bool,
         }
         source => CommandError::failed("cannot ask whether to go on", source).hint("-f removes it without asking"),
     })
-}
-
-fn not_written(what: &str, source: CommitError) -> CommandError {
-    let hint = source.hint();
-    CommandError::failed(what, source).hint(hint)
 }

@@ -1,88 +1,84 @@
-//! A change to a header: a plan that is printed, or written under the lock that cryptsetup takes.
+//! What all commands that change a header have in common: the plan in words, questions, errors, the last word.
 
 use crate::args::{Ceilings, Format};
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::volume::{self, Disks};
-use ::luks::{Accepted, Applied, ApplyError, Edit, EditError};
-use clevis::{Cancel, PersonError};
-use crypto::SystemRandom;
+use ::luks::{Accepted, Edit, EditError};
+use clevis::PersonError;
+use crypto::{Random, SystemRandom};
 use json::Object;
-use linux::LockMode;
 use std::fmt::Display;
 use std::io::ErrorKind;
+use std::time::Duration;
+use unlock::CommitError;
 
-/// How often a change is computed anew because somebody else was quicker.
-const TRIES: usize = 5;
-
-/// Computes a change; nothing is written.
-pub fn plan<'h, T>(
-    header: &'h Accepted,
-    make: impl Fn(&Accepted, &mut Edit<'_>) -> Result<T, CommandError>,
-) -> Result<(Edit<'h>, T), CommandError> {
-    let mut edit = Edit::new(header, &SystemRandom).map_err(impossible)?;
-    let made = make(header, &mut edit)?;
-    Ok((edit, made))
+/// A change that takes neither a question nor a key derivation: printed, or written at once.
+pub struct Change<'a> {
+    /// What cannot be done, if it cannot, such as `cannot remove the token`.
+    pub failing: &'a str,
+    pub disks: &'a Disks,
+    pub ceilings: &'a Ceilings,
+    pub format: Format,
+    pub dry_run: bool,
 }
 
-/// Computes a change without the lock, for it may stretch a passphrase; takes the lock and writes it; anew if the header has
-/// changed in between. A signal is noticed before the first write and not after it: a change that has begun is finished.
-pub fn write<T>(
-    disks: &Disks,
-    ceilings: &Ceilings,
-    mut header: Accepted,
-    cancel: &Cancel,
-    make: impl Fn(&Accepted, &mut Edit<'_>) -> Result<T, CommandError>,
-) -> Result<(Applied, T), CommandError> {
-    for _ in 0..TRIES {
-        let (edit, made) = plan(&header, &make)?;
-        let held = volume::lock(disks.header(), LockMode::Exclusive)?;
-        if cancel.is_cancelled() {
-            return Err(CommandError::plain("interrupted; nothing was changed"));
+impl Change<'_> {
+    /// Prints the change to this header, or writes it to whatever header is there then. What `make` made is returned if it was
+    /// written.
+    pub fn carry_out<T>(
+        &self,
+        header: &Accepted,
+        make: impl for<'h> Fn(&'h Accepted, &'h dyn Random) -> Result<(Edit<'h>, T), CommitError>,
+    ) -> Result<Option<T>, CommandError> {
+        if self.dry_run {
+            let plan = make(header, &SystemRandom).map_err(|source| not_written(self.failing, source))?.0;
+            return print_plan(self.format, &plan).map(|()| None);
         }
-        let applied = edit.apply(disks.header());
-        drop(held);
-        match applied {
-            Ok(applied) => return Ok((applied, made)),
-            Err(ApplyError::Changed { .. }) => header = disks.accepted(ceilings)?,
-            Err(source) => return Err(not_applied(disks, source)),
-        }
+        let host = Host::new(Duration::ZERO);
+        host.cancel_on_signal()?;
+        let exclusive = || volume::exclusive(self.disks.header());
+        let written = self.disks.volume(self.ceilings, &exclusive, &host).write(make);
+        written.map(|(_, made)| Some(made)).map_err(|source| not_written(self.failing, source))
     }
-    let error = CommandError::plain(format!("somebody else changed the header {TRIES} times meanwhile"));
-    Err(error.hint("see who: `fuser -v` on the device; then try again"))
 }
 
-fn not_applied(disks: &Disks, source: ApplyError) -> CommandError {
-    let hint = match source {
-        ApplyError::HalfDone { .. } => "do not write to the disk; save its first 16 MiB, then `cotter luks dump`",
-        _ => "",
-    };
-    CommandError::failed(format!("the header of {} was not written", disks.header().path().display()), source)
-        .hint(hint)
-}
-
-/// A change that is not possible.
-pub fn impossible(source: EditError) -> CommandError {
-    let hint = match &source {
-        EditError::SlotInUse { .. } => "leave out -s for the lowest free one",
-        EditError::NoFreeSlot | EditError::NoRoom { .. } => {
-            "remove a keyslot that nobody needs: `cotter luks dump`, `cotter luks kill`"
-        }
-        EditError::TokenInUse { .. } => "leave out -t for the lowest free one",
-        EditError::MetadataFull { .. } => "remove a token or a keyslot that nobody needs: `cotter luks dump`",
-        EditError::PrimaryGone => "see what is there now, then `cotter luks repair`",
-        _ => "",
-    };
-    CommandError::failed("the header cannot be changed so", source).hint(hint)
-}
-
-/// What would be written, a line for each step.
+/// Prints what would be written, a line for each step.
 pub fn print_plan(format: Format, plan: &impl Display) -> Result<(), CommandError> {
     for step in plan.to_string().lines() {
         output::record(format, Object::new().with("would", step), || format!("would {step}"))?;
     }
     Ok(())
+}
+
+/// A change that was not made.
+pub fn not_written(what: impl Into<String>, source: CommitError) -> CommandError {
+    let hint = match &source {
+        CommitError::Edit(source) => hint_of(source),
+        other => other.hint(),
+    };
+    CommandError::failed(what, source).hint(hint)
+}
+
+fn hint_of(source: &EditError) -> &'static str {
+    match source {
+        EditError::SlotInUse { .. } => "leave out -s for the lowest free one",
+        EditError::NoSuchSlot { .. } | EditError::NoSuchToken { .. } => "`cotter luks dump` lists them",
+        EditError::NoFreeSlot | EditError::NoRoom { .. } => {
+            "remove a keyslot that nobody needs: `cotter luks dump`, `cotter luks kill`"
+        }
+        EditError::NoSlotToSpare { .. } => {
+            "remove a keyslot that nobody needs (`cotter luks kill`), or say that the only copy may be written over: --in-place"
+        }
+        EditError::TokenInUse { .. } => "leave out the token's number for the lowest free one",
+        EditError::MetadataFull { .. } => "remove a token or a keyslot that nobody needs: `cotter luks dump`",
+        EditError::PrimaryGone => "see what is there now, then `cotter luks repair`",
+        EditError::SealBroken { .. } => {
+            "somebody else may have changed the header; if it is as it should be: `cotter luks seal`"
+        }
+        _ => "",
+    }
 }
 
 /// Asks a person whether to go on.
@@ -95,7 +91,7 @@ pub fn agreed(host: &Host, question: &str, without: &'static str) -> Result<bool
     })
 }
 
-/// Prints a record for a program; a person has been told.
+/// Tells a person what was done, and prints a record for a program.
 pub fn report(format: Format, told: &str, record: Object) -> Result<(), CommandError> {
     output::say(told);
     if format.json { output::record(format, record, String::new) } else { Ok(()) }

@@ -1,36 +1,31 @@
 //! `cotter luks config`: what a LUKS2 header says beside its keys.
 
 use crate::args::{ConfigArgs, FlagName, PriorityName};
-use crate::command::luks::change;
+use crate::command::luks::change::{self, Change};
 use crate::error::CommandError;
-use crate::host::Host;
 use crate::volume::{self, Disks};
 use ::luks::{Accepted, Edit, EditError, Flag, Priority, Slot};
 use json::Object;
-use linux::Access;
-use std::time::Duration;
+use unlock::CommitError;
 
 /// Sets what was named, and leaves the rest.
 pub fn run(args: &ConfigArgs) -> Result<(), CommandError> {
-    let access = if args.dry_run { Access::Read } else { Access::Write };
-    let disks = Disks::open(&args.device, access)?;
+    let disks = Disks::open_to_change(&args.device, args.dry_run)?;
     let header = disks.accepted(&args.ceilings)?;
     let slot = args.slot.map(volume::slot).transpose()?;
     if let Some(both) = args.flag.iter().find(|flag| args.no_flag.contains(flag)) {
         let name = Flag::from(*both).name();
         return Err(CommandError::usage(format!("--flag {name} and --no-flag {name} contradict each other")));
     }
-    let make =
-        |header: &Accepted, edit: &mut Edit<'_>| change_settings(args, slot, header, edit).map_err(change::impossible);
-    let (plan, ()) = change::plan(&header, make)?;
-    if args.dry_run {
-        return change::print_plan(args.format, &plan);
-    }
-    let told = plan.steps().iter().map(|step| format!("done: {step}")).collect::<Vec<_>>().join("\n");
-    drop(plan);
-    let host = Host::new(Duration::ZERO);
-    host.cancel_on_signal()?;
-    change::write(&disks, &args.ceilings, header, host.cancel(), make)?;
+    let (ceilings, format, dry_run) = (&args.ceilings, args.format, args.dry_run);
+    let change = Change { failing: "cannot set it", disks: &disks, ceilings, format, dry_run };
+    let done = change.carry_out(&header, |header, random| {
+        let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
+        change_settings(args, slot, header, &mut edit).map_err(CommitError::Edit)?;
+        let told = edit.steps().iter().map(|step| format!("done: {step}")).collect::<Vec<_>>().join("\n");
+        Ok((edit, told))
+    })?;
+    let Some(told) = done else { return Ok(()) };
     change::report(args.format, &told, Object::new().with("changed", true))
 }
 

@@ -1,79 +1,153 @@
-//! `cotter luks format`.
+//! `cotter luks format`: a new volume.
 
-use crate::args::{FormatArgs, LuksType};
+mod options;
+
+pub use options::hash;
+
+use crate::args::FormatArgs;
 use crate::command::luks::{change, kdf};
 use crate::error::CommandError;
 use crate::output;
 use crate::passphrase;
 use crate::progress::Progress;
 use crate::volume;
-use ::luks::{Cipher, FormatError, FormatOptions, FormatPlan, KdfCost, PreparedFormat, SectorSize, Version};
-use block::{BlockRead, partition, signature};
-use crypto::{Hash, SystemRandom};
+use ::luks::{FormatError, FormatOptions, FormatPlan, KdfCost, PreparedFormat};
+use block::{BlockRead, Bytes, signature};
+use crypto::{Passphrase, SystemRandom};
 use json::Object;
-use linux::{Access, FileDisk, LockMode, Terminal};
+use linux::{Access, Claim, DiskError, FileDisk, LockMode, Terminal};
+use std::path::{Path, PathBuf};
 
 /// Makes a new volume.
 pub fn run(args: &FormatArgs) -> Result<(), CommandError> {
-    if args.luks_type == LuksType::Luks1 {
-        return Err(CommandError::plain("LUKS1 is not there yet").hint("cryptsetup luksFormat --type luks1"));
-    }
-    if args.device.detached_header.is_some() {
-        return Err(CommandError::plain("a volume with its header apart is not made yet"));
-    }
-    let access = if args.dry_run { Access::Read } else { Access::Alone };
-    let disk = volume::open_disk(&args.device.path, access)?;
-    let claim = if args.dry_run { None } else { Some(volume::claim(&disk)?) };
-    let found = signature::find(&disk).map_err(|source| CommandError::failed("cannot read the disk", source))?;
-    refuse_known(args, found)?;
     let hash = hash(&args.hash)?;
+    let version = options::version(args);
+    kdf::check(&args.kdf, version)?;
+    let place = Place::open(args)?;
+    let found = place.found(args)?;
     // The plan shows what is wrong with the rest before anybody types or waits for a measurement.
-    let unmeasured = options(args, hash, KdfCost::random_passphrase(hash))?;
-    plan(&disk, unmeasured)?;
-    if args.dry_run {
-        let plan = plan(&disk, options(args, hash, kdf_cost(args, hash)?)?)?;
-        return change::print_plan(args.format, &plan);
-    }
+    let unmeasured = place.options(args, KdfCost::random_passphrase(hash))?;
+    place.plan(&unmeasured)?;
     let person = Terminal::default();
-    agree(args, found, &person)?;
-    let passphrase = passphrase::new(&args.key, &person)?;
-    let plan = plan(&disk, options(args, hash, kdf_cost(args, hash)?)?)?;
-    let prepared = prepare(&plan, &disk, &passphrase)?;
-    let held = volume::lock(&disk, LockMode::Exclusive)?;
+    let passphrase = if args.dry_run {
+        None
+    } else {
+        agree(args, found, &person)?;
+        Some(passphrase::new(&args.key, &person)?)
+    };
+    let cost = kdf::cost(&args.kdf, version, hash, usize::try_from(unmeasured.key_len).unwrap_or(usize::MAX))?;
+    let plan = place.plan(&place.options(args, cost)?)?;
+    let Some(passphrase) = passphrase else { return change::print_plan(args.format, &plan) };
+    let prepared = prepare(&plan, &passphrase, args)?;
+    let (disk, claim) = place.into_disk(&unmeasured)?;
+    let written = write(args, &disk, prepared);
+    drop(claim);
+    written
+}
+
+fn write(args: &FormatArgs, disk: &FileDisk, prepared: PreparedFormat) -> Result<(), CommandError> {
+    let held = volume::lock(disk, LockMode::Exclusive)?;
     // Meanwhile somebody else may have put something there.
-    refuse_known(args, signature::find(&disk).map_err(|source| CommandError::failed("cannot read the disk", source))?)?;
-    let formatted = prepared.write(&disk, &SystemRandom, &mut |_| ()).map_err(|source| cannot_format(&disk, source))?;
-    drop((held, claim));
+    refuse_known(args, disk)?;
+    let formatted = prepared.write(disk, &SystemRandom, &mut |_| ()).map_err(|source| cannot_format(args, source))?;
+    drop(held);
     let uuid = formatted.header.uuid().to_string();
-    output::say(&format!(
-        "formatted; to let it open unattended: cotter luks bind -d {} PIN CFG",
-        disk.path().display()
-    ));
+    let header = args.device.detached_header.as_ref();
+    let header = header.map_or(String::new(), |path| format!(" --detached-header {}", path.display()));
+    let device = args.device.path.display();
+    output::say(&format!("formatted; to let it open unattended: cotter luks bind{header} -d {device} PIN CFG"));
     output::record(args.format, Object::new().with("uuid", uuid.as_str()), || uuid.clone())
 }
 
-/// The slow part, before the lock is taken: nothing waits for a key derivation.
-fn prepare(
-    plan: &FormatPlan,
-    disk: &FileDisk,
-    passphrase: &crypto::Passphrase,
-) -> Result<PreparedFormat, CommandError> {
-    let _progress = Progress::spinner("stretching the passphrase");
-    plan.prepare(passphrase, &SystemRandom).map_err(|source| cannot_format(disk, source))
+/// Where the header will be.
+enum Place {
+    /// In front of the data.
+    Device { disk: FileDisk, claim: Option<Claim> },
+    /// On a disk or in a file of its own.
+    Apart { disk: FileDisk, claim: Option<Claim>, data: FileDisk },
+    /// In a file that is not there yet.
+    New { path: PathBuf, data: FileDisk },
 }
 
-fn cannot_format(disk: &FileDisk, source: FormatError) -> CommandError {
-    CommandError::failed(format!("cannot format {}", disk.path().display()), source)
+impl Place {
+    fn open(args: &FormatArgs) -> Result<Place, CommandError> {
+        let access = if args.dry_run { Access::Read } else { Access::Alone };
+        let claimed = |disk: FileDisk| -> Result<(FileDisk, Option<Claim>), CommandError> {
+            let claim = if args.dry_run { None } else { Some(volume::claim(&disk)?) };
+            Ok((disk, claim))
+        };
+        let Some(path) = &args.device.detached_header else {
+            let (disk, claim) = claimed(volume::open_disk(&args.device.path, access)?)?;
+            return Ok(Place::Device { disk, claim });
+        };
+        let data = volume::open_disk(&args.device.path, Access::Read)?;
+        match FileDisk::open(path, access) {
+            Err(DiskError::NotFound { .. }) => Ok(Place::New { path: path.clone(), data }),
+            _ => {
+                let (disk, claim) = claimed(volume::open_disk(path, access)?)?;
+                Ok(Place::Apart { disk, claim, data })
+            }
+        }
+    }
+
+    /// What is on the disks, of which all is refused that is not to be overwritten.
+    fn found(&self, args: &FormatArgs) -> Result<Option<&'static str>, CommandError> {
+        match self {
+            Place::Device { disk, .. } => refuse_known(args, disk),
+            Place::New { data, .. } => refuse_known(args, data),
+            Place::Apart { disk, data, .. } => Ok(refuse_known(args, disk)?.or(refuse_known(args, data)?)),
+        }
+    }
+
+    fn options(&self, args: &FormatArgs, kdf: KdfCost) -> Result<FormatOptions, CommandError> {
+        match self {
+            Place::Device { .. } => options::of(args, kdf, None),
+            Place::Apart { data, .. } | Place::New { data, .. } => options::of(args, kdf, Some(data.len())),
+        }
+    }
+
+    fn plan(&self, options: &FormatOptions) -> Result<FormatPlan, CommandError> {
+        let (path, length) = match self {
+            Place::Device { disk, .. } | Place::Apart { disk, .. } => (disk.path(), disk.len()),
+            Place::New { path, .. } => (path.as_path(), options.detached_len()),
+        };
+        plan(path, length, options)
+    }
+
+    /// The disk of the header, made if it is not there yet, and nobody else's meanwhile.
+    fn into_disk(self, options: &FormatOptions) -> Result<(FileDisk, Option<Claim>), CommandError> {
+        let path = match self {
+            Place::Device { disk, claim } | Place::Apart { disk, claim, .. } => return Ok((disk, claim)),
+            Place::New { path, .. } => path,
+        };
+        let made = FileDisk::create(&path, options.detached_len()).map_err(|source| {
+            let hint = source.hint();
+            CommandError::failed("cannot make the file of the header", source).hint(hint)
+        })?;
+        let claim = volume::claim(&made)?;
+        Ok((made, Some(claim)))
+    }
+}
+
+/// The slow part, before the lock is taken: nothing waits for a key derivation.
+fn prepare(plan: &FormatPlan, passphrase: &Passphrase, args: &FormatArgs) -> Result<PreparedFormat, CommandError> {
+    let _progress = Progress::spinner("stretching the passphrase");
+    plan.prepare(passphrase, &SystemRandom).map_err(|source| cannot_format(args, source))
+}
+
+fn cannot_format(args: &FormatArgs, source: FormatError) -> CommandError {
+    CommandError::failed(format!("cannot format {}", args.device.path.display()), source)
 }
 
 /// A disk that holds something is somebody's until they say otherwise.
-fn refuse_known(args: &FormatArgs, found: Option<&'static str>) -> Result<(), CommandError> {
+fn refuse_known(args: &FormatArgs, disk: &FileDisk) -> Result<Option<&'static str>, CommandError> {
+    let found = signature::find(disk).map_err(|source| CommandError::failed("cannot read the disk", source))?;
     match found {
         Some(what) if !args.force => {
-            let error = CommandError::plain(format!("{} holds something: {what}", args.device.path.display()));
+            let error = CommandError::plain(format!("{} holds something: {what}", disk.path().display()));
             Err(error.hint("--force overwrites it; there is no way back"))
         }
-        _ => Ok(()),
+        _ => Ok(found),
     }
 }
 
@@ -91,58 +165,10 @@ fn agree(args: &FormatArgs, found: Option<&'static str>, person: &Terminal) -> R
     }
 }
 
-fn plan(disk: &FileDisk, options: FormatOptions) -> Result<FormatPlan, CommandError> {
-    FormatPlan::new(disk.len(), options).map_err(|source| {
+fn plan(path: &Path, length: Bytes, options: &FormatOptions) -> Result<FormatPlan, CommandError> {
+    FormatPlan::new(length, options.clone()).map_err(|source| {
         let asked = !matches!(source, FormatError::DiskTooSmall { .. });
-        let error = CommandError::failed(format!("cannot format {}", disk.path().display()), source);
+        let error = CommandError::failed(format!("cannot format {}", path.display()), source);
         if asked { error.into_usage() } else { error.hint("make it larger: truncate -s 64M FILE, for an image") }
     })
-}
-
-fn options(args: &FormatArgs, hash: Hash, kdf: KdfCost) -> Result<FormatOptions, CommandError> {
-    let cipher = cipher(&args.cipher)?;
-    let largest = cipher.key_lengths().iter().copied().max().unwrap_or(0);
-    Ok(FormatOptions {
-        cipher,
-        key_len: args.key_size.map_or(Ok(largest), key_len)?,
-        sector_size: args.sector_size.map(sector_size).transpose()?,
-        hash,
-        label: args.label.clone(),
-        uuid: args.uuid.as_deref().map(uuid).transpose()?,
-        ..FormatOptions::new(kdf)
-    })
-}
-
-fn cipher(name: &str) -> Result<Cipher, CommandError> {
-    Cipher::from_name(name).ok_or_else(|| {
-        let error = CommandError::usage(format!("the cipher {} is not one that is used", name.escape_debug()));
-        error.hint(format!("one of: {}", Cipher::ALL.map(Cipher::name).join(", ")))
-    })
-}
-
-pub fn hash(name: &str) -> Result<Hash, CommandError> {
-    Hash::from_luks_name(name).ok_or_else(|| {
-        let error = CommandError::usage(format!("the hash {} is not one that is used", name.escape_debug()));
-        error.hint(format!("one of: {}", Hash::ALL.map(Hash::luks_name).join(", ")))
-    })
-}
-
-fn key_len(bits: u32) -> Result<u32, CommandError> {
-    let whole = bits.is_multiple_of(8);
-    if whole { Ok(bits / 8) } else { Err(CommandError::usage(format!("{bits} bits are not whole bytes"))) }
-}
-
-fn sector_size(bytes: u32) -> Result<SectorSize, CommandError> {
-    let wrong = || CommandError::usage(format!("a sector has 512, 1024, 2048 or 4096 bytes, not {bytes}"));
-    SectorSize::new(bytes.into()).ok_or_else(wrong)
-}
-
-fn uuid(text: &str) -> Result<partition::Uuid, CommandError> {
-    let what = || format!("{} is not a UUID", text.escape_debug());
-    text.parse().map_err(|source| CommandError::failed(what(), source).into_usage())
-}
-
-fn kdf_cost(args: &FormatArgs, hash: Hash) -> Result<KdfCost, CommandError> {
-    let key_len = options(args, hash, KdfCost::random_passphrase(hash))?.key_len;
-    kdf::cost(&args.kdf, Version::Luks2, hash, usize::try_from(key_len).unwrap_or(usize::MAX))
 }

@@ -7,42 +7,41 @@ use crate::host::Host;
 use crate::opening;
 use crate::passphrase;
 use crate::volume::{self, Disks};
-use ::luks::{Accepted, Edit, Slot};
+use ::luks::{Accepted, Slot};
+use crypto::SystemRandom;
 use json::Object;
-use linux::{Access, Terminal};
+use linux::Terminal;
 use std::time::Duration;
+use unlock::{CommitError, LastHumanSlot};
 
 /// Removes a keyslot and overwrites its key material.
 pub fn run(args: &KillArgs) -> Result<(), CommandError> {
     let slot = volume::slot(args.slot)?;
-    let access = if args.dry_run { Access::Read } else { Access::Write };
-    let disks = Disks::open(&args.device, access)?;
+    let disks = Disks::open_to_change(&args.device, args.dry_run)?;
     let header = disks.accepted(&args.ceilings)?;
-    let make = |header: &Accepted, edit: &mut Edit<'_>| {
-        refuse_needed(header, slot, args)?;
-        edit.remove_keyslot(slot).map_err(change::impossible)
-    };
+    refuse_wrong(&header, slot, args)?;
+    let last = if args.last_passphrase { LastHumanSlot::Remove } else { LastHumanSlot::Keep };
     // Said before anybody is asked, and checked again on the header that is changed.
-    let (plan, ()) = change::plan(&header, make)?;
+    let plan = unlock::kill_edit(&header, slot, last, &SystemRandom).map_err(|source| needed(source, args))?;
     if args.dry_run {
         return change::print_plan(args.format, &plan);
     }
-    drop(plan);
     let host = Host::new(Duration::ZERO);
     show_what_remains(&disks, &header, slot, args, &host)?;
     host.cancel_on_signal()?;
-    let asks = !args.quiet && Terminal::types_stdin();
     let question = format!("Remove keyslot {slot} of {} for ever?", args.device.path.display());
-    if asks && !change::agreed(&host, &question, "-q asks nothing")? {
+    if !args.quiet && Terminal::types_stdin() && !change::agreed(&host, &question, "-q asks nothing")? {
         return Err(CommandError::plain("nothing was changed"));
     }
-    change::write(&disks, &args.ceilings, header, host.cancel(), make)?;
+    let exclusive = || volume::exclusive(disks.header());
+    let killed = unlock::kill(&disks.volume(&args.ceilings, &exclusive, &host), slot, last);
+    killed.map_err(|source| needed(source, args))?;
     let record = Object::new().with("slot", u64::from(slot.number())).with("removed", true);
     change::report(args.format, &format!("keyslot {slot} is removed"), record)
 }
 
-/// Refuses a keyslot that is missed when it is gone.
-fn refuse_needed(header: &Accepted, slot: Slot, args: &KillArgs) -> Result<(), CommandError> {
+/// A slot that is in use, and not by a binding: that goes as a whole.
+fn refuse_wrong(header: &Accepted, slot: Slot, args: &KillArgs) -> Result<(), CommandError> {
     let device = args.device.path.display();
     if !volume::is_used(header.header(), slot) {
         let error = CommandError::plain(format!("keyslot {slot} is not in use"));
@@ -52,15 +51,21 @@ fn refuse_needed(header: &Accepted, slot: Slot, args: &KillArgs) -> Result<(), C
         let error = CommandError::plain(format!("keyslot {slot} is bound to a policy"));
         return Err(error.hint(format!("remove the binding with it: cotter luks unbind -d {device} -s {slot}")));
     }
-    if header.slots().all(|other| other == slot) {
-        let error = CommandError::plain(format!("keyslot {slot} is the last one: without it nothing opens the volume"));
-        return Err(error.hint(format!("to destroy all keys: cotter luks erase -d {device}")));
-    }
-    if !args.last_passphrase && volume::slots_of_people(header).iter().all(|other| *other == slot) {
-        let error = CommandError::plain(format!("keyslot {slot} is the last one that a person can open"));
-        return Err(error.hint("add a passphrase first: `cotter luks add`; or say that you mean it: --last-passphrase"));
-    }
     Ok(())
+}
+
+/// A keyslot that would be missed.
+fn needed(source: CommitError, args: &KillArgs) -> CommandError {
+    let hint = match source {
+        CommitError::LastSlot { .. } => {
+            format!("to destroy all keys: cotter luks erase -d {}", args.device.path.display())
+        }
+        CommitError::LastHumanSlot { .. } => {
+            "add a passphrase first: `cotter luks add`; or say that you mean it: --last-passphrase".to_owned()
+        }
+        source => return change::not_written("cannot remove the keyslot", source),
+    };
+    CommandError::failed("cannot remove the keyslot", source).hint(hint)
 }
 
 /// Shows that the passphrase that was named still opens the volume when this slot is gone.

@@ -1,7 +1,7 @@
 //! `cotter luks passwd`: another passphrase for the same keyslot.
 
 use crate::args::PasswdArgs;
-use crate::command::luks::add::af_hash;
+use crate::command::luks::add::{kdf_hash, opens};
 use crate::command::luks::{change, kdf};
 use crate::error::CommandError;
 use crate::host::Host;
@@ -9,18 +9,19 @@ use crate::opening::{self, Opened};
 use crate::passphrase;
 use crate::progress::Progress;
 use crate::volume::{self, Disks};
-use ::luks::{Accepted, Edit, NewKeyslot};
+use ::luks::{Accepted, Edit, EditError, NewKeyslot};
+use crypto::{Random, SystemRandom};
 use json::Object;
-use linux::{Access, Terminal};
+use linux::Terminal;
 use std::time::Duration;
+use unlock::{CommitError, NewPassphrase, Purpose};
 
 /// Changes the passphrase of a keyslot.
 pub fn run(args: &PasswdArgs) -> Result<(), CommandError> {
-    let access = if args.dry_run { Access::Read } else { Access::Write };
-    let disks = Disks::open(&args.device, access)?;
+    let disks = Disks::open_to_change(&args.device, args.dry_run)?;
     let header = disks.accepted(&args.ceilings)?;
     kdf::check(&args.kdf, header.header().version())?;
-    let hash = af_hash(&header, args.hash.as_deref())?;
+    let hash = kdf_hash(&header, args.hash.as_deref())?;
     let host = Host::new(Duration::ZERO);
     if Terminal::types_stdin() {
         host.cancel_on_signal()?;
@@ -30,30 +31,54 @@ pub fn run(args: &PasswdArgs) -> Result<(), CommandError> {
     host.cancel_on_signal()?;
     let only = args.slot.map(volume::slot).transpose()?;
     let opened = opening::by_passphrase(&disks, &header, old, only).map_err(|failed| failed.told(&disks, &args.key))?;
-    refuse_bound(&header, &opened, args)?;
-    let new = early.map_or_else(|| passphrase::chosen(&args.new, &host), Ok)?;
+    let passphrase = early.map_or_else(|| passphrase::chosen(&args.new, &host), Ok)?;
     let kdf = kdf::cost(&args.kdf, header.header().version(), hash, opened.key.secret().len())?;
-    let make = |_: &Accepted, edit: &mut Edit<'_>| {
-        let _progress = Progress::spinner("stretching the passphrase");
-        let new = NewKeyslot { key: &opened.key, passphrase: &new, slot: Some(opened.slot), kdf, af_hash: hash };
-        edit.replace_keyslot(opened.slot, &new).map_err(change::impossible)
-    };
+    let purpose = if args.new.generate { Purpose::Recovery } else { Purpose::Memory };
+    let new = NewPassphrase { passphrase: &passphrase, kdf, purpose };
+    let failed = |source| change::not_written("cannot change the passphrase", source);
+    // Before a recovery key is shown, so that none is that cannot be.
+    let plan = edit(args, &header, &opened, &new, &SystemRandom).map_err(failed)?;
     if args.dry_run {
-        return change::print_plan(args.format, &change::plan(&header, make)?.0);
+        return change::print_plan(args.format, &plan);
     }
-    passphrase::show_generated(&args.new, args.format, &new)?;
-    change::write(&disks, &args.ceilings, header, host.cancel(), make)?;
+    drop(plan);
+    passphrase::show_generated(&args.new, args.format, &passphrase)?;
+    let exclusive = || volume::exclusive(disks.header());
+    let volume = disks.volume(&args.ceilings, &exclusive, &host);
+    let written = volume.write_proved(
+        |header, random| Ok((edit(args, header, &opened, &new, random)?, ())),
+        |header, ()| opens(&disks, header, opened.slot, &new),
+    );
+    written.map_err(failed)?;
     let record = Object::new().with("slot", u64::from(opened.slot.number())).with("changed", true);
     change::report(args.format, &format!("keyslot {} has the new passphrase", opened.slot), record)
 }
 
-/// A binding knows its passphrase, and would not know the new one.
-fn refuse_bound(header: &Accepted, opened: &Opened, args: &PasswdArgs) -> Result<(), CommandError> {
-    let slot = opened.slot;
-    if unlock::bindings(header.header()).iter().all(|binding| binding.slot != slot) {
-        return Ok(());
+fn edit<'h>(
+    args: &PasswdArgs,
+    header: &'h Accepted,
+    opened: &Opened,
+    new: &NewPassphrase<'_>,
+    random: &'h dyn Random,
+) -> Result<Edit<'h>, CommitError> {
+    let _progress = Progress::spinner("stretching the passphrase");
+    match unlock::change_edit(header, &opened.key, new, opened.slot, random) {
+        Err(CommitError::Edit(EditError::NoSlotToSpare { .. })) if args.in_place => {
+            in_place(header, opened, new, random).map_err(CommitError::Edit)
+        }
+        done => done,
     }
-    let error =
-        CommandError::plain(format!("keyslot {slot} is bound to a policy, which would not know the new passphrase"));
-    Err(error.hint(format!("cotter luks regen -d {} -s {slot}", args.device.path.display())))
+}
+
+/// Writes over the only copy: LUKS1 has a place for each keyslot, and here all are taken.
+fn in_place<'h>(
+    header: &'h Accepted,
+    opened: &Opened,
+    new: &NewPassphrase<'_>,
+    random: &'h dyn Random,
+) -> Result<Edit<'h>, EditError> {
+    let mut edit = Edit::new(header, random)?;
+    let (key, passphrase, kdf, af_hash) = (&opened.key, new.passphrase, new.kdf, header.slot_hash());
+    edit.replace_keyslot_in_place(opened.slot, &NewKeyslot { key, passphrase, slot: None, kdf, af_hash })?;
+    Ok(edit)
 }

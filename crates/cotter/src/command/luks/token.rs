@@ -1,18 +1,17 @@
 //! `cotter luks token`: the tokens of a LUKS2 header, in the very form in which they stand there.
 
 use crate::args::{TokenChoice, TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs};
-use crate::command::luks::change;
+use crate::command::luks::change::{self, Change};
 use crate::error::CommandError;
-use crate::host::Host;
 use crate::output;
 use crate::private_file;
 use crate::volume::{self, Disks};
-use ::luks::{Accepted, Edit, Header, Metadata, TokenId};
-use crypto::Secret;
+use ::luks::{Accepted, Edit, EditError, Header, Metadata, TokenId};
+use crypto::{Random, Secret};
 use json::{Limits, Object, Value};
 use linux::{Access, Terminal};
 use std::path::Path;
-use std::time::Duration;
+use unlock::CommitError;
 
 /// Carries out one of the commands.
 pub fn run(which: TokenCommand) -> Result<(), CommandError> {
@@ -40,29 +39,35 @@ fn export(args: &TokenExportArgs) -> Result<(), CommandError> {
 const LONGEST: usize = 4 << 20;
 
 fn import(args: &TokenImportArgs) -> Result<(), CommandError> {
-    let access = if args.dry_run { Access::Read } else { Access::Write };
-    let disks = Disks::open(&args.device, access)?;
+    let disks = Disks::open_to_change(&args.device, args.dry_run)?;
     let header = disks.accepted(&args.ceilings)?;
     metadata(header.header())?;
     let members = members(args)?;
     let id = args.token.map(volume::token).transpose()?;
-    let make = |header: &Accepted, edit: &mut Edit<'_>| {
-        let id = match id {
-            Some(id) if args.token_replace && metadata(header.header())?.tokens.contains_key(&id) => {
-                edit.replace_token(id, members.clone()).map(|()| id)
-            }
-            _ => edit.add_token(id, members.clone()),
-        };
-        id.map_err(change::impossible)
-    };
-    if args.dry_run {
-        return change::print_plan(args.format, &change::plan(&header, make)?.0);
-    }
-    let host = Host::new(Duration::ZERO);
-    host.cancel_on_signal()?;
-    let (_, id) = change::write(&disks, &args.ceilings, header, host.cancel(), make)?;
+    let (ceilings, format, dry_run) = (&args.ceilings, args.format, args.dry_run);
+    let change = Change { failing: "cannot import the token", disks: &disks, ceilings, format, dry_run };
+    let imported = change.carry_out(&header, |header, random| {
+        import_edit(header, id, args.token_replace, &members, random).map_err(CommitError::Edit)
+    })?;
+    let Some(id) = imported else { return Ok(()) };
     let record = Object::new().with("token", u64::from(id.number()));
     change::report(args.format, &format!("token {id} is in the header"), record)
+}
+
+fn import_edit<'h>(
+    header: &'h Accepted,
+    id: Option<TokenId>,
+    replace: bool,
+    members: &Object,
+    random: &'h dyn Random,
+) -> Result<(Edit<'h>, TokenId), EditError> {
+    let mut edit = Edit::new(header, random)?;
+    let taken = |id: &TokenId| edit.metadata().is_some_and(|metadata| metadata.tokens.contains_key(id));
+    let id = match id.filter(|id| replace && taken(id)) {
+        Some(id) => edit.replace_token(id, members.clone()).map(|()| id),
+        None => edit.add_token(id, members.clone()),
+    };
+    id.map(|id| (edit, id))
 }
 
 /// The token that is to be imported, serving the keyslot that was named too.
@@ -95,18 +100,19 @@ fn read(file: Option<&Path>) -> Result<Secret, CommandError> {
 }
 
 fn remove(args: &TokenRemoveArgs) -> Result<(), CommandError> {
-    let access = if args.dry_run { Access::Read } else { Access::Write };
-    let disks = Disks::open(&args.device, access)?;
+    let disks = Disks::open_to_change(&args.device, args.dry_run)?;
     let header = disks.accepted(&args.ceilings)?;
     let token = choose(header.header(), &args.which)?;
-    let make = |_: &Accepted, edit: &mut Edit<'_>| edit.remove_token(token).map_err(change::impossible);
     let served = served(header.header(), token);
-    if args.dry_run {
-        return change::print_plan(args.format, &change::plan(&header, make)?.0);
+    let (ceilings, format, dry_run) = (&args.ceilings, args.format, args.dry_run);
+    let change = Change { failing: "cannot remove the token", disks: &disks, ceilings, format, dry_run };
+    let removed = change.carry_out(&header, |header, random| {
+        let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
+        edit.remove_token(token).map(|()| (edit, ())).map_err(CommitError::Edit)
+    })?;
+    if removed.is_none() {
+        return Ok(());
     }
-    let host = Host::new(Duration::ZERO);
-    host.cancel_on_signal()?;
-    change::write(&disks, &args.ceilings, header, host.cancel(), make)?;
     let record = Object::new().with("token", u64::from(token.number())).with("removed", true);
     change::report(args.format, &format!("token {token} is removed{served}"), record)
 }
