@@ -1,0 +1,120 @@
+//! Bindings of LUKS1 volumes, in LUKSMeta: each side's with the other's clients and with `luksmeta`.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
+
+use compliance::disk::PASSPHRASE;
+use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server, Table};
+
+const SLOT: &str = "1";
+/// What the original marks its data by.
+const UUID: &str = "cb6e8904-81ff-40da-a84a-07ab9ab5715e";
+/// Where the data of a volume with a key of 512 bits begins.
+const PAYLOAD: usize = 2 << 20;
+
+/// A LUKS1 volume as XCP-ng makes it, but for the time that its derivation takes; its data are not zeros.
+fn luks1() -> Disk {
+    let disk = Disk::blank(4 << 20);
+    std::fs::write(disk.path(), vec![0x5a; 4 << 20]).unwrap();
+    let program = Program::new("cryptsetup").args(["luksFormat", "-q", "--type", "luks1", "-s", "512", "-h", "sha512"]);
+    let program = program.args(["--pbkdf-force-iterations", "1000", "--key-file"]).arg(disk.passphrase_file());
+    program.arg(disk.path()).succeed();
+    disk
+}
+
+fn luksmeta(verb: &str, disk: &Disk) -> Program {
+    Program::new("luksmeta").args([verb, "-d"]).arg(disk.path())
+}
+
+fn payload(disk: &Disk) -> Vec<u8> {
+    disk.bytes().split_off(PAYLOAD)
+}
+
+/// Either client binds, both list, open and test it, and either takes it off again.
+#[test]
+fn every_client_binds_a_luks1_volume_for_every_other() {
+    let mut table = Table::new("luks bind and unbind, LUKS1");
+    let keys = KeyDirectory::new(Maker::Theirs, Curve::P521);
+    let server = Server::start(Maker::Theirs, &keys);
+    for binding in Maker::BOTH {
+        for unbinding in Maker::BOTH {
+            table.row(format!("{} binds, {} unbinds", binding.client_name(), unbinding.client_name()), || {
+                let disk = luks1();
+                let data = payload(&disk);
+                disk.bind(binding, "tang", &server.config());
+                let passphrase = disk.pass(Maker::Theirs, SLOT);
+                assert!(disk.opens_with(&passphrase) && disk.opens_with(PASSPHRASE.as_bytes()));
+                for reading in Maker::BOTH {
+                    assert_eq!(disk.pass(reading, SLOT), passphrase, "{reading}");
+                    assert_eq!(disk.list(reading), format!("1: tang '{}'", server.config()), "{reading}");
+                }
+                Program::new("clevis").args(["luks", "unlock", "-t", SLOT, "-d"]).arg(disk.path()).succeed();
+                assert_eq!(luksmeta("show", &disk).args(["-s", SLOT]).succeed().text(), UUID);
+                let jwe = luksmeta("load", &disk).args(["-s", SLOT, "-u", UUID]).succeed().stdout;
+                assert!(!jwe.ends_with(b"\n"), "no newline, as the original has it");
+                assert_eq!(Maker::Theirs.decrypt(&jwe), passphrase);
+
+                disk.unbind(unbinding, SLOT);
+                assert!(!disk.opens_with(&passphrase) && disk.opens_with(PASSPHRASE.as_bytes()));
+                assert_eq!(luksmeta("show", &disk).args(["-s", SLOT]).succeed().text(), "");
+                assert!(payload(&disk) == data);
+            });
+        }
+    }
+    table.finish();
+}
+
+/// `clevis luks regen` rewrites a binding of ours in its place.
+#[test]
+fn the_original_regenerates_a_luks1_binding_of_ours() {
+    let keys = KeyDirectory::new(Maker::Ours, Curve::P256);
+    let server = Server::start(Maker::Ours, &keys);
+    let disk = luks1();
+    disk.bind(Maker::Ours, "tang", &server.config());
+    let before = disk.pass(Maker::Theirs, SLOT);
+    Program::new("clevis").args(["luks", "regen", "-q", "-d"]).arg(disk.path()).args(["-s", SLOT]).succeed();
+    let after = disk.pass(Maker::Ours, SLOT);
+    assert!(after != before && disk.opens_with(&after) && !disk.opens_with(&before));
+}
+
+/// A binding longer than the gap: the original's bound can be stepped over, and then the data of the volume are overwritten
+/// (CVE-2025-11568). Ours is refused in words that name both lengths, and nothing is written.
+#[test]
+fn a_binding_that_does_not_fit_leaves_the_data_alone() {
+    let keys = KeyDirectory::new(Maker::Ours, Curve::P521);
+    let server = Server::start(Maker::Ours, &keys);
+    let children = vec![server.config(); 20].join(",");
+    let config = format!(r#"{{"t":1,"pins":{{"tang":[{children}]}}}}"#);
+    for taken in [false, true] {
+        let disk = luks1();
+        if taken {
+            // Data of slot 0 is where the correction of the original's bound goes wrong.
+            luksmeta("init", &disk).arg("-f").succeed();
+            let program = luksmeta("save", &disk).args(["-s", "0", "-u", "01234567-89ab-cdef-0123-456789abcdef"]);
+            program.input("small").succeed();
+        }
+        let before = disk.bytes();
+        let ended = disk.try_bind(Maker::Ours, "sss", &config).failed_with(1);
+        let room = if taken { "20480" } else { "24576" };
+        assert!(ended.said().contains(&format!("has room for {room}")), "{}", ended.said());
+        assert!(ended.said().contains("LUKS2"), "what to do is said: {}", ended.said());
+        assert!(disk.bytes() == before);
+    }
+}
+
+/// What a killed keyslot leaves in LUKSMeta is cleared by the next bind, as the original does it.
+#[test]
+fn data_of_a_keyslot_that_is_gone_are_cleared() {
+    let keys = KeyDirectory::new(Maker::Ours, Curve::P256);
+    let server = Server::start(Maker::Ours, &keys);
+    let disk = luks1();
+    disk.bind(Maker::Theirs, "tang", &server.config());
+    disk.bind(Maker::Theirs, "tang", &server.config());
+    let program = Program::new("cryptsetup").args(["luksKillSlot", "-q"]).arg(disk.path()).arg(SLOT);
+    program.arg("--key-file").arg(disk.passphrase_file()).succeed();
+    assert_eq!(luksmeta("show", &disk).args(["-s", SLOT]).succeed().text(), UUID, "cryptsetup knows nothing of it");
+    assert!(disk.list(Maker::Ours).starts_with("2: tang "), "a slot that is gone is not bound");
+    disk.bind(Maker::Ours, "tang", &server.config());
+    let passphrase = disk.pass(Maker::Theirs, SLOT);
+    assert!(disk.opens_with(&passphrase));
+}
