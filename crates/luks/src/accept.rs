@@ -23,16 +23,24 @@ pub struct Accepted {
 }
 
 impl Header {
+    /// Whether the header would be accepted.
+    pub(crate) fn check(&self, allowed: &Allowed) -> Result<(), Refused> {
+        self.facts(allowed).map(|_| ())
+    }
+
+    fn facts(&self, allowed: &Allowed) -> Result<Facts, Refused> {
+        match self {
+            Header::Luks1(header) => luks1::accept::accept(header, allowed),
+            Header::Luks2(header) => luks2::accept::accept(header.metadata(), allowed),
+        }
+    }
+
     /// Accepts the header, or says which one thing about it is not allowed.
     ///
     /// # Errors
     /// [`Refused`], one variant per reason.
     pub fn accept(self, allowed: &Allowed) -> Result<Accepted, Refused> {
-        let facts = match &self {
-            Header::Luks1(header) => luks1::accept::accept(header, allowed)?,
-            Header::Luks2(header) => luks2::accept::accept(header.metadata(), allowed)?,
-        };
-        Ok(Accepted { facts, allowed: *allowed, header: self })
+        Ok(Accepted { facts: self.facts(allowed)?, allowed: *allowed, header: self })
     }
 }
 

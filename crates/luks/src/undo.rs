@@ -26,7 +26,30 @@ pub(crate) struct Ready {
 impl Ready {
     /// Writes it in place of `before`, the header that the change was made from.
     pub(crate) fn apply(self, disk: &dyn BlockWrite, before: &Header) -> Result<Applied, ApplyError> {
-        apply(disk, before, self.after, self.phases)
+        let found = Header::read(&disk).map_err(|source| ApplyError::Unreadable { source })?;
+        if found.identity() != before.identity() {
+            return Err(ApplyError::Changed { before: before.sequence(), found: found.sequence() });
+        }
+        self.write(disk)
+    }
+
+    /// Writes it all. The caller has seen that the disk is still the one that the change was made for.
+    ///
+    /// Phase by phase, each made durable and read back. The two copies of a LUKS2 header are in phases of their own, the one
+    /// that can be spared first: see `Luks2::weaker_copy`.
+    pub(crate) fn write(self, disk: &dyn BlockWrite) -> Result<Applied, ApplyError> {
+        let Ready { after, phases } = self;
+        let mut kept = keep(&disk, &phases).map_err(|source| ApplyError::NotKept { source })?;
+        let mut begun = 0;
+        if let Err(failure) = write_all(disk, &phases, &mut begun) {
+            kept.truncate(begun);
+            return Err(match put_back(disk, &kept) {
+                Ok(()) => ApplyError::Failed { source: failure },
+                Err(source) => ApplyError::HalfDone { writing: failure, source },
+            });
+        }
+        let undo = Undo { kept, after: after.identity() };
+        Ok(Applied { header: after, undo })
     }
 }
 
@@ -51,6 +74,8 @@ pub struct Undo {
 pub enum ApplyError {
     /// The metadata does not fit into its area.
     MetadataFull,
+    /// Something speaks against it, and nobody has said yes. Nothing was written.
+    NotForced,
     /// The header could not be read again. Nothing was written.
     Unreadable {
         /// What is there instead.
@@ -113,27 +138,6 @@ pub enum RevertError {
         /// What went wrong.
         source: BlockError,
     },
-}
-
-/// Replaces `before` by `after`, phase by phase, each made durable and read back.
-///
-/// The two copies of the header are in phases of their own, the one that can be spared first: see `Luks2::weaker_copy`.
-fn apply(disk: &dyn BlockWrite, before: &Header, after: Header, phases: Vec<Phase>) -> Result<Applied, ApplyError> {
-    let found = Header::read(&disk).map_err(|source| ApplyError::Unreadable { source })?;
-    if found.identity() != before.identity() {
-        return Err(ApplyError::Changed { before: before.sequence(), found: found.sequence() });
-    }
-    let mut kept = keep(&disk, &phases).map_err(|source| ApplyError::NotKept { source })?;
-    let mut begun = 0;
-    if let Err(failure) = write_all(disk, &phases, &mut begun) {
-        kept.truncate(begun);
-        return Err(match put_back(disk, &kept) {
-            Ok(()) => ApplyError::Failed { source: failure },
-            Err(source) => ApplyError::HalfDone { writing: failure, source },
-        });
-    }
-    let undo = Undo { kept, after: after.identity() };
-    Ok(Applied { header: after, undo })
 }
 
 /// What each phase will overwrite, which may be what a phase before it wrote.
@@ -215,6 +219,7 @@ impl fmt::Display for ApplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ApplyError::MetadataFull => f.write_str("the metadata does not fit into its area"),
+            ApplyError::NotForced => f.write_str("not without being told; nothing was written"),
             ApplyError::Unreadable { .. } => f.write_str("the header could not be read again; nothing was written"),
             ApplyError::Changed { before, found } if before == found => {
                 f.write_str("somebody else has changed the header meanwhile; nothing was written")
@@ -263,7 +268,7 @@ impl std::error::Error for ApplyError {
             ApplyError::Unreadable { source } => Some(source),
             ApplyError::NotKept { source } | ApplyError::HalfDone { source, .. } => Some(source),
             ApplyError::Failed { source } => Some(source),
-            ApplyError::MetadataFull | ApplyError::Changed { .. } => None,
+            ApplyError::MetadataFull | ApplyError::NotForced | ApplyError::Changed { .. } => None,
         }
     }
 }

@@ -8,9 +8,13 @@ const PAGE: u64 = 4096;
 
 /// To the end of the furthest key area, and of the page that it ends in.
 pub(crate) fn length(header: &Luks1) -> Bytes {
+    Bytes(end(header).0.next_multiple_of(PAGE))
+}
+
+/// The end of the furthest key area. What a backup has behind it is nothing: data may be there.
+pub(crate) fn end(header: &Luks1) -> Bytes {
     let areas = header.slots.iter().filter_map(|slot| slot.area(header.key_bytes));
-    let end = areas.map(|area| area.end()).max().unwrap_or(Bytes::from(HEADER_LEN));
-    Bytes(end.0.next_multiple_of(PAGE))
+    areas.map(|area| area.end()).max().unwrap_or(Bytes::from(HEADER_LEN))
 }
 
 /// Puts zeros in the places that belong to nothing, as cryptsetup does: what stood there before the volume was made is
@@ -18,11 +22,10 @@ pub(crate) fn length(header: &Luks1) -> Bytes {
 pub(crate) fn clean(header: &Luks1, bytes: &mut [u8]) {
     let areas: Vec<_> = header.slots.iter().filter_map(|slot| slot.area(header.key_bytes)).collect();
     let start = areas.iter().map(|area| area.offset()).min().unwrap_or(Bytes(PAGE));
-    let end = areas.iter().map(|area| area.end()).max().unwrap_or(Bytes(PAGE));
     if start == Bytes(PAGE) {
         bytes.iter_mut().take(size(start)).skip(HEADER_LEN).for_each(|byte| *byte = 0);
     }
-    bytes.iter_mut().skip(size(end)).for_each(|byte| *byte = 0);
+    bytes.iter_mut().skip(size(end(header))).for_each(|byte| *byte = 0);
 }
 
 fn size(bytes: Bytes) -> usize {

@@ -43,7 +43,8 @@ pub(crate) fn accept(metadata: &Metadata, allowed: &Allowed) -> Result<Facts, Re
     Ok(Facts { data, digest_name: digest_name.to_owned(), digest: key_digest, slots })
 }
 
-fn check_requirements(metadata: &Metadata) -> Result<(), Refused> {
+/// Refuses what is unknown, and data that is just being moved.
+pub(crate) fn check_requirements(metadata: &Metadata) -> Result<(), Refused> {
     // An unknown one comes first: it may change what the others mean.
     if let Some(name) = metadata.config.requirements.iter().find(|name| !name.contains("reencrypt")) {
         return Err(Refused::Requirement { name: name.clone() });

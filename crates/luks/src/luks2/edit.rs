@@ -13,20 +13,20 @@ mod settings;
 use crate::accept::Accepted;
 use crate::edit_error::EditError;
 use crate::header::Header;
-use crate::luks2::binary_header::{BinaryError, BinaryHeader, HeaderCopy, SALT_LEN};
-use crate::luks2::copy::{CopyError, CopyState};
+use crate::luks2::binary_header::{BinaryHeader, HeaderCopy};
 use crate::luks2::header::Luks2;
 use crate::luks2::json::Metadata;
+use crate::luks2::pair::{self, SealedHeader};
+use crate::luks2::seal::Sealing;
 use crate::material::random_bytes;
 use crate::seal::TOKEN_KIND;
 use crate::slot::{Slot, TokenId};
 use crate::step::Step;
 use crate::undo::{Phase, Ready, Write};
 use block::Bytes;
-use crypto::{Random, RandomFailed};
+use crypto::Random;
 use document::{member, set_object};
 use json::{Object, Value};
-use sealing::Sealing;
 use std::fmt;
 
 /// A header as it would be after some changes, and what must be written for that.
@@ -52,12 +52,11 @@ impl<'a> Luks2Edit<'a> {
         header: &'a Luks2,
         random: &'a dyn Random,
     ) -> Result<Luks2Edit<'a>, EditError> {
-        if let [CopyState::Damaged { error: CopyError::Binary { source: BinaryError::WrongMagic } }, _] =
-            header.copies()
-        {
+        if header.is_primary_gone() {
             return Err(EditError::PrimaryGone);
         }
-        let (primary, secondary) = both_copies(header, random)?;
+        let pair = pair::next_pair(header, random).map_err(|source| EditError::Random { source })?;
+        let (primary, secondary) = pair.ok_or(EditError::SequenceExhausted)?;
         Ok(Luks2Edit {
             before,
             header,
@@ -183,45 +182,6 @@ impl<'a> Luks2Edit<'a> {
     fn random_bytes<const N: usize>(&self) -> Result<[u8; N], EditError> {
         random_bytes(self.random).map_err(|source| EditError::Random { source })
     }
-}
-
-/// Both copies' bytes as they will stand on the disk.
-pub(crate) struct SealedHeader {
-    pub(crate) primary: BinaryHeader,
-    pub(crate) secondary: BinaryHeader,
-    pub(crate) metadata: Metadata,
-    pub(crate) primary_bytes: Vec<u8>,
-    pub(crate) secondary_bytes: Vec<u8>,
-}
-
-impl SealedHeader {
-    /// `None` if the metadata does not fit into its area.
-    pub(crate) fn new(
-        mut primary: BinaryHeader,
-        mut secondary: BinaryHeader,
-        metadata: Metadata,
-    ) -> Option<SealedHeader> {
-        let area = metadata.to_area()?;
-        let (primary_bytes, secondary_bytes) = (primary.sealed(&area), secondary.sealed(&area));
-        Some(SealedHeader { primary, secondary, metadata, primary_bytes, secondary_bytes })
-    }
-}
-
-/// Both copies, one number on. A copy that is damaged is made from the other one, with a salt of its own.
-fn both_copies(read: &Luks2, random: &dyn Random) -> Result<(BinaryHeader, BinaryHeader), EditError> {
-    let mut chosen = read.binary.clone();
-    chosen.sequence = chosen.sequence.checked_add(1).ok_or(EditError::SequenceExhausted)?;
-    let salt = match &read.other {
-        Some(other) => other.salt,
-        None => random_bytes(random).map_err(|source| EditError::Random { source })?,
-    };
-    let other = chosen.other(salt);
-    Ok(if chosen.copy == HeaderCopy::Primary { (chosen, other) } else { (other, chosen) })
-}
-
-/// The salt of a header copy.
-pub(crate) fn random_salt(random: &dyn Random) -> Result<[u8; SALT_LEN], RandomFailed> {
-    random_bytes(random)
 }
 
 impl fmt::Debug for Luks2Edit<'_> {

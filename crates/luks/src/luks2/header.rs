@@ -34,6 +34,10 @@ impl Luks2 {
     /// [`HeaderError`] says what is there instead.
     pub fn read(disk: &dyn BlockRead) -> Result<Luks2, HeaderError> {
         let primary = read_copy(disk, HeaderCopy::Primary, Bytes(0));
+        // A first copy of another version is not damaged, but somebody else's: as with cryptsetup, the second one does not count.
+        if let Err(CopyError::Binary { source: BinaryError::WrongVersion { found } }) = primary {
+            return Err(HeaderError::UnknownVersion { version: found });
+        }
         let secondary = match &primary {
             Ok(copy) => read_copy(disk, HeaderCopy::Secondary, copy.binary.size.bytes()),
             Err(_) => find_secondary(disk),
@@ -42,6 +46,12 @@ impl Luks2 {
             refuse_other_signatures(disk)?;
         }
         choose(disk, primary, secondary)
+    }
+
+    /// Reads the header whatever else is recognised on the disk.
+    pub(crate) fn read_beside_others(disk: &dyn BlockRead) -> Result<Luks2, HeaderError> {
+        let primary = read_copy(disk, HeaderCopy::Primary, Bytes(0));
+        choose(disk, primary, find_secondary(disk))
     }
 
     /// The header made of these copies' common content, both whole.
@@ -84,6 +94,12 @@ impl Luks2 {
         &self.state
     }
 
+    /// Whether the disk does not begin with the magic of a header any more.
+    pub(crate) fn is_primary_gone(&self) -> bool {
+        let [primary, _] = &self.state;
+        matches!(primary, CopyState::Damaged { error: CopyError::Binary { source: BinaryError::WrongMagic } })
+    }
+
     /// The copy that an edit overwrites first: the one that is not good, for the good one must not be lost before there is
     /// another. The primary one if both are.
     pub(crate) fn weaker_copy(&self) -> HeaderCopy {
@@ -100,9 +116,10 @@ impl Luks2 {
     }
 }
 
-struct Copy {
+/// One copy that is whole.
+pub(crate) struct Copy {
     binary: BinaryHeader,
-    metadata: Metadata,
+    pub(crate) metadata: Metadata,
 }
 
 impl Copy {
@@ -112,7 +129,8 @@ impl Copy {
     }
 }
 
-fn read_copy(disk: &dyn BlockRead, copy: HeaderCopy, offset: Bytes) -> Result<Copy, CopyError> {
+/// Reads and checks one copy.
+pub(crate) fn read_copy(disk: &dyn BlockRead, copy: HeaderCopy, offset: Bytes) -> Result<Copy, CopyError> {
     let mut block = vec![0; BINARY_LEN];
     disk.read_at(offset, &mut block).map_err(|source| CopyError::Disk { source })?;
     let binary = BinaryHeader::parse(&block, copy, offset).map_err(|source| CopyError::Binary { source })?;
@@ -186,9 +204,6 @@ fn choose(
 
 fn no_header(primary: CopyError, secondary: CopyError) -> HeaderError {
     match primary {
-        CopyError::Binary { source: BinaryError::WrongVersion { found } } if !secondary.has_magic() => {
-            HeaderError::UnknownVersion { version: found }
-        }
         primary if primary.has_magic() || secondary.has_magic() => HeaderError::Damaged { primary, secondary },
         CopyError::Disk { source: source @ BlockError::Failed { .. } } => HeaderError::Disk { source },
         _ => HeaderError::NotLuks,

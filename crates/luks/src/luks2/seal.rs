@@ -4,7 +4,7 @@ use crate::luks2::binary_header::BinaryHeader;
 use crate::luks2::digest::Digest;
 use crate::luks2::json::Metadata;
 use crate::luks2::token::TokenKind;
-use crate::seal::{SealBroken, SealKey, SealParts, SealState, SealValues, as_set};
+use crate::seal::{SealBroken, SealKey, SealParts, SealState, SealValues, TOKEN_KIND, as_set};
 use crate::slot::TokenId;
 use json::{Object, Value};
 
@@ -81,9 +81,21 @@ pub(crate) fn state(binary: &BinaryHeader, metadata: &Metadata, key: &SealKey) -
     }
 }
 
-/// What a token with a seal begins with.
-pub(crate) fn empty_token() -> Object {
-    Object::new().with("type", crate::seal::TOKEN_KIND).with("keyslots", Vec::<&str>::new())
+/// A seal that is renewed with every further change.
+pub(crate) struct Sealing {
+    pub(crate) key: SealKey,
+    pub(crate) token: TokenId,
+    pub(crate) sealed: SealValues,
+    /// The header that `sealed` was read with.
+    pub(crate) before: SealParts,
+}
+
+impl Sealing {
+    /// The token for the header that consists of these parts now.
+    pub(crate) fn renewed(&self, after: &SealParts) -> Object {
+        let token = Object::new().with("type", TOKEN_KIND).with("keyslots", Vec::<&str>::new());
+        self.sealed.renewed(&self.before, after, &self.key).to_object(token, &self.key)
+    }
 }
 
 /// The highest epoch that any seal claims, right or wrong.

@@ -50,7 +50,12 @@ impl BlockRead for Padded {
 fn any_flipped_byte_leaves_the_other_copy_in_charge() {
     let headers = Headers::new();
     let json = headers.read_with(|_| {}).unwrap().as_luks2().unwrap().metadata().document().to_compact();
-    for i in 0..32768 {
+    // Bytes 6 and 7 say of which version the first copy is. Of another one, the second copy does not count.
+    for i in [6, 7] {
+        let error = headers.read_with(|bytes| bytes[i] ^= 0x20).unwrap_err();
+        assert!(matches!(error, HeaderError::UnknownVersion { .. }), "byte {i}: {error}");
+    }
+    for i in (0..32768).filter(|i| !(6..8).contains(i)) {
         let header =
             headers.read_with(|bytes| bytes[i] ^= 1 << (i % 8)).unwrap_or_else(|e| panic!("{i}: {}", chain(&e)));
         assert_eq!(header.as_luks2().unwrap().metadata().document().to_compact(), json, "byte {i}");

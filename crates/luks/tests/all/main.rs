@@ -7,8 +7,10 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod accept;
+mod backup;
 mod cryptsetup;
 mod edit;
+mod erase;
 mod failures;
 mod format;
 mod golden;
@@ -18,6 +20,7 @@ mod luks1_power;
 mod luks1_support;
 mod luksmeta;
 mod plain;
+mod repair;
 mod seal;
 mod settings;
 mod shapes;

@@ -4,21 +4,12 @@ use super::Luks2Edit;
 use super::document::{member, set_object};
 use crate::edit_error::EditError;
 use crate::luks2::json::Metadata;
-use crate::luks2::seal;
-use crate::seal::{SealKey, SealParts, SealState, SealValues};
+use crate::luks2::seal::{self, Sealing};
+use crate::seal::{SealKey, SealState, SealValues};
 use crate::slot::TokenId;
 use crate::step::Step;
 use crypto::VolumeKey;
 use json::{Object, Value};
-
-/// A seal that is renewed with every further change.
-pub(super) struct Sealing {
-    key: SealKey,
-    token: TokenId,
-    sealed: SealValues,
-    /// The header that `sealed` was read with.
-    before: SealParts,
-}
 
 impl Luks2Edit<'_> {
     /// Holds the volume key for the rest of this edit: if the header is sealed, every change renews the seal.
@@ -104,9 +95,7 @@ impl Luks2Edit<'_> {
         let Some(sealing) = &self.sealing else { return Ok(()) };
         let metadata = Metadata::from_document(document.clone(), self.primary.size);
         let metadata = metadata.map_err(|source| EditError::Metadata { source })?;
-        let after = seal::parts(&self.primary, &metadata);
-        let values = sealing.sealed.renewed(&sealing.before, &after, &sealing.key);
-        let token = values.to_object(seal::empty_token(), &sealing.key);
+        let token = sealing.renewed(&seal::parts(&self.primary, &metadata));
         set_object(document, "tokens", &sealing.token.to_string(), token);
         Ok(())
     }

@@ -1,0 +1,262 @@
+//! Mending a header: the copy that is not good is made anew from the one that is, and key material that no slot knows of is
+//! overwritten. What to do follows from what is on the disk alone; where both copies are bad, nothing is guessed.
+
+use crate::allowed::{Allowed, DataPlace};
+use crate::area::Area;
+use crate::force::Force;
+use crate::header::{Header, Identity};
+use crate::header_error::HeaderError;
+use crate::luks1;
+use crate::luks2::binary_header::HeaderCopy;
+use crate::luks2::header::Luks2;
+use crate::luks2::pair::MendError;
+use crate::luks2::repair::{Mending, left_over, mending, read_anyway, unused};
+use crate::undo::{Applied, ApplyError, Phase, Ready, Write};
+use block::{BlockError, BlockRead, BlockWrite};
+use crypto::{Random, RandomFailed};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// What is overwritten beside mending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnusedAreas {
+    /// What an interrupted change has left behind, where the other copy of the header tells of it.
+    LeftOver,
+    /// All places for key material that no slot is in: whatever a change has left there, told of or not.
+    All,
+}
+
+/// What would be done about a header. It can be printed.
+pub struct RepairPlan {
+    /// What is recognised on the disk beside the only copy of a header that is there.
+    beside: Option<&'static str>,
+    before: Identity,
+    steps: Vec<RepairStep>,
+    ready: Ready,
+}
+
+/// One thing that a repair does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RepairStep {
+    /// A copy of the header is made from the other one.
+    Mend {
+        /// Which copy.
+        copy: HeaderCopy,
+        /// What is wrong with it.
+        state: String,
+    },
+    /// What an interrupted change has left is overwritten.
+    WipeLeftOver {
+        /// Where.
+        area: Area,
+    },
+    /// A place that no slot is in is overwritten.
+    WipeUnused {
+        /// Where.
+        area: Area,
+    },
+}
+
+/// Why nothing can be mended.
+#[derive(Debug)]
+pub enum RepairError {
+    /// There is no header that can be read: neither copy of it.
+    Header {
+        /// What is there instead.
+        source: HeaderError,
+    },
+    /// Somebody has changed the header while it was read.
+    Changed,
+    /// There were no random bytes.
+    Random {
+        /// What went wrong.
+        source: RandomFailed,
+    },
+    /// The disk could not be read.
+    Disk {
+        /// What went wrong.
+        source: BlockError,
+    },
+}
+
+impl RepairPlan {
+    /// Plans what can be done for the header on `disk`. Nothing is overwritten that an unknown requirement of the header may
+    /// have put there.
+    ///
+    /// # Errors
+    /// [`RepairError`].
+    pub fn new(disk: &dyn BlockRead, areas: UnusedAreas, random: &dyn Random) -> Result<RepairPlan, RepairError> {
+        match Header::read(disk) {
+            Ok(header @ Header::Luks1(_)) => RepairPlan::of_luks1(header, disk, areas, random),
+            Ok(Header::Luks2(_)) | Err(HeaderError::Ambiguous { .. } | HeaderError::UnknownVersion { .. }) => {
+                let (header, beside) = read_anyway(disk).map_err(|source| RepairError::Header { source })?;
+                RepairPlan::of_luks2(header, beside, disk, areas, random)
+            }
+            Err(source) => Err(RepairError::Header { source }),
+        }
+    }
+
+    fn of_luks2(
+        header: Luks2,
+        beside: Option<&'static str>,
+        disk: &dyn BlockRead,
+        areas: UnusedAreas,
+        random: &dyn Random,
+    ) -> Result<RepairPlan, RepairError> {
+        let (mut steps, mut phases) = (Vec::new(), Vec::new());
+        let left_over = left_over(&header, disk);
+        let unused = if areas == UnusedAreas::All { unused(&header, disk) } else { Vec::new() };
+        let mended = mending(&header, disk, random)?;
+        let header = Header::Luks2(Box::new(header));
+        let (before, known) = (header.identity(), is_known(&header));
+        let after = match mended {
+            Some(Mending { copy, state, write, after }) => {
+                steps.push(RepairStep::Mend { copy, state });
+                phases.push(write);
+                Header::Luks2(Box::new(after))
+            }
+            None => header,
+        };
+        if known {
+            let rest: Vec<Area> = unused.iter().flat_map(|area| area.without(&left_over)).collect();
+            phases.push(noise(left_over.iter().chain(&rest), random)?);
+            steps.extend(left_over.into_iter().map(|area| RepairStep::WipeLeftOver { area }));
+            steps.extend(rest.into_iter().map(|area| RepairStep::WipeUnused { area }));
+        }
+        Ok(RepairPlan { beside, before, steps, ready: Ready { after, phases } })
+    }
+
+    fn of_luks1(
+        header: Header,
+        disk: &dyn BlockRead,
+        areas: UnusedAreas,
+        random: &dyn Random,
+    ) -> Result<RepairPlan, RepairError> {
+        let unused = match &header {
+            Header::Luks1(header) if areas == UnusedAreas::All => luks1::repair::unused(header, disk),
+            _ => Vec::new(),
+        };
+        let unused = if is_known(&header) { unused } else { Vec::new() };
+        let phases = vec![noise(unused.iter(), random)?];
+        let steps = unused.into_iter().map(|area| RepairStep::WipeUnused { area }).collect();
+        Ok(RepairPlan { beside: None, before: header.identity(), steps, ready: Ready { after: header, phases } })
+    }
+
+    /// What would be done, in that order.
+    pub fn steps(&self) -> &[RepairStep] {
+        &self.steps
+    }
+
+    /// Whether something is wrong: there is more to do than to overwrite what nobody needs.
+    pub fn finds_fault(&self) -> bool {
+        self.steps.iter().any(|step| !matches!(step, RepairStep::WipeUnused { .. }))
+    }
+
+    /// What else is recognised on the disk. Then only the second copy of the header is there, and it may be what an older volume
+    /// has left; with [`Force::Yes`] the header comes back, and what was recognised is lost.
+    pub fn beside(&self) -> Option<&'static str> {
+        self.beside
+    }
+
+    /// Does it. The caller holds the volume's write lock.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; with [`ApplyError::NotForced`] and [`ApplyError::Changed`] nothing was written.
+    pub fn apply(self, disk: &dyn BlockWrite, force: Force) -> Result<Applied, ApplyError> {
+        if force == Force::No && self.beside.is_some() {
+            return Err(ApplyError::NotForced);
+        }
+        let found = if self.beside.is_some() {
+            read_anyway(&disk).map(|(header, _)| Header::Luks2(Box::new(header)))
+        } else {
+            Header::read(&disk)
+        };
+        let found = found.map_err(|source| ApplyError::Unreadable { source })?;
+        if found.identity() != self.before {
+            return Err(ApplyError::Changed { before: self.ready.after.sequence(), found: found.sequence() });
+        }
+        self.ready.write(disk)
+    }
+}
+
+/// Whether all that lies in the keyslots area is known: unknown requirements may keep something else there.
+fn is_known(header: &Header) -> bool {
+    header.check(&Allowed { data: DataPlace::OtherDisk, ..Allowed::default() }).is_ok()
+}
+
+/// Random bytes for all of these places.
+fn noise<'a>(areas: impl Iterator<Item = &'a Area>, random: &dyn Random) -> Result<Phase, RepairError> {
+    let write = |area: &Area| {
+        let mut bytes = Zeroizing::new(vec![0; usize::try_from(area.size().0).unwrap_or(usize::MAX)]);
+        random.fill(&mut bytes).map_err(|source| RepairError::Random { source })?;
+        Ok(Write { offset: area.offset(), bytes })
+    };
+    areas.map(write).collect()
+}
+
+impl From<MendError> for RepairError {
+    fn from(error: MendError) -> RepairError {
+        match error {
+            MendError::Random(source) => RepairError::Random { source },
+            MendError::Disk(source) => RepairError::Disk { source },
+            MendError::Changed => RepairError::Changed,
+        }
+    }
+}
+
+impl fmt::Debug for RepairPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RepairPlan").field("steps", &self.steps).field("beside", &self.beside).finish_non_exhaustive()
+    }
+}
+
+/// One line for each step.
+impl fmt::Display for RepairPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.steps.is_empty() {
+            return f.write_str("nothing to repair");
+        }
+        let lines: Vec<String> = self.steps.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))?;
+        self.beside.map_or(Ok(()), |found| {
+            write!(f, "\nnot without being told: there is something else on the disk, which would be lost: {found}")
+        })
+    }
+}
+
+impl fmt::Display for RepairStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = |area: &Area| format!("{} at byte {}", area.size(), area.offset().0);
+        match self {
+            RepairStep::Mend { copy, state } => write!(f, "write the {copy} anew: it is {state}"),
+            RepairStep::WipeLeftOver { area } => {
+                write!(f, "overwrite key material that an interrupted change has left: {}", place(area))
+            }
+            RepairStep::WipeUnused { area } => {
+                write!(f, "overwrite a place for key material that no slot uses: {}", place(area))
+            }
+        }
+    }
+}
+
+impl fmt::Display for RepairError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RepairError::Header { .. } => f.write_str("there is no good copy of a header to repair the other one from"),
+            RepairError::Changed => f.write_str("somebody has changed the header while it was read"),
+            RepairError::Random { .. } => f.write_str("there are no random bytes"),
+            RepairError::Disk { .. } => f.write_str("the header cannot be read"),
+        }
+    }
+}
+
+impl std::error::Error for RepairError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            RepairError::Header { source } => Some(source),
+            RepairError::Random { source } => Some(source),
+            RepairError::Disk { source } => Some(source),
+            RepairError::Changed => None,
+        }
+    }
+}

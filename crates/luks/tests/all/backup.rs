@@ -1,0 +1,319 @@
+//! Backups and what becomes of them: byte for byte those of cryptsetup, and restored where it restores them.
+
+use crate::support::*;
+use block::{BlockRead, BlockWrite, Bytes, MemoryDisk};
+use crypto::{Hash, Secret, SystemRandom, VolumeKey};
+use luks::*;
+
+const MIB: u64 = 1 << 20;
+
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    TINY_PBKDF2.iter().chain(more).copied().collect()
+}
+
+fn they_format_luks1(more: &[&str], length: u64) -> TestFile {
+    let file = TestFile::zeroed(length);
+    let mut args = vec!["luksFormat", "-q", "--type", "luks1", "--key-file=-"];
+    args.extend(TINY_PBKDF2);
+    args.extend(more);
+    args.push(file.name());
+    cryptsetup(&args, "one").unwrap();
+    file
+}
+
+fn they_back_up(file: &TestFile) -> Vec<u8> {
+    let backup = TestFile::absent();
+    cryptsetup(&["luksHeaderBackup", file.name(), "--header-backup-file", backup.name()], "").unwrap();
+    backup.bytes()
+}
+
+/// Restores without being asked; gives the disk afterwards.
+fn they_restore(disk: &[u8], backup: &[u8]) -> Result<Vec<u8>, String> {
+    let (file, backup) = (TestFile::new(disk), TestFile::new(backup));
+    cryptsetup(&["luksHeaderRestore", "-q", file.name(), "--header-backup-file", backup.name()], "")?;
+    Ok(file.bytes())
+}
+
+fn plan(backup: &[u8], disk: &dyn BlockRead) -> Result<RestorePlan, RestoreError> {
+    RestorePlan::new(&Backup::parse(backup.to_vec()).unwrap(), disk, &SystemRandom)
+}
+
+fn edit(disk: &dyn BlockWrite, make: impl FnOnce(&mut Edit<'_>)) {
+    let header = accepted(&disk);
+    let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+    make(&mut edit);
+    edit.apply(disk).unwrap();
+}
+
+#[test]
+fn a_backup_is_theirs_to_the_last_byte() {
+    let check = |file: &TestFile| {
+        let ours = Backup::read(&file.disk()).unwrap();
+        assert!(ours.bytes() == they_back_up(file), "{ours:?}");
+        assert_eq!(Backup::parse(ours.bytes().to_vec()).unwrap().header().uuid(), ours.header().uuid());
+    };
+    check(&they_format(&TINY_PBKDF2, 20 * MIB));
+    check(&they_format(&with(&["--luks2-metadata-size", "4m", "--luks2-keyslots-size", "1m"]), 20 * MIB));
+    check(&they_format(&with(&["--offset", "3072"]), 2 * MIB));
+    let data = TestFile::zeroed(MIB);
+    let header = TestFile::absent();
+    let mut args = vec!["luksFormat", "-q", "--type", "luks2", "--key-file=-", "--header", header.name()];
+    args.extend(TINY_PBKDF2);
+    args.push(data.name());
+    cryptsetup(&args, "one").unwrap();
+    check(&header);
+
+    // What stood on the disk before is not in it: cryptsetup wipes less of a LUKS1 header than of LUKS2.
+    for bits in ["256", "512"] {
+        for more in [&["--align-payload", "8192"][..], &[]] {
+            let mut args = vec!["--key-size", bits];
+            args.extend(more);
+            let file = they_format_luks1(&args, 8 * MIB);
+            let disk = file.disk();
+            disk.write_at(Bytes(1024), &[0xaa; 3072]).unwrap();
+            file.set(&disk);
+            check(&file);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_backup_is_refused() {
+    let volume = volume(small_options()).disk.to_vec();
+    let good = Backup::read(&MemoryDisk::from(volume.clone())).unwrap();
+    assert_eq!(good.bytes().len(), 1 << 20);
+    // What stands behind it is cut off.
+    assert_eq!(Backup::parse(volume).unwrap().bytes(), good.bytes());
+    let cut = Backup::parse(good.bytes()[..(1 << 20) - 1].to_vec()).unwrap_err();
+    assert!(matches!(cut, BackupError::TooShort { found: Bytes(0xf_ffff), expected: Bytes(0x10_0000) }), "{cut}");
+    for nothing in [&b""[..], b"one", &[0; 4096]] {
+        let error = Backup::parse(nothing.to_vec()).unwrap_err();
+        assert!(matches!(error, BackupError::Header { source: HeaderError::NotLuks }), "{error}");
+    }
+    let error = Backup::parse(good.bytes()[..20000].to_vec()).unwrap_err();
+    assert!(matches!(error, BackupError::Header { .. }), "{error}");
+    assert!(matches!(Backup::read(&MemoryDisk::zeroed(1 << 20)), Err(BackupError::Header { .. })));
+    let failing = FailingDisk::new(MemoryDisk::from(good.bytes().to_vec()), Failing::ReadFrom(40000));
+    assert!(matches!(Backup::read(&failing), Err(BackupError::Disk { .. })));
+    assert_eq!(format!("{good:?}"), format!("Backup {{ length: 1048576, uuid: {} }}", good.header().uuid()));
+}
+
+#[test]
+fn each_restores_what_the_other_kept() {
+    let check = |file: &TestFile| {
+        let before = file.bytes();
+        let backup = they_back_up(file);
+        let (one, two) = (TestFile::new(b"one"), TestFile::new(b"two"));
+        let mut args = vec!["luksChangeKey", "-q", "--key-file", one.name()];
+        args.extend(TINY_PBKDF2);
+        args.extend([file.name(), two.name()]);
+        cryptsetup(&args, "").unwrap();
+        let after = file.bytes();
+        // Ours restores theirs.
+        let disk = MemoryDisk::from(after.clone());
+        let plan = plan(&backup, &disk).unwrap();
+        assert!(plan.concerns().is_empty(), "{plan}");
+        plan.apply(&disk, Force::No).unwrap();
+        let restored = disk.to_vec();
+        assert!(restored[..backup.len()] == backup && restored[backup.len()..] == before[backup.len()..]);
+        file.set(&disk);
+        assert!(they_open(file, 0, "one"));
+        assert!(open_any(&disk, &accepted(&disk), &passphrase("two")).is_err());
+        // Theirs restores ours.
+        let ours = Backup::read(&MemoryDisk::from(before.clone())).unwrap();
+        assert!(they_restore(&after, ours.bytes()).unwrap() == restored);
+    };
+    check(&they_format(&TINY_PBKDF2, 20 * MIB));
+    check(&they_format(&with(&["--luks2-metadata-size", "128k", "--luks2-keyslots-size", "1m"]), 20 * MIB));
+    check(&they_format_luks1(&["--key-size", "512"], 4 * MIB));
+}
+
+/// Where they refuse even without asking (`-q`), we refuse; where they ask, we want to be told.
+#[test]
+fn where_they_refuse_so_do_we() {
+    let x = they_format(&TINY_PBKDF2, 20 * MIB).bytes();
+    let y = they_format(&TINY_PBKDF2, 20 * MIB).bytes();
+    let other_offset = they_format(&with(&["--offset", "8192"]), 20 * MIB).bytes();
+    let other_metadata = they_format(&with(&["--luks2-metadata-size", "64k"]), 20 * MIB).bytes();
+    let other_size = they_format(&with(&["--luks2-keyslots-size", "8m", "--offset", "32768"]), 20 * MIB).bytes();
+    let v1 = they_format_luks1(&["--key-size", "512"], 20 * MIB).bytes();
+    let v1_short_key = they_format_luks1(&["--key-size", "256", "--align-payload", "4096"], 20 * MIB).bytes();
+    let v1_other_offset = they_format_luks1(&["--key-size", "512", "--align-payload", "8192"], 20 * MIB).bytes();
+    let reencrypting = {
+        let file = TestFile::new(&x);
+        let mut args = vec!["reencrypt", "-q", "--init-only", "--resilience", "none", "--key-file=-"];
+        args.extend(TINY_PBKDF2);
+        args.push(file.name());
+        cryptsetup(&args, "one").unwrap();
+        file.bytes()
+    };
+    let config = "\"config\":{\"requirements\":{\"mandatory\":[\"inline-hw-tags\"]},";
+    let unknown = with_json(&x, "\"config\":{", config);
+    let zeros = vec![0; 20 << 20];
+    let ext = {
+        let mut bytes = zeros.clone();
+        bytes[1080..1082].copy_from_slice(b"\x53\xef");
+        bytes
+    };
+    let backup = |disk: &[u8]| Backup::read(&MemoryDisk::from(disk.to_vec())).unwrap().bytes().to_vec();
+    let check = |disk: &[u8], from: &[u8], expected: &str| {
+        let backup = backup(from);
+        let theirs = they_restore(disk, &backup);
+        let memory = MemoryDisk::from(disk.to_vec());
+        let found = match plan(&backup, &memory) {
+            Err(error) => {
+                assert!(theirs.is_err(), "{expected}: they restore it");
+                error.to_string()
+            }
+            Ok(plan) => {
+                let concerns: Vec<String> = plan.concerns().iter().map(ToString::to_string).collect();
+                let result = plan.apply(&memory, Force::No);
+                assert_eq!(concerns.is_empty(), result.is_ok());
+                if !concerns.is_empty() {
+                    assert!(matches!(result, Err(ApplyError::NotForced)) && memory.to_vec() == disk);
+                    let again = RestorePlan::new(&Backup::parse(backup).unwrap(), &memory, &SystemRandom).unwrap();
+                    again.apply(&memory, Force::Yes).unwrap();
+                }
+                assert!(memory.to_vec() == theirs.unwrap(), "{expected}: the disk is as after theirs");
+                concerns.join("; ")
+            }
+        };
+        assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{found:?} is not {expected:?}");
+    };
+    check(&x, &x, "");
+    check(&y, &x, "the disk has the header of");
+    check(&zeros, &x, "the disk has no LUKS header");
+    check(&ext, &x, "there is something else: ext file system");
+    check(&v1, &x, "the disk has a header of LUKS1, the backup one of LUKS2");
+    check(&x, &v1, "the disk has a header of LUKS2, the backup one of LUKS1");
+    check(&other_metadata, &x, "the disk has the header of");
+    check(&other_offset, &x, "the data begins at 4194304 on the disk, at 16777216 in the backup");
+    check(&x, &other_offset, "the data begins at 16777216 on the disk, at 4194304 in the backup");
+    check(&other_size, &x, "8421376 bytes on the disk, 16777216 in the backup");
+    check(&v1_short_key, &v1, "the volume key has 32 bytes on the disk, 64 in the backup");
+    check(&v1_other_offset, &v1, "the data begins at 4194304 on the disk, at 2097152 in the backup");
+    check(&v1, &v1, "");
+    check(&x, &reencrypting, "the header would not be accepted (the volume is being reencrypted)");
+    check(&reencrypting, &x, "");
+    check(&x, &unknown, "what the backup would bring back is not understood");
+    let mut damaged = x.clone();
+    damaged[5000] ^= 1;
+    check(&damaged, &x, "");
+    damaged[16384 + 5000] ^= 1;
+    check(&damaged, &x, "the header on the disk cannot be read");
+
+    let short = MemoryDisk::zeroed(16 << 20 | 1);
+    assert!(plan(&backup(&x), &short).is_ok());
+    let short = MemoryDisk::zeroed((16 << 20) - 1);
+    assert!(matches!(plan(&backup(&x), &short), Err(RestoreError::DiskTooSmall { .. })));
+    let hint = plan(&backup(&other_offset), &MemoryDisk::from(x)).unwrap_err().hint().unwrap();
+    assert!(hint.contains("wipefs --all DEVICE"), "{hint}");
+}
+
+/// cryptsetup puts it there as it is, and leaves the mending to whoever reads it next.
+#[test]
+fn a_backup_with_one_bad_copy_is_mended() {
+    let Volume { disk, .. } = volume(small_options());
+    let good = Backup::read(&disk).unwrap();
+    for at in [5000, 16384 + 5000, 16384] {
+        let mut bad = good.bytes().to_vec();
+        bad[at] ^= 1;
+        let kept = Backup::parse(bad.clone()).unwrap();
+        assert!(kept.bytes() == bad, "a backup is what was there");
+        let target = MemoryDisk::from(disk.to_vec());
+        RestorePlan::new(&kept, &target, &SystemRandom).unwrap().apply(&target, Force::No).unwrap();
+        let header = Luks2::read(&target).unwrap();
+        assert!(header.copies().iter().all(|copy| matches!(copy, CopyState::Good)), "{at}: {:?}", header.copies());
+        assert_eq!(header.sequence(), good.header().as_luks2().unwrap().sequence());
+        assert_eq!(json_of(&target.to_vec(), 16384), json_of(good.bytes(), 0));
+        assert!(open_any(&target, &accepted(&target), &passphrase("one")).is_ok());
+    }
+}
+
+#[test]
+fn a_plan_to_restore_can_be_read() {
+    let Volume { disk, key } = volume(small_options());
+    let backup = Backup::read(&disk).unwrap();
+    let two = passphrase("two");
+    let new = NewKeyslot { key: &key, passphrase: &two, slot: None, kdf: pbkdf2(), af_hash: Hash::Sha256 };
+    edit(&disk, |edit| {
+        edit.add_keyslot(&new).unwrap();
+    });
+    let plan = RestorePlan::new(&backup, &disk, &SystemRandom).unwrap();
+    let uuid = backup.header().uuid();
+    assert_eq!(
+        plan.to_string(),
+        format!(
+            "write the LUKS2 header of {uuid} and its key material: 1 MiB\n\
+             lose what the header on the disk has been changed to since (sequence number 3, then 2)"
+        )
+    );
+    // A plan is for the header that was there.
+    edit(&disk, |edit| edit.set_label("x").unwrap());
+    let before = disk.to_vec();
+    let error = plan.apply(&disk, Force::Yes).unwrap_err();
+    assert!(matches!(error, ApplyError::Changed { before: 3, found: 4 }), "{error}");
+    let plan = RestorePlan::new(&backup, &MemoryDisk::zeroed(2 << 20), &SystemRandom).unwrap();
+    assert!(plan.to_string().ends_with("\nnot without being told: the disk has no LUKS header"), "{plan}");
+    assert!(matches!(plan.apply(&disk, Force::Yes), Err(ApplyError::Changed { .. })));
+    assert!(disk.to_vec() == before);
+    // And can be taken back.
+    let plan = RestorePlan::new(&backup, &disk, &SystemRandom).unwrap();
+    let applied = plan.apply(&disk, Force::No).unwrap();
+    assert!(disk.to_vec()[..1 << 20] == *backup.bytes());
+    applied.undo.revert(&disk).unwrap();
+    assert!(disk.to_vec() == before);
+}
+
+/// A null cipher in a backup is somebody's, and not restored by mistake.
+#[test]
+fn a_backup_that_would_not_be_accepted_needs_a_word() {
+    let Volume { disk, .. } = volume(small_options());
+    let null = with_json(
+        &disk.to_vec(),
+        "\"0\",\"encryption\":\"aes-xts-plain64\"",
+        "\"0\",\"encryption\":\"cipher_null-ecb\"",
+    );
+    let plan = plan(&null, &disk).unwrap();
+    let [RestoreConcern::NotAccepted { source: Refused::NullCipher { slot: None, .. } }] = plan.concerns() else {
+        panic!("{plan}");
+    };
+}
+
+/// The backup wants slot 0 where the disk has other key material in use; the slot takes a detour.
+#[test]
+fn material_that_is_in_the_way_makes_a_detour() {
+    let options = FormatOptions { data_offset: Bytes(2 * SMALL_OFFSET), ..small_options() };
+    let Volume { disk, key } = volume(options);
+    let before = disk.to_vec();
+    let backup = Backup::read(&disk).unwrap();
+    let replace = |text: &str| {
+        let new = passphrase(text);
+        let new = NewKeyslot { key: &key, passphrase: &new, slot: None, kdf: pbkdf2(), af_hash: Hash::Sha256 };
+        edit(&disk, |edit| edit.replace_keyslot(slot(0), &new).unwrap());
+    };
+    replace("two");
+    replace("three");
+    let area = Luks2::read(&disk).unwrap().metadata().keyslots[&slot(0)].area;
+    assert_eq!(area.offset(), Bytes(32768), "where it was in the backup");
+    let plan = RestorePlan::new(&backup, &disk, &SystemRandom).unwrap();
+    assert!(plan.is_interruptible(), "{plan}");
+    plan.apply(&disk, Force::No).unwrap();
+    assert!(disk.to_vec() == before);
+
+    // Without room for that it is said.
+    let Volume { disk, key } = volume(FormatOptions { data_offset: Bytes(32768 + 2 * 258_048), ..small_options() });
+    let other = VolumeKey::new(Secret::copied_from(&[9; 64]));
+    let two = passphrase("two");
+    let new = |key| NewKeyslot { key, passphrase: &two, slot: None, kdf: pbkdf2(), af_hash: Hash::Sha256 };
+    let backup = Backup::read(&disk).unwrap();
+    edit(&disk, |edit| edit.replace_keyslot(slot(0), &new(&key)).unwrap());
+    edit(&disk, |edit| {
+        edit.add_unbound_keyslot(&new(&other)).unwrap();
+    });
+    let plan = RestorePlan::new(&backup, &disk, &SystemRandom).unwrap();
+    assert!(!plan.is_interruptible());
+    assert!(plan.to_string().contains("if the power fails meanwhile, the backup must be restored again"), "{plan}");
+    plan.apply(&disk, Force::No).unwrap();
+    assert!(disk.to_vec()[..backup.bytes().len()] == *backup.bytes());
+}
