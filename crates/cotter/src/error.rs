@@ -10,6 +10,7 @@ pub struct CommandError {
     source: Option<Box<dyn Error + Send + Sync>>,
     hint: Option<String>,
     kind: Kind,
+    silent: bool,
 }
 
 /// Whose turn it is.
@@ -19,22 +20,24 @@ enum Kind {
     Failed,
     /// The words of the command do not make sense together.
     Usage,
+    /// Another program's exit code, where it has the command too.
+    Code(u8),
 }
 
 impl CommandError {
     /// A failure with its cause.
     pub fn failed(what: impl Into<String>, source: impl Error + Send + Sync + 'static) -> CommandError {
-        CommandError { what: what.into(), source: Some(Box::new(source)), hint: None, kind: Kind::Failed }
+        CommandError { what: what.into(), source: Some(Box::new(source)), hint: None, kind: Kind::Failed, silent: false }
     }
 
     /// A failure that is its own cause.
     pub fn plain(what: impl Into<String>) -> CommandError {
-        CommandError { what: what.into(), source: None, hint: None, kind: Kind::Failed }
+        CommandError { what: what.into(), source: None, hint: None, kind: Kind::Failed, silent: false }
     }
 
     /// Words that do not make sense together.
     pub fn usage(what: impl Into<String>) -> CommandError {
-        CommandError { what: what.into(), source: None, hint: None, kind: Kind::Usage }
+        CommandError { what: what.into(), source: None, hint: None, kind: Kind::Usage, silent: false }
     }
 
     /// The same as wrong usage: what was asked for makes no sense, whatever the world is like.
@@ -51,11 +54,33 @@ impl CommandError {
         self
     }
 
-    /// 1 for a failure, 2 for wrong usage.
+    /// The same with the exit code of the program whose command it is; one that was given first stays.
+    #[must_use]
+    pub fn code(mut self, code: u8) -> CommandError {
+        if !matches!(self.kind, Kind::Code(_)) {
+            self.kind = Kind::Code(code);
+        }
+        self
+    }
+
+    /// The same without a word: the exit code says it.
+    #[must_use]
+    pub fn silent(mut self) -> CommandError {
+        self.silent = true;
+        self
+    }
+
+    /// Whether the exit code says it all.
+    pub fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// 1 for a failure, 2 for wrong usage, or another program's own.
     pub fn exit_code(&self) -> u8 {
         match self.kind {
             Kind::Failed => 1,
             Kind::Usage => 2,
+            Kind::Code(code) => code,
         }
     }
 }

@@ -34,7 +34,9 @@ fn main() -> ExitCode {
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::say(&format!("cotter: {error}"));
+            if !error.is_silent() {
+                output::say(&format!("cotter: {error}"));
+            }
             ExitCode::from(error.exit_code())
         }
     }

@@ -4,10 +4,12 @@ mod binding;
 mod config;
 mod device;
 mod dump;
+mod fingerprint;
 mod format;
 mod kdf;
 mod key;
 mod lock;
+mod meta;
 mod slots;
 mod token;
 mod unlock;
@@ -16,10 +18,14 @@ pub use binding::{BindArgs, ListArgs, PassArgs, UnbindArgs};
 pub use config::{ConfigArgs, FlagName};
 pub use device::{Ceilings, Device};
 pub use dump::DumpArgs;
+pub use fingerprint::FingerprintArgs;
 pub use format::{FormatArgs, LuksType};
 pub use kdf::{KdfArgs, Pbkdf};
 pub use key::{KeyInstead, KeySource, NewKey, Opener};
 pub use lock::LockArgs;
+pub use meta::{
+    Changing, MetaCommand, MetaInitArgs, MetaLoadArgs, MetaNukeArgs, MetaSaveArgs, MetaShowArgs, MetaTestArgs, MetaWipeArgs,
+};
 pub use slots::{AddArgs, KillArgs, PasswdArgs, PriorityName};
 pub use token::{TokenChoice, TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs};
 pub use unlock::UnlockArgs;
@@ -45,6 +51,11 @@ pub enum LuksCommand {
     /// Export, import and remove tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Print fingerprints that tell clones: volumes that share their key
+    Fingerprint(FingerprintArgs),
+    /// LUKSMeta of a LUKS1 volume by hand, with the options and exit codes of luksmeta
+    #[command(subcommand)]
+    Meta(MetaCommand),
     /// Bind a keyslot to a policy, so that the volume opens where the policy is met
     #[command(after_long_help = PINS)]
     Bind(BindArgs),

@@ -5,12 +5,14 @@ mod bind;
 mod change;
 mod config;
 mod dump;
+mod fingerprint;
 mod format;
 mod kdf;
 mod kill;
 pub mod list;
 mod lock;
 mod mapping;
+mod meta;
 mod passwd;
 mod token;
 mod unlock;
@@ -28,6 +30,8 @@ pub fn run(which: LuksCommand) -> Result<(), CommandError> {
         LuksCommand::Kill(args) => kill::run(&args),
         LuksCommand::Config(args) => config::run(&args),
         LuksCommand::Token(which) => token::run(which),
+        LuksCommand::Fingerprint(args) => fingerprint::run(&args),
+        LuksCommand::Meta(which) => meta::run(which),
         LuksCommand::Bind(args) => bind::bind(&args),
         LuksCommand::List(args) => list::run(&args),
         LuksCommand::Pass(args) => unlock::pass(&args),
