@@ -7,9 +7,10 @@ mod luks;
 
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
-    AddArgs, BindArgs, Ceilings, ConfigArgs, Device, DumpArgs, FlagName, FormatArgs, KdfArgs, KeyInstead, KeySource,
-    KillArgs, ListArgs, LockArgs, LuksCommand, LuksType, NewKey, Opener, PassArgs, PasswdArgs, Pbkdf, PriorityName,
-    TokenChoice, TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
+    AddArgs, BindArgs, Ceilings, Changing, ConfigArgs, Device, DumpArgs, FingerprintArgs, FlagName, FormatArgs,
+    KdfArgs, KeyInstead, KeySource, KillArgs, ListArgs, LockArgs, LuksCommand, LuksType, MetaCommand, MetaInitArgs,
+    MetaLoadArgs, MetaNukeArgs, MetaSaveArgs, MetaShowArgs, MetaWipeArgs, NewKey, Opener, PassArgs, PasswdArgs, Pbkdf,
+    PriorityName, TokenChoice, TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -283,6 +284,9 @@ mod tests {
             "luks unlock --print-key -d f",
             "luks unlock --print-key -k - -d f",
             "luks dump --json -d f",
+            "luks fingerprint -d a -d b --open",
+            "luks meta init -d f -f -n",
+            "luks meta save -d f -s 1 -u cb6e8904-81ff-40da-a84a-07ab9ab5715e",
             "luks dump --detached-header h -d f",
             "luks pass --detached-header h --max-memory 65536 --max-iterations 5000000 -d f -s 1",
             "image info f",

@@ -27,7 +27,13 @@ enum Kind {
 impl CommandError {
     /// A failure with its cause.
     pub fn failed(what: impl Into<String>, source: impl Error + Send + Sync + 'static) -> CommandError {
-        CommandError { what: what.into(), source: Some(Box::new(source)), hint: None, kind: Kind::Failed, silent: false }
+        CommandError {
+            what: what.into(),
+            source: Some(Box::new(source)),
+            hint: None,
+            kind: Kind::Failed,
+            silent: false,
+        }
     }
 
     /// A failure that is its own cause.

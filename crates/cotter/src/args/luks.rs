@@ -24,7 +24,7 @@ pub use kdf::{KdfArgs, Pbkdf};
 pub use key::{KeyInstead, KeySource, NewKey, Opener};
 pub use lock::LockArgs;
 pub use meta::{
-    Changing, MetaCommand, MetaInitArgs, MetaLoadArgs, MetaNukeArgs, MetaSaveArgs, MetaShowArgs, MetaTestArgs, MetaWipeArgs,
+    Changing, MetaCommand, MetaInitArgs, MetaLoadArgs, MetaNukeArgs, MetaSaveArgs, MetaShowArgs, MetaWipeArgs,
 };
 pub use slots::{AddArgs, KillArgs, PasswdArgs, PriorityName};
 pub use token::{TokenChoice, TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs};

@@ -1,6 +1,7 @@
 //! `cotter luks fingerprint`
 
-use super::device::{Ceilings, KeyInstead};
+use super::device::Ceilings;
+use super::key::KeyInstead;
 use crate::args::{Format, Patience};
 use clap::Args;
 use std::path::PathBuf;

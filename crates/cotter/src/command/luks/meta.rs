@@ -13,12 +13,12 @@ use crate::host::Host;
 use crate::output;
 use crate::volume::Disks;
 use ::luks::{Accepted, Edit, EditError, Header, Luks1, LuksMeta, MetaError, MetaState, Slot};
+use block::partition::Uuid;
 use crypto::Secret;
 use json::Object;
 use linux::Access;
 use std::time::Duration;
 use unlock::CommitError;
-use uuid::Uuid;
 
 const USAGE: u8 = 64;
 const OTHER_UUID: u8 = 65;
@@ -189,11 +189,11 @@ fn save(args: &MetaSaveArgs) -> Result<(), CommandError> {
     let data = input()?;
     let saved = opened.change(args.changing, |edit| edit.save_meta(wanted, uuid, data.expose()))?;
     match (saved, wanted) {
-        (Some(slot), None) => output::record(
-            args.changing.format,
-            Object::new().with("slot", u64::from(slot.number())),
-            || slot.to_string(),
-        ),
+        (Some(slot), None) => {
+            output::record(args.changing.format, Object::new().with("slot", u64::from(slot.number())), || {
+                slot.to_string()
+            })
+        }
         _ => Ok(()),
     }
 }
