@@ -8,7 +8,7 @@ use crate::base::Base;
 use crate::case::{Case, Fault, judge};
 use crate::image::Image;
 use crate::ledger::GAP;
-use crate::verdict::Verdict::{self, Opens, Refuses, Shows};
+use crate::verdict::Verdict::Opens;
 
 // Places in the table (there is no specification; this is what libluksmeta 9 writes). All of it is big endian.
 const MAGIC: usize = 0;
@@ -79,38 +79,40 @@ fn on_luksmeta(cases: Vec<Case>) -> Vec<Case> {
     cases.into_iter().map(|case| case.on(Base::LuksMeta)).collect()
 }
 
-/// The binding is lost to both, whatever each calls it.
-fn lost(name: &'static str, fault: impl Fn(&mut Image) + 'static, theirs: Verdict, reason: &'static str) -> Case {
-    Case::refused(name, fault, reason).in_words_of_theirs(theirs)
-}
-
-/// What is said where the table is no good.
-const NOT_BOUND: &str = "not bound";
+// What `luks dump` and `luks list` say of LUKSMeta.
+const ABSENT: &str = "LUKSMeta: not initialised";
+const NO_ROOM: &str = "LUKSMeta: no room for any";
+const UNKNOWN: &str = "LUKSMeta: damaged: LUKSMeta of the unknown version";
+const TABLE: &str = "LUKSMeta: damaged: the table of LUKSMeta does not have its checksum";
+const MISPLACED: &str = "LUKSMeta: damaged: the table of LUKSMeta misplaces the data";
+const UNREADABLE: &str = "LUKSMeta: damaged: the gap behind the key material cannot be read";
+const CHECKSUM: &str =
+    "LUKSMeta of keyslot 1: its data in LUKSMeta cannot be read: the data does not have its checksum";
+const OUTSIDE: &str = "LUKSMeta of keyslot 1: its data in LUKSMeta cannot be read: the data would reach out of the gap";
 
 pub fn of_table() -> Vec<Case> {
     on_luksmeta(vec![
-        lost("luksmeta_magic", table(MAGIC, *b"LUKSMETB"), Refuses, NOT_BOUND),
-        lost("luksmeta_magic_in_small_letters", table(MAGIC, *b"luksmeta"), Refuses, NOT_BOUND),
-        lost("luksmeta_zeros", |image| image.zero(GAP_AT, 28_672), Refuses, NOT_BOUND),
-        lost("luksmeta_version_0", number(VERSION, 0), Refuses, NOT_BOUND),
-        lost("luksmeta_version_2", number(VERSION, 2), Refuses, NOT_BOUND),
-        lost("luksmeta_version_little_endian", number(VERSION, 1 << 24), Refuses, NOT_BOUND),
-        lost("luksmeta_crc", |image| image.put(GAP_AT + CRC, &[1, 2, 3, 4]), Refuses, NOT_BOUND),
-        lost("luksmeta_crc_0", |image| image.zero(GAP_AT + CRC, 4), Refuses, NOT_BOUND),
-        lost("luksmeta_crc_little_endian", crc_little_endian, Refuses, NOT_BOUND),
-        lost("luksmeta_a_byte_of_the_table", bytes(GAP_AT + SLOTS + 7 * SLOT_LEN, [1]), Refuses, NOT_BOUND),
+        Case::refused("luksmeta_magic", table(MAGIC, *b"LUKSMETB"), ABSENT),
+        Case::refused("luksmeta_magic_in_small_letters", table(MAGIC, *b"luksmeta"), ABSENT),
+        Case::refused("luksmeta_zeros", |image| image.zero(GAP_AT, 28_672), ABSENT),
+        Case::refused("luksmeta_version_0", number(VERSION, 0), UNKNOWN),
+        Case::refused("luksmeta_version_2", number(VERSION, 2), UNKNOWN),
+        Case::refused("luksmeta_version_little_endian", number(VERSION, 1 << 24), UNKNOWN),
+        Case::refused("luksmeta_crc", |image| image.put(GAP_AT + CRC, &[1, 2, 3, 4]), TABLE),
+        Case::refused("luksmeta_crc_0", |image| image.zero(GAP_AT + CRC, 4), TABLE),
+        Case::refused("luksmeta_crc_little_endian", crc_little_endian, TABLE),
+        Case::refused("luksmeta_a_byte_of_the_table", bytes(GAP_AT + SLOTS + 7 * SLOT_LEN, [1]), TABLE),
         Case::borne("luksmeta_bytes_behind_the_table", bytes(GAP_AT + TABLE_LEN, [1; 64])),
-        lost("luksmeta_cut_in_the_table", |image| image.cut(GAP_AT + TABLE_LEN - 1), Refuses, NOT_BOUND),
-        lost("luksmeta_cut_before_the_table", |image| image.cut(GAP_AT), Refuses, NOT_BOUND),
-        lost("luksmeta_no_gap", payload(4040), Refuses, NOT_BOUND),
-        lost("luksmeta_gap_of_a_block", payload(4048), Refuses, NOT_BOUND),
-        lost("luksmeta_gap_of_half_a_block", payload(4044), Refuses, NOT_BOUND),
-        lost("luksmeta_data_elsewhere", payload(0), Refuses, "apart from its data"),
-        lost(
+        Case::refused("luksmeta_cut_in_the_table", |image| image.cut(GAP_AT + TABLE_LEN - 1), UNREADABLE),
+        Case::refused("luksmeta_cut_before_the_table", |image| image.cut(GAP_AT), UNREADABLE),
+        Case::refused("luksmeta_no_gap", payload(4040), NO_ROOM),
+        Case::refused("luksmeta_gap_of_a_block", payload(4048), MISPLACED),
+        Case::refused("luksmeta_gap_of_half_a_block", payload(4044), NO_ROOM),
+        Case::refused("luksmeta_data_elsewhere", payload(0), "apart from its data"),
+        Case::refused(
             "luksmeta_moved_by_a_slot_area",
             |image| image.put(208 + 7 * 48 + 40, &3560u32.to_be_bytes()),
-            Refuses,
-            NOT_BOUND,
+            ABSENT,
         ),
     ])
 }
@@ -131,50 +133,47 @@ fn luksmeta_slots() {
 }
 
 pub fn of_slots() -> Vec<Case> {
-    const CHECKSUM: &str =
-        "LUKSMeta of keyslot 1: its data in LUKSMeta cannot be read: the data does not have its checksum";
-    const OUTSIDE: &str = "the data would reach out of the gap";
     let offset = |value| slot(1, OFFSET, value);
     let length = |value| slot(1, LENGTH, value);
     on_luksmeta(vec![
-        lost("luksmeta_slot_uuid_another", table(SLOTS + SLOT_LEN + UUID, [7; 16]), Shows, NOT_BOUND),
-        lost("luksmeta_slot_uuid_0", table(SLOTS + SLOT_LEN + UUID, [0; 16]), Shows, NOT_BOUND),
-        lost("luksmeta_slot_offset_0", offset(0), Refuses, NOT_BOUND),
-        lost("luksmeta_slot_offset_in_the_table", offset(16), Refuses, NOT_BOUND),
-        lost("luksmeta_slot_offset_at_the_end_of_the_table", offset(272), Refuses, NOT_BOUND),
-        lost("luksmeta_slot_offset_behind_the_table", offset(273), Shows, CHECKSUM),
-        lost("luksmeta_slot_offset_odd", offset(4097), Shows, CHECKSUM),
-        lost("luksmeta_slot_offset_of_another_slot", offset(8192), Shows, CHECKSUM),
-        lost("luksmeta_slot_offset_of_free_blocks", offset(12_288), Shows, CHECKSUM),
-        lost("luksmeta_slot_offset_behind_the_gap", offset(GAP_LEN), Shows, OUTSIDE),
-        lost("luksmeta_slot_offset_behind_the_disk", offset(1 << 30), Shows, OUTSIDE),
-        lost("luksmeta_slot_offset_2_to_the_32_less_1", offset(u32::MAX), Shows, OUTSIDE),
-        lost("luksmeta_slot_length_0", length(0), Shows, "LUKSMeta of keyslot 1"),
-        lost("luksmeta_slot_length_1", length(1), Shows, CHECKSUM),
-        lost("luksmeta_slot_length_of_the_whole_gap", length(GAP_LEN - 4096), Shows, CHECKSUM),
-        lost("luksmeta_slot_length_longer_than_the_gap", length(GAP_LEN - 4095), Refuses, NOT_BOUND),
-        lost("luksmeta_slot_length_2_to_the_31", length(1 << 31), Refuses, NOT_BOUND),
-        lost("luksmeta_slot_length_2_to_the_32_less_1", length(u32::MAX), Refuses, NOT_BOUND),
-        lost("luksmeta_length_of_another_slot", slot(2, LENGTH, u32::MAX), Refuses, NOT_BOUND),
-        lost("luksmeta_offset_of_another_slot", slot(2, OFFSET, 0), Refuses, NOT_BOUND),
+        Case::shut("luksmeta_slot_uuid_another", table(SLOTS + SLOT_LEN + UUID, [7; 16]), "no keyslot is bound"),
+        Case::shut("luksmeta_slot_uuid_0", table(SLOTS + SLOT_LEN + UUID, [0; 16]), "no keyslot is bound"),
+        Case::refused("luksmeta_slot_offset_0", offset(0), MISPLACED),
+        Case::refused("luksmeta_slot_offset_in_the_table", offset(16), MISPLACED),
+        Case::refused("luksmeta_slot_offset_at_the_end_of_the_table", offset(272), MISPLACED),
+        Case::shut("luksmeta_slot_offset_behind_the_table", offset(273), CHECKSUM),
+        Case::shut("luksmeta_slot_offset_odd", offset(4097), CHECKSUM),
+        Case::shut("luksmeta_slot_offset_of_another_slot", offset(8192), CHECKSUM),
+        Case::shut("luksmeta_slot_offset_of_free_blocks", offset(12_288), CHECKSUM),
+        Case::shut("luksmeta_slot_offset_behind_the_gap", offset(GAP_LEN), OUTSIDE),
+        Case::shut("luksmeta_slot_offset_behind_the_disk", offset(1 << 30), OUTSIDE),
+        Case::shut("luksmeta_slot_offset_2_to_the_32_less_1", offset(u32::MAX), OUTSIDE),
+        Case::shut("luksmeta_slot_length_0", length(0), "LUKSMeta of keyslot 1"),
+        Case::shut("luksmeta_slot_length_1", length(1), CHECKSUM),
+        Case::shut("luksmeta_slot_length_of_the_whole_gap", length(GAP_LEN - 4096), CHECKSUM),
+        Case::refused("luksmeta_slot_length_longer_than_the_gap", length(GAP_LEN - 4095), MISPLACED),
+        Case::refused("luksmeta_slot_length_2_to_the_31", length(1 << 31), MISPLACED),
+        Case::refused("luksmeta_slot_length_2_to_the_32_less_1", length(u32::MAX), MISPLACED),
+        Case::refused("luksmeta_length_of_another_slot", slot(2, LENGTH, u32::MAX), MISPLACED),
+        Case::refused("luksmeta_offset_of_another_slot", slot(2, OFFSET, 0), MISPLACED),
         Case::borne("luksmeta_another_slot_over_the_first", slot(2, OFFSET, 4096)),
-        lost("luksmeta_slot_data_crc", slot(1, DATA_CRC, 0), Shows, CHECKSUM),
+        Case::shut("luksmeta_slot_data_crc", slot(1, DATA_CRC, 0), CHECKSUM),
         Case::borne("luksmeta_data_crc_of_another_slot", slot(2, DATA_CRC, 0)),
         Case::borne("luksmeta_slot_reserved_not_0", slot(1, RESERVED, 1)),
         Case::borne("luksmeta_empty_slot_with_something_behind_its_uuid", slot(5, LENGTH, 77)),
-        lost("luksmeta_a_byte_of_the_data", bytes(FIRST_DATA + 10, [b'!']), Shows, CHECKSUM),
-        lost("luksmeta_data_zeroed", |image| image.zero(FIRST_DATA, 4096), Shows, CHECKSUM),
-        lost("luksmeta_cut_before_the_data", |image| image.cut(FIRST_DATA), Shows, "cannot be read"),
-        lost("luksmeta_cut_in_the_data", |image| image.cut(FIRST_DATA + 100), Shows, "cannot be read"),
+        Case::shut("luksmeta_a_byte_of_the_data", bytes(FIRST_DATA + 10, [b'!']), CHECKSUM),
+        Case::shut("luksmeta_data_zeroed", |image| image.zero(FIRST_DATA, 4096), CHECKSUM),
+        Case::shut("luksmeta_cut_before_the_data", |image| image.cut(FIRST_DATA), "cannot be read"),
+        Case::shut("luksmeta_cut_in_the_data", |image| image.cut(FIRST_DATA + 100), "cannot be read"),
         Case::borne("luksmeta_cut_before_the_encrypted_data", |image| image.cut(DATA_AT)),
-        Case::refused("luksmeta_data_that_is_no_jwe", no_jwe, "a compact JWE has 5 parts").in_words_of_theirs(Opens),
-        Case::refused("luksmeta_data_of_one_character_less", one_less, "is not base64url").in_words_of_theirs(Opens),
-        Case::refused("luksmeta_data_in_the_encrypted_data", moved(GAP_LEN), OUTSIDE).but_theirs(Opens, GAP),
-        Case::refused("luksmeta_data_over_the_end_of_the_gap", moved(GAP_LEN - 100), OUTSIDE).but_theirs(Opens, GAP),
+        Case::shut("luksmeta_data_that_is_no_jwe", no_jwe, "a compact JWE has 5 parts").not_looked_at(),
+        Case::shut("luksmeta_data_of_one_character_less", one_less, "is not base64url").not_looked_at(),
+        Case::shut("luksmeta_data_in_the_encrypted_data", moved(GAP_LEN), OUTSIDE).but_theirs(Opens, GAP),
+        Case::shut("luksmeta_data_over_the_end_of_the_gap", moved(GAP_LEN - 100), OUTSIDE).but_theirs(Opens, GAP),
         Case::borne("luksmeta_data_between_blocks", moved(4096 * 3 + 700)),
         Case::borne("luksmeta_data_in_the_block_of_the_table", moved(1024)),
-        Case::refused("luksmeta_slot_inactive_in_luks", bytes(208 + 48, 0xdeadu32.to_be_bytes()), NOT_BOUND)
-            .in_words_of_theirs(Opens),
+        Case::shut("luksmeta_slot_inactive_in_luks", bytes(208 + 48, 0xdeadu32.to_be_bytes()), "no keyslot is bound")
+            .not_looked_at(),
     ])
 }
 
