@@ -3,9 +3,10 @@
 //! [`Accepted`] holds the same facts as [`Header`], as values that need no further check.
 
 use crate::af;
-use crate::allowed::{AcceptedSlot, Allowed, Data, Facts, KeyDigest};
+use crate::allowed::{AcceptedSlot, Allowed, Data, Facts};
 use crate::header::Header;
 use crate::kdf::KdfCost;
+use crate::key_digest::KeyDigest;
 use crate::refused::Refused;
 use crate::seal::{SealKey, SealState, SealValues};
 use crate::slot::Slot;

@@ -6,6 +6,7 @@
 use crate::area::Area;
 use crate::cipher::{Cipher, SectorSize};
 use crate::kdf::{Kdf, KdfCost, LEAST_ITERATIONS};
+use crate::key_digest::KeyDigest;
 use crate::refused::Refused;
 use crate::slot::Priority;
 use crate::slot::Slot;
@@ -71,7 +72,7 @@ pub struct Data {
 }
 
 /// All that opening needs to know of a header, whatever its version.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) data: Data,
     /// The name of the data's digest in the JSON of LUKS2; `0` for LUKS1.
@@ -90,15 +91,6 @@ pub(crate) struct AcceptedSlot {
     pub(crate) area_key_len: usize,
     pub(crate) af_hash: Hash,
     pub(crate) kdf: Kdf,
-}
-
-/// How the volume key is known.
-#[derive(Clone, Debug)]
-pub(crate) struct KeyDigest {
-    pub(crate) hash: Hash,
-    pub(crate) iterations: NonZeroU32,
-    pub(crate) salt: Vec<u8>,
-    pub(crate) digest: Vec<u8>,
 }
 
 /// The cipher of a slot's area, or of the data.

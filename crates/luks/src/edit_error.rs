@@ -40,6 +40,11 @@ pub enum EditError {
     },
     /// There is no gap between the key material and the data that LUKSMeta could lie in.
     NoGap,
+    /// The gap is too long to be overwritten as a whole.
+    GapTooLong {
+        /// How long it is.
+        size: Bytes,
+    },
     /// There is no LUKSMeta yet.
     NoMeta,
     /// There is LUKSMeta, but it cannot be used.
@@ -152,6 +157,7 @@ impl fmt::Display for EditError {
                 write!(f, "all slots are in use, so slot {slot} could only be overwritten where it is")
             }
             EditError::NoGap => f.write_str("there is no room between the key material and the data"),
+            EditError::GapTooLong { size } => write!(f, "the gap of {size} is too long to be overwritten as a whole"),
             EditError::NoMeta => f.write_str("there is no LUKSMeta yet"),
             EditError::Meta { .. } => f.write_str("the LUKSMeta that is there cannot be used"),
             EditError::MetaInUse { slot } => write!(f, "slot {slot} has data in LUKSMeta"),

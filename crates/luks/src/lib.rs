@@ -26,6 +26,7 @@ mod format_options;
 mod header;
 mod header_error;
 mod kdf;
+mod key_digest;
 mod luks1;
 mod luks2;
 mod material;

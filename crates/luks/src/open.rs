@@ -2,12 +2,12 @@
 
 use crate::accept::Accepted;
 use crate::af;
-use crate::allowed::{AcceptedSlot, KeyDigest};
+use crate::allowed::AcceptedSlot;
 use crate::cipher::SectorSize;
 use crate::slot::Priority;
 use crate::slot::Slot;
 use block::{BlockError, BlockRead};
-use crypto::kdf::{KdfError, pbkdf2};
+use crypto::kdf::KdfError;
 use crypto::sector::SectorError;
 use crypto::{Passphrase, Secret, VolumeKey};
 use std::fmt;
@@ -129,15 +129,6 @@ fn read_stripes(
     let cipher = keyslot.cipher.keyed(area_key.expose(), SectorSize::SMALLEST).map_err(refused)?;
     cipher.decrypt(0, &mut stripes).map_err(refused)?;
     Ok(stripes)
-}
-
-impl KeyDigest {
-    /// Whether this is the digest of `key`.
-    pub(crate) fn fits(&self, key: &VolumeKey) -> bool {
-        let len = self.digest.len();
-        let found = Secret::filled_by(len, |into| pbkdf2(self.hash, key.expose(), &self.salt, self.iterations, into));
-        found.ct_eq(&self.digest)
-    }
 }
 
 impl fmt::Display for OpenError {

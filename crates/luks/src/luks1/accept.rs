@@ -2,12 +2,12 @@
 
 use crate::af;
 use crate::allowed::{
-    AcceptedSlot, Allowed, Data, DataPlace, Facts, KeyDigest, accept_cipher, accept_hash, accept_iterations,
-    accept_key_len,
+    AcceptedSlot, Allowed, Data, DataPlace, Facts, accept_cipher, accept_hash, accept_iterations, accept_key_len,
 };
 use crate::area::Area;
 use crate::cipher::{Cipher, SectorSize};
 use crate::kdf::{Kdf, KdfCost};
+use crate::key_digest::KeyDigest;
 use crate::luks1::header::{HEADER_LEN, Luks1, Luks1Slot};
 use crate::refused::Refused;
 use crate::slot::Priority;
@@ -15,17 +15,14 @@ use crate::slot::Slot;
 use block::{Bytes, SECTOR};
 use crypto::Hash;
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 /// Accepts the header, or says which one thing about it is not allowed.
 pub(crate) fn accept(header: &Luks1, allowed: &Allowed) -> Result<Facts, Refused> {
     let data = accept_data(header, allowed)?;
     let hash = accept_hash(&header.hash, None)?;
-    let digest = KeyDigest {
-        hash,
-        iterations: accept_iterations(header.digest_iterations, None, allowed)?,
-        salt: header.digest_salt.to_vec(),
-        digest: header.digest.to_vec(),
-    };
+    let iterations = accept_digest_iterations(header.digest_iterations, allowed)?;
+    let digest = KeyDigest::new(hash, iterations, header.digest_salt.to_vec(), header.digest.to_vec());
     let key_len = accept_key_len(data.cipher, header.key_bytes, None)?;
     let mut slots = BTreeMap::new();
     for (slot, entry) in Slot::all().zip(&header.slots) {
@@ -44,6 +41,16 @@ pub(crate) fn accept(header: &Luks1, allowed: &Allowed) -> Result<Facts, Refused
         }
     }
     Ok(Facts { data, digest_name: "0".to_owned(), digest, slots })
+}
+
+/// cryptsetup before 1.1 took 10 for all. Nothing hangs on it: nobody guesses a random key.
+const OLD_DIGEST_ITERATIONS: u32 = 10;
+
+fn accept_digest_iterations(found: u32, allowed: &Allowed) -> Result<NonZeroU32, Refused> {
+    match NonZeroU32::new(found) {
+        Some(old) if found == OLD_DIGEST_ITERATIONS => Ok(old),
+        _ => accept_iterations(found, None, allowed),
+    }
 }
 
 fn accept_data(header: &Luks1, allowed: &Allowed) -> Result<Data, Refused> {

@@ -17,11 +17,15 @@ use crate::material::{self, NewKeyslot, random_bytes};
 use crate::slot::{Priority, Slot};
 use crate::step::Step;
 use crate::undo::Ready;
+use block::Bytes;
 use crypto::{Hash, Random};
 use std::collections::BTreeMap;
 use std::fmt;
 use uuid::Uuid;
 use zeroize::Zeroizing;
+
+/// What is overwritten is kept in memory. More than this is no gap that anybody made for LUKSMeta.
+const MOST_NUKED: Bytes = Bytes(256 << 20);
 
 /// A header as it would be after some changes, and what must be written for that.
 ///
@@ -181,9 +185,12 @@ impl<'a> Luks1Edit<'a> {
     /// Overwrites the whole gap with zeros, whatever is in it.
     ///
     /// # Errors
-    /// [`EditError::NoGap`].
+    /// [`EditError::NoGap`], [`EditError::GapTooLong`].
     pub fn nuke_meta(&mut self) -> Result<(), EditError> {
         let gap = self.gap()?;
+        if gap.size() > MOST_NUKED {
+            return Err(EditError::GapTooLong { size: gap.size() });
+        }
         self.change.meta = MetaChange { nuked: true, ..MetaChange::default() };
         self.steps.push(Step::NukeMeta { gap });
         Ok(())

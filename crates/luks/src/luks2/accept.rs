@@ -4,11 +4,12 @@
 
 use crate::af;
 use crate::allowed::{
-    AcceptedSlot, Allowed, Data, DataPlace, Facts, KeyDigest, accept_cipher, accept_hash, accept_iterations,
-    accept_key_len, check_cost,
+    AcceptedSlot, Allowed, Data, DataPlace, Facts, accept_cipher, accept_hash, accept_iterations, accept_key_len,
+    check_cost,
 };
 use crate::cipher::SectorSize;
 use crate::kdf::{Kdf, KdfCost};
+use crate::key_digest::KeyDigest;
 use crate::luks2::digest::{Digest, DigestKind, Pbkdf2Digest};
 use crate::luks2::json::Metadata;
 use crate::luks2::keyslot::{KdfMember, Keyslot, KeyslotKind, Luks2Keyslot};
@@ -103,12 +104,8 @@ fn accept_digest(digest: &Digest, allowed: &Allowed) -> Result<KeyDigest, Refuse
     if digest.len() < SHORTEST_DIGEST || digest.len() > 64 {
         return Err(Refused::DigestLength { found: digest.len() });
     }
-    Ok(KeyDigest {
-        hash: accept_hash(hash, None)?,
-        iterations: accept_iterations(*iterations, None, allowed)?,
-        salt: salt.clone(),
-        digest: digest.clone(),
-    })
+    let (hash, iterations) = (accept_hash(hash, None)?, accept_iterations(*iterations, None, allowed)?);
+    Ok(KeyDigest::new(hash, iterations, salt.clone(), digest.clone()))
 }
 
 fn accept_slot(

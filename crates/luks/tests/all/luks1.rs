@@ -365,3 +365,37 @@ fn an_edit_can_be_printed() {
     );
     assert!(!format!("{edit:?}").contains("two"));
 }
+
+/// cryptsetup before 1.1 gave the digest of the volume key 10 iterations.
+#[test]
+fn a_volume_of_the_first_cryptsetups_opens() {
+    let Volume { disk, key } = luks1_volume();
+    let mut bytes = disk.to_vec();
+    let (salt, mut digest) = (bytes[132..164].to_vec(), [0; 20]);
+    crypto::kdf::pbkdf2(Hash::Sha512, key.expose(), &salt, 10.try_into().unwrap(), &mut digest);
+    bytes[112..132].copy_from_slice(&digest);
+    bytes[164..168].copy_from_slice(&10u32.to_be_bytes());
+    let file = TestFile::new(&bytes);
+    assert!(they_open(&file, 0, "one"));
+    assert_eq!((opens(&file.disk(), "one"), opens(&file.disk(), "two")), (Some(0), None));
+    bytes[167] = 11;
+    let refused = Header::read(&MemoryDisk::from(bytes)).unwrap().accept(&Allowed::default()).unwrap_err();
+    assert_eq!(refused, Refused::TooFewIterations { slot: None, found: 11 });
+}
+
+/// What we write cryptsetup decrypts in place, which it does without a device mapper once the volume is LUKS2.
+#[test]
+fn what_we_write_cryptsetup_decrypts() {
+    let Volume { disk, key } = luks1_volume_of(PAYLOAD + (4 << 20));
+    let header = accepted(&disk);
+    let clear: Vec<u8> = (0..1u32 << 22).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    Plain::new(&disk, &header, &key).unwrap().write_at(Bytes(0), &clear).unwrap();
+    let file = TestFile::new(&disk.to_vec());
+    cryptsetup(&["convert", "-q", "--type", "luks2", file.name()], "").unwrap();
+    let header = TestFile::new(&[]);
+    std::fs::remove_file(&header.0).unwrap();
+    let mut args = vec!["reencrypt", "-q", "--decrypt", "--force-offline-reencrypt", "--key-file=-"];
+    args.extend(["--header", header.name(), file.name()]);
+    cryptsetup(&args, "one").unwrap();
+    assert!(file.bytes()[..4 << 20] == clear);
+}

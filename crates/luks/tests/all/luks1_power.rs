@@ -214,21 +214,6 @@ fn cut_everywhere(opener: &mut Opener, name: &str, before: &[u8], epochs: &[Epoc
     start
 }
 
-/// A volume whose key areas and gap are small: 125 sectors each, and 6 blocks.
-const SMALL_PAYLOAD: usize = (1032 + 56) * 512;
-
-fn small_volume() -> Volume {
-    let options = FormatOptions {
-        cipher: Cipher::AesCbcEssivSha256,
-        data_offset: Bytes(SMALL_PAYLOAD as u64),
-        ..FormatOptions::luks1(pbkdf2_of(Hash::Sha1), 16)
-    };
-    let disk = MemoryDisk::from(vec![0xaa; SMALL_PAYLOAD + 4096]);
-    let plan = FormatPlan::new(disk.len(), options).unwrap();
-    let formatted = plan.apply(&disk, &passphrase("one"), &SystemRandom, &mut |_| {}).unwrap();
-    Volume { disk, key: formatted.key }
-}
-
 fn add(edit: &mut Edit<'_>, key: &VolumeKey, number: u64, text: &str) {
     edit.add_keyslot(&new(key, &passphrase(text), Some(slot(number)))).unwrap();
 }

@@ -1,7 +1,7 @@
 //! Small LUKS1 volumes, and luksmeta in a process.
 
 use crate::support::*;
-use block::{BlockRead, MemoryDisk};
+use block::{BlockRead, Bytes, MemoryDisk};
 use crypto::{Hash, SystemRandom, VolumeKey};
 use luks::*;
 use std::io::Write as _;
@@ -20,12 +20,28 @@ pub fn pbkdf2_of(hash: Hash) -> KdfCost {
 
 /// The volume that XCP-ng makes, with 64 KiB of data that is not zeros. Slot 0 is opened by `one`.
 pub fn luks1_volume() -> Volume {
-    luks1_volume_with(FormatOptions::luks1(pbkdf2_of(Hash::Sha512), 64))
+    luks1_volume_of(PAYLOAD + (64 << 10))
 }
 
-pub fn luks1_volume_with(options: FormatOptions) -> Volume {
-    let len = usize::try_from(options.data_offset.0).unwrap() + (64 << 10);
+/// The same, on a disk of this length.
+pub fn luks1_volume_of(len: usize) -> Volume {
+    let options = FormatOptions::luks1(pbkdf2_of(Hash::Sha512), 64);
     let disk = MemoryDisk::from(vec![0xaa; len]);
+    let plan = FormatPlan::new(disk.len(), options).unwrap();
+    let formatted = plan.apply(&disk, &passphrase("one"), &SystemRandom, &mut |_| {}).unwrap();
+    Volume { disk, key: formatted.key }
+}
+
+/// A volume whose key areas and gap are small: 125 sectors each, and 6 blocks.
+pub const SMALL_PAYLOAD: usize = (1032 + 56) * 512;
+
+pub fn small_volume() -> Volume {
+    let options = FormatOptions {
+        cipher: Cipher::AesCbcEssivSha256,
+        data_offset: Bytes(SMALL_PAYLOAD as u64),
+        ..FormatOptions::luks1(pbkdf2_of(Hash::Sha1), 16)
+    };
+    let disk = MemoryDisk::from(vec![0xaa; SMALL_PAYLOAD + 4096]);
     let plan = FormatPlan::new(disk.len(), options).unwrap();
     let formatted = plan.apply(&disk, &passphrase("one"), &SystemRandom, &mut |_| {}).unwrap();
     Volume { disk, key: formatted.key }

@@ -5,6 +5,7 @@ use crate::support::*;
 use block::{BlockRead, BlockWrite, Bytes, MemoryDisk};
 use crypto::{Hash, SystemRandom};
 use luks::*;
+use proptest::prelude::*;
 use uuid::Uuid;
 
 /// CRC-32C, one bit after the other.
@@ -245,6 +246,75 @@ fn data_of_another_slot_is_never_overwritten() {
         assert_eq!(meta_of(&theirs).data(slot(3)).unwrap().unwrap(), b"small");
         let rest = theirs.to_vec()[GAP + 4096..GAP + 16_384].iter().filter(|b| **b != 0).count();
         assert_eq!(rest, 5);
+    }
+}
+
+/// A slot of a table: where its data lies, mostly near the gap's beginning and end.
+fn any_slot() -> impl Strategy<Value = (usize, u32, u32)> {
+    let near = |places: Vec<u32>| (prop::sample::select(places), 0u32..9).prop_map(|(at, more)| at.wrapping_add(more));
+    let offset = prop_oneof![near(vec![273, 4092, 8192, 24_576, 28_668, 28_672]), any::<u32>()];
+    let length = prop_oneof![near(vec![0, 4092, 8188, 12_284, 24_568]), 0u32..24_576];
+    (0usize..8, offset, length)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+    /// Whatever a table says, nothing outside the gap is ever written, and no data of another slot.
+    #[test]
+    fn nothing_but_the_gap_is_written(
+        slots in prop::collection::vec(any_slot(), 0..8),
+        steps in prop::collection::vec((0u64..8, 1usize..30_000, any::<bool>()), 1..6),
+    ) {
+        let Volume { disk, .. } = small_volume();
+        let gap = (1032 * 512)..SMALL_PAYLOAD;
+        let mut entries: Vec<_> = slots.into_iter().map(|(slot, offset, length)| (slot, offset, length, 0)).collect();
+        entries.sort();
+        entries.dedup_by_key(|entry| entry.0);
+        let rubbish = data(5, gap.len());
+        disk.write_at(Bytes(gap.start as u64), &rubbish).unwrap();
+        for entry in &mut entries {
+            let place = rubbish.get(entry.1 as usize..).and_then(|rest| rest.get(..entry.2 as usize));
+            entry.3 = place.map_or(0, crc32c);
+        }
+        disk.write_at(Bytes(gap.start as u64), &table(&entries)).unwrap();
+        let before = disk.to_vec();
+        for (number, len, wipe) in steps {
+            let header = accepted(&disk);
+            let Some(meta) = header.header().as_luks1().unwrap().meta().present() else { break };
+            let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+            let made = if wipe {
+                edit.wipe_meta(slot(number))
+            } else {
+                edit.save_meta(Some(slot(number)), CLEVIS, &data(7, len)).map(drop)
+            };
+            if made.is_err() {
+                continue;
+            }
+            let kept: Vec<_> = meta.slots().filter(|(of, _)| *of != slot(number)).map(|(of, _)| (of, meta.load(&disk, of).ok())).collect();
+            edit.apply(&disk).unwrap();
+            let after = meta_of(&disk);
+            for (of, data) in kept {
+                prop_assert_eq!(after.load(&disk, of).ok(), data, "slot {}", of);
+            }
+            prop_assert_eq!(after.slot(slot(number)).is_some(), !wipe);
+        }
+        let after = disk.to_vec();
+        prop_assert!(after[..gap.start] == before[..gap.start] && after[gap.end..] == before[gap.end..]);
+    }
+
+    /// Any bytes in place of some of the header or of the table are an answer or an error.
+    #[test]
+    fn any_bytes_are_an_answer(at in prop_oneof![0usize..1024, 1032usize * 512..1032 * 512 + 272], bytes in prop::collection::vec(any::<u8>(), 1..50)) {
+        let Volume { disk, .. } = small_volume();
+        edit(&disk, |edit| edit.init_meta().unwrap());
+        disk.write_at(Bytes(at as u64), &bytes).unwrap();
+        if let Ok(Ok(header)) = Header::read(&disk).map(|header| header.accept(&Allowed::default())) {
+            let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+            let _ = edit.save_meta(None, CLEVIS, b"x");
+            let _ = edit.remove_keyslot(slot(0));
+            let _ = edit.apply(&disk);
+            prop_assert_eq!(disk.to_vec()[SMALL_PAYLOAD..].to_vec(), vec![0xaa; 4096]);
+        }
     }
 }
 
