@@ -12,6 +12,7 @@ use crate::format_options::{Fill, FormatOptions, Images, Wipe};
 use crate::header::{Header, Version};
 use crate::luks1::format::Luks1Layout;
 use crate::luks2::format::Luks2Layout;
+use crate::luks2::old_copies;
 use crate::material::NewKeyslot;
 use crate::slot::Slot;
 use crate::undo::Ready;
@@ -169,6 +170,7 @@ impl PreparedFormat {
     ) -> Result<Formatted, FormatError> {
         self.plan.check_disk(disk)?;
         wipe(disk, &self.plan.wipes(), random, on_event)?;
+        old_copies::remove(disk, self.plan.wiped()).map_err(|source| FormatError::Disk { source })?;
         on_event(FormatEvent::Writing);
         let written = self.images.iter().try_for_each(|(offset, bytes)| disk.write_at(*offset, bytes));
         written.and_then(|()| disk.flush()).map_err(|source| FormatError::Disk { source })?;

@@ -86,6 +86,8 @@ impl FormatOptions {
     pub fn detached_len(&self) -> Bytes {
         match self.version {
             Version::Luks1 => keyslots_end(self.key_len).max(self.data_offset.min(USUAL_END)),
+            // As with cryptsetup, what lies before the data is all for key material, wherever the data is.
+            Version::Luks2 if self.keyslots_size.is_none() && self.data_offset > Bytes(0) => self.data_offset,
             Version::Luks2 => self.usual_end(),
         }
     }

@@ -37,12 +37,20 @@ impl Luks2Layout {
         }
         let slot = (u64::from(key_len) * u64::from(af::STRIPES)).next_multiple_of(ALIGNMENT);
         let least = Bytes(header_size.both().0 + slot);
-        let end = if apart { disk } else { data_offset };
+        // Also where the data is on another disk, the key material must end before the place that the data begins at there.
+        let bounded = !apart || data_offset > Bytes(0);
+        if bounded && data_offset < least {
+            return Err(FormatError::OffsetTooSmall { offset: data_offset, least });
+        }
+        let end = if !apart {
+            data_offset
+        } else if bounded {
+            disk.min(data_offset)
+        } else {
+            disk
+        };
         let room = end.checked_sub(header_size.both()).filter(|room| room.0 >= slot);
-        let room = room.ok_or(match options.data {
-            DataPlace::OtherDisk => FormatError::DiskTooSmall { disk, least },
-            DataPlace::BehindHeader => FormatError::OffsetTooSmall { offset: data_offset, least },
-        })?;
+        let room = room.ok_or(FormatError::DiskTooSmall { disk, least })?;
         let keyslots_size = keyslots_size(options, room, slot)?;
         // What suits a disk that is not seen here, the caller must say.
         let fitting = || if apart { SectorSize::SMALLEST } else { fitting_sector_size(disk, data_offset) };
@@ -133,7 +141,7 @@ fn keyslots_size(options: &FormatOptions, room: Bytes, slot: u64) -> Result<Byte
             Err(FormatError::KeyslotsSize { found, least: Bytes(slot), most })
         }
         Some(found) => Ok(found),
-        None if options.data == DataPlace::OtherDisk => {
+        None if options.data == DataPlace::OtherDisk && options.data_offset == Bytes(0) => {
             let usual = options.usual_end().0.saturating_sub(options.header_size.both().0);
             Ok(most.min(Bytes(usual.max(slot))))
         }

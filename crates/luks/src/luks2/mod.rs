@@ -13,6 +13,7 @@ pub(crate) mod format;
 pub(crate) mod header;
 pub(crate) mod json;
 pub(crate) mod keyslot;
+pub(crate) mod old_copies;
 pub(crate) mod pair;
 pub(crate) mod reencryption;
 pub(crate) mod repair;

@@ -1,7 +1,7 @@
 //! Volumes made by us.
 
 use crate::support::*;
-use block::{BlockRead, Bytes, MemoryDisk};
+use block::{BlockRead, BlockWrite, Bytes, MemoryDisk};
 use crypto::kdf::{Argon2Cost, Argon2Variant};
 use crypto::{Hash, SystemRandom};
 use luks::*;
@@ -71,6 +71,87 @@ fn our_metadata_is_theirs_but_for_what_is_random() {
     plan.apply(&ours, &passphrase("one"), &SystemRandom, &mut |_| {}).unwrap();
     assert_eq!(masked(&json_of(&ours.to_vec(), 0)), masked(&json_of(&theirs.bytes(), 0)));
     assert_eq!(masked(&json_of(&ours.to_vec(), 16384)), masked(&json_of(&theirs.bytes(), 16384)));
+}
+
+/// A header apart from its data: as `luksFormat --header` makes it, and the disk that it grows the file to.
+#[test]
+fn a_header_apart_is_theirs_but_for_what_is_random() {
+    let check = |more: &[&str], change: &dyn Fn(&mut FormatOptions)| {
+        let data = TestFile::zeroed(8 << 20);
+        let theirs = TestFile::absent();
+        let mut args = vec!["luksFormat", "-q", "--type", "luks2", "--key-file=-", "--sector-size", "512"];
+        args.extend(TINY_PBKDF2);
+        args.extend(more);
+        args.extend(["--header", theirs.name(), data.name()]);
+        cryptsetup(&args, "one").unwrap();
+        let theirs = theirs.bytes();
+        let mut options = FormatOptions {
+            data: DataPlace::OtherDisk,
+            data_offset: Bytes(0),
+            sector_size: SectorSize::new(512),
+            ..FormatOptions::new(pbkdf2())
+        };
+        change(&mut options);
+        assert_eq!(options.detached_len(), Bytes::from(theirs.len()), "{more:?}");
+        let ours = MemoryDisk::zeroed(theirs.len());
+        let plan = FormatPlan::new(ours.len(), options).unwrap();
+        let formatted = plan.apply(&ours, &passphrase("one"), &SystemRandom, &mut |_| {}).unwrap();
+        assert_eq!(comparable(&ours.to_vec()), comparable(&theirs), "{more:?}");
+        let header = TestFile::new(&ours.to_vec());
+        let test = ["open", "--test-passphrase", "--key-file=-", "--header", header.name(), data.name()];
+        assert!(cryptsetup(&test, "one").is_ok() && cryptsetup(&test, "two").is_err(), "{more:?}");
+        assert_eq!(data.bytes(), vec![0; 8 << 20], "{more:?}: the data is not touched");
+        assert_eq!(
+            formatted
+                .header
+                .accept(&Allowed { data: DataPlace::OtherDisk, ..Allowed::default() })
+                .unwrap()
+                .slots()
+                .count(),
+            1
+        );
+    };
+    check(&[], &|_| {});
+    check(&["--offset", "4096"], &|options| options.data_offset = Bytes(2 << 20));
+    check(&["--offset", "3072"], &|options| options.data_offset = Bytes(3072 * 512));
+    check(&["--luks2-metadata-size", "4m"], &|options| options.header_size = HeaderSize::LARGEST);
+    check(&["--luks2-keyslots-size", "1m"], &|options| options.keyslots_size = Some(Bytes(1 << 20)));
+    let small = FormatOptions { data: DataPlace::OtherDisk, data_offset: Bytes(4096), ..FormatOptions::new(pbkdf2()) };
+    let error = FormatPlan::new(Bytes(16 << 20), small).unwrap_err();
+    assert!(matches!(error, FormatError::OffsetTooSmall { .. }), "{error}");
+}
+
+/// A second copy of a former header, at a place where one is looked for, goes; as with cryptsetup.
+#[test]
+fn old_copies_do_not_outlive_a_format() {
+    let find = |bytes: &[u8]| -> Vec<usize> {
+        let places = HeaderSize::all().map(|size| usize::try_from(size.bytes().0).unwrap());
+        places.filter(|at| bytes.get(*at..*at + 6) == Some(b"SKUL\xba\xbe")).collect()
+    };
+    let disk = MemoryDisk::from(vec![0xaa; 8 << 20]);
+    for size in HeaderSize::all() {
+        disk.write_at(size.bytes(), b"SKUL\xba\xbe").unwrap();
+    }
+    // One that is at no such place is data.
+    disk.write_at(Bytes(5 << 20), b"SKUL\xba\xbe").unwrap();
+    let file = TestFile::new(&disk.to_vec());
+    let mut args = vec!["luksFormat", "-q", "--type", "luks2", "--key-file=-", "--offset", "2048"];
+    args.extend(TINY_PBKDF2);
+    args.push(file.name());
+    cryptsetup(&args, "one").unwrap();
+    assert_eq!(find(&file.bytes()), [16384]);
+    let plan = FormatPlan::new(disk.len(), small_options()).unwrap();
+    plan.apply(&disk, &passphrase("one"), &SystemRandom, &mut |_| {}).unwrap();
+    let bytes = disk.to_vec();
+    assert_eq!(find(&bytes), [16384]);
+    assert_eq!(bytes[5 << 20..(5 << 20) + 6], *b"SKUL\xba\xbe");
+    // 1, 2 and 4 MiB alone lie behind what is wiped anyway.
+    let touched = (1 << 20..8 << 20).filter(|at| bytes[*at] == 0).count();
+    assert_eq!(touched, 3 * 4096, "nothing else is touched");
+    // A disk that ends before some of the places.
+    let short = MemoryDisk::from(vec![0xaa; (1 << 20) + 4096]);
+    let plan = FormatPlan::new(short.len(), small_options()).unwrap();
+    plan.apply(&short, &passphrase("one"), &SystemRandom, &mut |_| {}).unwrap();
 }
 
 #[test]

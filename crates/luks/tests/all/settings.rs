@@ -3,33 +3,9 @@
 use crate::support::*;
 use block::{Bytes, MemoryDisk};
 use crypto::{Hash, Secret, SystemRandom, VolumeKey};
-use json::{Limits, Value};
 use luks::*;
 
 const MIB: u64 = 1 << 20;
-
-/// The JSON with its members sorted, lists of slots too, and the salts left out: what does not differ between two programs
-/// that did the same.
-fn comparable(bytes: &[u8]) -> String {
-    let mut document = json::parse(json_of(bytes, 0).as_bytes(), &Limits::LUKS2).unwrap();
-    normalise(&mut document);
-    document.to_compact().to_string()
-}
-
-fn normalise(value: &mut Value) {
-    let Some(object) = value.as_object_mut() else { return };
-    object.remove("salt");
-    let mut names: Vec<String> = object.iter().map(|(name, _)| name.to_owned()).collect();
-    names.sort();
-    for name in names {
-        let mut member = object.remove(&name).unwrap();
-        normalise(&mut member);
-        if let (Value::Array(slots), "keyslots") = (&mut member, name.as_str()) {
-            slots.sort_by_key(|slot| slot.as_str().unwrap().to_owned());
-        }
-        object.insert(&name, member);
-    }
-}
 
 fn edit(disk: &MemoryDisk, make: impl FnOnce(&mut Edit<'_>)) -> Applied {
     let header = accepted(disk);
@@ -179,12 +155,7 @@ fn an_unbound_slot_comes_and_goes_as_theirs() {
         line = edit.to_string();
     });
     assert_eq!(line, "add keyslot 5 (pbkdf2) for a key of its own, key material at byte 548864 (64 KiB)");
-    let masked = |bytes: &[u8]| {
-        let text = comparable(bytes);
-        let (start, rest) = text.split_once("\"1\":{\"digest\":\"").unwrap();
-        format!("{start}{}", rest.split_once('"').unwrap().1)
-    };
-    assert_eq!(masked(&disk.to_vec()), masked(&file.bytes()));
+    assert_eq!(comparable(&disk.to_vec()), comparable(&file.bytes()));
     assert_eq!(accepted(&disk).slots().collect::<Vec<_>>(), [slot(0), slot(3)]);
     let ours = TestFile::new(&disk.to_vec());
     let dump = ["luksDump", "-q", "--unbound", "--key-slot", "5", "--key-file=-", ours.name()];

@@ -3,6 +3,7 @@
 use block::{BlockError, BlockRead, BlockWrite, Bytes, MemoryDisk};
 use crypto::kdf::{Argon2Cost, Argon2Variant};
 use crypto::{Hash, Passphrase, Random, RandomFailed, Secret, SystemRandom, VolumeKey};
+use json::{Limits, Value};
 use luks::{Accepted, Allowed, FormatOptions, FormatPlan, Header, KdfCost, LEAST_ITERATIONS};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -67,6 +68,32 @@ pub fn json_of(bytes: &[u8], offset: usize) -> String {
     let area = &bytes[offset + 4096..offset + size];
     let end = area.iter().position(|b| *b == 0).unwrap();
     String::from_utf8(area[..end].to_vec()).unwrap()
+}
+
+/// The JSON with its members sorted, lists of slots too, salts and digests left out: what does not differ between two programs
+/// that did the same.
+pub fn comparable(bytes: &[u8]) -> String {
+    let mut document = json::parse(json_of(bytes, 0).as_bytes(), &Limits::LUKS2).unwrap();
+    normalise(&mut document);
+    document.to_compact().to_string()
+}
+
+fn normalise(value: &mut Value) {
+    let Some(object) = value.as_object_mut() else { return };
+    object.remove("salt");
+    if object.get("digest").is_some_and(|digest| digest.as_str().is_some()) {
+        object.remove("digest");
+    }
+    let mut names: Vec<String> = object.iter().map(|(name, _)| name.to_owned()).collect();
+    names.sort();
+    for name in names {
+        let mut member = object.remove(&name).unwrap();
+        normalise(&mut member);
+        if let (Value::Array(slots), "keyslots") = (&mut member, name.as_str()) {
+            slots.sort_by_key(|slot| slot.as_str().unwrap().to_owned());
+        }
+        object.insert(&name, member);
+    }
 }
 
 /// Puts these bytes into the JSON area of both copies and gives them right checksums (SHA-256).

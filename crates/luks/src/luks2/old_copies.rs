@@ -1,0 +1,21 @@
+//! Second copies of headers that a disk once had. Whoever looks for the second copy of a header whose first one is damaged looks
+//! at every legal place, and must not find that of a former volume there.
+
+use crate::luks2::binary_header::{HeaderCopy, HeaderSize};
+use block::{BlockError, BlockWrite};
+use block::{Bytes, SECTOR};
+
+/// Overwrites the beginning of each old copy from `start` on, as cryptsetup does when it makes a volume. Nothing else is
+/// touched.
+pub(crate) fn remove(disk: &dyn BlockWrite, start: Bytes) -> Result<(), BlockError> {
+    for place in HeaderSize::all().map(HeaderSize::bytes).filter(|place| *place >= start) {
+        let mut sector = [0; SECTOR as usize];
+        match disk.read_at(place, &mut sector) {
+            Ok(()) if sector.starts_with(&HeaderCopy::Secondary.magic()) => disk.write_at(place, &[0; 4096])?,
+            // A disk may end before.
+            Ok(()) | Err(BlockError::BeyondEnd { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    disk.flush()
+}
