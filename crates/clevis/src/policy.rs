@@ -8,6 +8,7 @@ use crate::pins::tang;
 use crate::stored::{BoundServer, Lost, Renewal, Renewed, Stored};
 use ::tang::{Advertisement, Request, Trust};
 use jose::{Jwe, Jwk, Thumbprint, ThumbprintHash};
+use std::panic::resume_unwind;
 use std::thread;
 
 /// What one server of a binding says about the keys that the binding has of it.
@@ -96,7 +97,7 @@ pub fn report(jwe: &Jwe, ports: &Ports<'_>) -> Result<Vec<ServerReport>, PinErro
             servers.iter().map(|server| thread::Builder::new().spawn_scoped(scope, move || ask(server))).collect();
         let answers = running.into_iter().zip(servers).map(|(thread, server)| match thread.map(|t| t.join()) {
             Ok(Ok(report)) => report,
-            Ok(Err(_)) => ask(server),
+            Ok(Err(panic)) => resume_unwind(panic),
             Err(error) => ServerReport { server: Url::new(&server.url), rotated: Err(PinError::Thread(error)) },
         });
         answers.collect()

@@ -217,6 +217,14 @@ impl<'a> Edit<'a> {
         self.luks2("token for a seal")?.seal(key)
     }
 
+    /// As [`Edit::seal`]; the epoch is also greater than `after`, which bindings may have heard of from a seal that is gone.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing has been changed then.
+    pub fn seal_after(&mut self, key: &VolumeKey, after: u64) -> Result<u64, EditError> {
+        self.luks2("token for a seal")?.seal_after(key, after)
+    }
+
     /// The seal of the header as it would be, as members to be kept outside of it: in a binding of LUKS1.
     /// [`Accepted::check_seal`] reads them.
     ///

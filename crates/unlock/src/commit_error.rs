@@ -1,5 +1,6 @@
 //! Why a volume is as it was before, or was left in between.
 
+use crate::seal_fault::SealFault;
 use block::Bytes;
 use clevis::PinError;
 use jose::JweError;
@@ -78,6 +79,8 @@ pub enum CommitError {
         /// Why it is not gone.
         source: Box<CommitError>,
     },
+    /// A binding that could not be opened says of a seal what no seal will agree with.
+    SealFault(SealFault),
     /// A LUKS1 volume keeps its seal in its bindings, and none of them was opened.
     NothingToSeal,
     /// The binding could not be made to say that the header is sealed.
@@ -146,6 +149,7 @@ impl fmt::Display for CommitError {
             CommitError::OldStays { slot, bound, .. } => {
                 write!(f, "keyslot {bound} is bound, but keyslot {slot}, which it was to replace, was not removed")
             }
+            CommitError::SealFault(source) => source.fmt(f),
             CommitError::NothingToSeal => {
                 f.write_str("a LUKS1 volume keeps its seal in its bindings, and none of them was opened")
             }
@@ -181,6 +185,7 @@ impl Error for CommitError {
             | CommitError::Unproved
             | CommitError::NoMeta
             | CommitError::NothingToSeal
+            | CommitError::SealFault(_)
             | CommitError::NoRoomInMeta { .. }
             | CommitError::Bound { .. }
             | CommitError::LastSlot { .. } => None,
@@ -195,6 +200,7 @@ impl CommitError {
             CommitError::LastSlot { .. } | CommitError::LastHumanSlot { .. } => {
                 "add a passphrase first: `cotter luks add`"
             }
+            CommitError::SealFault(fault) => fault.hint(),
             CommitError::NothingToSeal => "bind a keyslot first, or seal where its servers answer",
             CommitError::NoMeta => "let it be made: -y, or `cotter luks meta init`",
             CommitError::NoRoomInMeta { .. } => {

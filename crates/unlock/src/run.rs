@@ -2,7 +2,8 @@
 
 use crate::binding::Binding;
 use crate::plan::Attempt;
-use crate::seal::{SealFault, check_seal};
+use crate::seal::check_seal;
+use crate::seal_fault::SealFault;
 use block::BlockRead;
 use clevis::{Name, Opened, PinError, Ports};
 use crypto::{Passphrase, Secret, VolumeKey};

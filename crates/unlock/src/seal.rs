@@ -5,44 +5,26 @@
 //! seal, `"sealed": "3"`; on LUKS1, whose header has no place for a seal, the seal itself. Who puts back the header and its bindings
 //! together is found out only by an epoch that is held outside of the disk.
 
-use crate::binding::bindings;
+use crate::binding::{Binding, bindings};
+use crate::commit_error::CommitError;
+use crate::seal_fault::SealFault;
 use clevis::PinError;
 use crypto::{Random, Secret, VolumeKey};
 use jose::Jwe;
 use json::{Object, Value};
-use luks::{Accepted, Edit, EditError, SealBroken, SealState, Version};
-use std::fmt;
+use luks::{Accepted, Edit, EditError, SealBroken, SealState, Slot, Version};
 
 /// The name of what a binding says, among its annotations.
 const SEALED: &str = "sealed";
 
-/// Why an opened volume is not used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SealFault {
-    /// The seal is not right, or what it covers has been changed.
-    Broken(SealBroken),
-    /// The binding was made under a seal, and there is none: it was taken away.
-    Stripped {
-        /// The epoch that the binding was sealed in.
-        epoch: u64,
-    },
-    /// The binding was made under a later seal: an older header was put back.
-    RolledBack {
-        /// The epoch that the binding was sealed in.
-        epoch: u64,
-        /// The epoch of the seal that is there.
-        found: u64,
-    },
-    /// What the binding says of a seal makes no sense.
-    Malformed,
-}
-
-/// What a binding says of a seal.
-enum Said<'a> {
-    Nothing,
-    Epoch(u64),
-    Values(&'a Object),
-    Nonsense,
+/// What the bindings of a header say of a seal.
+struct Said {
+    /// The epochs that they name, on LUKS2.
+    epochs: Vec<(u64, Slot)>,
+    /// The seals that they hold, on LUKS1.
+    values: Vec<Object>,
+    /// Those that say what makes no sense.
+    nonsense: Vec<Slot>,
 }
 
 /// What the seal of a volume tells, once its key is known, and whether that agrees with what its bindings say.
@@ -53,63 +35,59 @@ enum Said<'a> {
 /// # Errors
 /// [`SealFault`]: the volume is not to be used. `luks seal` makes a new seal, for who knows that the header is right.
 pub fn check_seal(header: &Accepted, key: &VolumeKey) -> Result<SealState, SealFault> {
-    let found = bindings(header.header());
-    let said: Vec<Said<'_>> = found.iter().map(|binding| said(&binding.jwe)).collect();
-    let version = header.header().version();
-    let nonsense = said.iter().any(|said| match said {
-        Said::Nothing => false,
-        Said::Epoch(_) => version != Version::Luks2,
-        Said::Values(_) => version != Version::Luks1,
-        Said::Nonsense => true,
-    });
-    if nonsense {
-        return Err(SealFault::Malformed);
+    let said = Said::by(&bindings(header.header()), header.header().version());
+    if let Some(slot) = said.nonsense.first() {
+        return Err(SealFault::Malformed { slot: *slot });
     }
-    let state = match version {
+    let state = match header.header().version() {
         Version::Luks2 => header.seal_state(key),
-        Version::Luks1 => latest(header, key, &said),
+        Version::Luks1 => said.latest(header, key),
     };
-    let epoch = said.iter().filter_map(|said| if let Said::Epoch(epoch) = said { Some(*epoch) } else { None }).max();
-    match (state, epoch) {
+    match (state, said.epochs.iter().max()) {
         (SealState::Broken(broken), _) => Err(SealFault::Broken(broken)),
-        (SealState::Unsealed, Some(epoch)) => Err(SealFault::Stripped { epoch }),
-        (SealState::Sealed { epoch: found, .. }, Some(epoch)) if found < epoch => {
-            Err(SealFault::RolledBack { epoch, found })
+        (SealState::Unsealed, Some((epoch, slot))) => Err(SealFault::Stripped { slot: *slot, epoch: *epoch }),
+        (SealState::Sealed { epoch: found, .. }, Some((epoch, slot))) if found < *epoch => {
+            Err(SealFault::RolledBack { slot: *slot, epoch: *epoch, found })
         }
         (state, _) => Ok(state),
     }
 }
 
-/// What the latest seal tells that the volume key made; if there are only others, that they are none.
-fn latest(header: &Accepted, key: &VolumeKey, said: &[Said<'_>]) -> SealState {
-    let values = said.iter().filter_map(|said| if let Said::Values(values) = said { Some(*values) } else { None });
-    let states = values.map(|values| (claimed_epoch(values), header.check_seal(key, values)));
-    let made_by_key = |state: &SealState| !matches!(state, SealState::Broken(broken) if *broken != SealBroken::Header);
-    let latest = states.max_by_key(|(epoch, state)| (made_by_key(state), *epoch));
-    latest.map_or(SealState::Unsealed, |(_, state)| state)
+impl Said {
+    fn by(bindings: &[Binding], version: Version) -> Said {
+        let mut said = Said { epochs: Vec::new(), values: Vec::new(), nonsense: Vec::new() };
+        for Binding { slot, jwe, .. } in bindings {
+            let value = clevis::annotation(jwe).and_then(|annotation| annotation.get(SEALED));
+            match (version, value, value.and_then(|value| value.as_str()?.parse().ok())) {
+                (_, None, _) => {}
+                (Version::Luks1, Some(Value::Object(values)), _) => said.values.push(values.clone()),
+                (Version::Luks2, _, Some(epoch)) => said.epochs.push((epoch, *slot)),
+                _ => said.nonsense.push(*slot),
+            }
+        }
+        said
+    }
+
+    /// What the latest seal tells that the volume key made; if there are only others, that they are none.
+    fn latest(&self, header: &Accepted, key: &VolumeKey) -> SealState {
+        let states = self.values.iter().map(|values| (claimed_epoch(values), header.check_seal(key, values)));
+        let latest = states.max_by_key(|(epoch, state)| (is_made_by_key(state), *epoch));
+        latest.map_or(SealState::Unsealed, |(_, state)| state)
+    }
+
+    /// The last epoch that they know of; a seal that the volume key did not make says nothing.
+    fn last_epoch(&self, header: &Accepted, key: &VolumeKey) -> u64 {
+        let values = self.values.iter().filter(|values| is_made_by_key(&header.check_seal(key, values)));
+        values.map(claimed_epoch).chain(self.epochs.iter().map(|(epoch, _)| *epoch)).max().unwrap_or(0)
+    }
 }
 
-fn said(jwe: &Jwe) -> Said<'_> {
-    match clevis::annotation(jwe).and_then(|annotation| annotation.get(SEALED)) {
-        None => Said::Nothing,
-        Some(Value::Object(values)) => Said::Values(values),
-        Some(Value::Text(text)) => text.as_str().parse().map_or(Said::Nonsense, Said::Epoch),
-        Some(_) => Said::Nonsense,
-    }
+fn is_made_by_key(state: &SealState) -> bool {
+    !matches!(state, SealState::Broken(broken) if *broken != SealBroken::Header)
 }
 
 fn claimed_epoch(values: &Object) -> u64 {
     values.get("epoch").and_then(Value::as_str).and_then(|epoch| epoch.parse().ok()).unwrap_or(0)
-}
-
-/// The epoch that comes after all that bindings of LUKS1 claim.
-fn next_epoch(header: &Accepted) -> Result<u64, EditError> {
-    let found = bindings(header.header());
-    let claimed = found.iter().map(|binding| match said(&binding.jwe) {
-        Said::Values(values) => claimed_epoch(values),
-        Said::Nothing | Said::Epoch(_) | Said::Nonsense => 0,
-    });
-    claimed.max().unwrap_or(0).checked_add(1).ok_or(EditError::EpochExhausted)
 }
 
 /// What bindings say after this edit.
@@ -119,13 +97,28 @@ pub(crate) enum Mark {
 }
 
 impl Mark {
-    /// Seals the header as it is after `edit`.
-    pub(crate) fn seal(edit: &mut Edit<'_>, header: &Accepted, key: &VolumeKey) -> Result<(Mark, u64), EditError> {
-        match header.header().version() {
-            Version::Luks2 => edit.seal(key).map(|epoch| (Mark::Sealed(epoch.to_string().into()), epoch)),
+    /// Seals the header as it is after `edit`. The epoch comes after all that `others` know of, which will not be told of it.
+    pub(crate) fn seal(
+        edit: &mut Edit<'_>,
+        header: &Accepted,
+        key: &VolumeKey,
+        others: &[Binding],
+    ) -> Result<(Mark, u64), CommitError> {
+        let version = header.header().version();
+        let said = Said::by(others, version);
+        if let Some(slot) = said.nonsense.first() {
+            return Err(CommitError::SealFault(SealFault::Malformed { slot: *slot }));
+        }
+        match version {
+            Version::Luks2 => {
+                let epoch = edit.seal_after(key, said.last_epoch(header, key)).map_err(CommitError::Edit)?;
+                Ok((Mark::Sealed(epoch.to_string().into()), epoch))
+            }
             Version::Luks1 => {
-                let epoch = next_epoch(header)?;
-                Ok((Mark::Sealed(edit.seal_values(key, epoch)?.into()), epoch))
+                let last = Said::by(&bindings(header.header()), version).last_epoch(header, key);
+                let epoch = last.checked_add(1).ok_or(CommitError::Edit(EditError::EpochExhausted))?;
+                let values = edit.seal_values(key, epoch).map_err(CommitError::Edit)?;
+                Ok((Mark::Sealed(values.into()), epoch))
             }
         }
     }
@@ -151,39 +144,5 @@ impl Mark {
                 clevis::annotate(jwe, &Object::new().with(SEALED, value.clone()), content_key, random)
             }
         }
-    }
-}
-
-impl SealFault {
-    /// One thing to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            SealFault::Broken(broken) => broken.hint(),
-            SealFault::Stripped { .. } | SealFault::RolledBack { .. } | SealFault::Malformed => {
-                "somebody may have changed this header: compare it with a backup (`cotter luks dump`); if it is right as it is, \
-                 `cotter luks seal`"
-            }
-        }
-    }
-}
-
-impl fmt::Display for SealFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SealFault::Broken(broken) => broken.fmt(f),
-            SealFault::Stripped { epoch } => {
-                write!(f, "the seal of the header was taken away: the binding was sealed in epoch {epoch}")
-            }
-            SealFault::RolledBack { epoch, found } => {
-                write!(f, "the header is an older one: its seal is of epoch {found}, the binding's of epoch {epoch}")
-            }
-            SealFault::Malformed => f.write_str("what the binding says of a seal makes no sense"),
-        }
-    }
-}
-
-impl std::error::Error for SealFault {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        if let SealFault::Broken(broken) = self { std::error::Error::source(broken) } else { None }
     }
 }

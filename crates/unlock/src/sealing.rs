@@ -62,7 +62,7 @@ pub fn prepare_seal(
 ///
 /// # Errors
 /// [`CommitError::NotBound`] if a binding has changed since it was opened; [`CommitError::NothingToSeal`] on LUKS1 without a binding that
-/// opens; [`CommitError::Edit`].
+/// opens; [`CommitError::SealFault`] if one that did not open says of a seal what makes no sense; [`CommitError::Edit`].
 pub fn seal_edit<'a>(
     header: &'a Accepted,
     key: &VolumeKey,
@@ -73,8 +73,10 @@ pub fn seal_edit<'a>(
         return Err(CommitError::NothingToSeal);
     }
     let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
-    let (mark, epoch) = Mark::seal(&mut edit, header, key).map_err(CommitError::Edit)?;
     let found = bindings(header.header());
+    let is_opened = |binding: &Binding| prepared.opened.iter().any(|(opened, _)| opened.is_same(binding));
+    let others: Vec<Binding> = found.iter().filter(|binding| !is_opened(binding)).cloned().collect();
+    let (mark, epoch) = Mark::seal(&mut edit, header, key, &others)?;
     let (mut sealed, mut written) = (Vec::new(), BTreeSet::new());
     for (binding, content_key) in &prepared.opened {
         if !found.iter().any(|found| found.is_same(binding)) {

@@ -128,13 +128,17 @@ fn a_seal_that_was_taken_away_is_missed() {
     seal(&disk, &key, &net).unwrap();
     let token = seal_token(&disk);
     change(&disk, |edit| edit.remove_token(token));
-    assert_eq!(fault(&disk, &net), SealFault::Stripped { epoch: 1 });
-    assert_eq!(check_seal(&accepted(&disk), &key), Err(SealFault::Stripped { epoch: 1 }), "with a passphrase too");
+    assert_eq!(fault(&disk, &net), SealFault::Stripped { slot: slot(1), epoch: 1 });
+    assert_eq!(
+        check_seal(&accepted(&disk), &key),
+        Err(SealFault::Stripped { slot: slot(1), epoch: 1 }),
+        "with a passphrase too"
+    );
     // Nor does a binding help that was never told of a seal.
     let cancel = Cancel::new();
     let jwe = clevis::encrypt("null", &config("{}"), passphrase("x").secret(), &ports(&net, &cancel)).unwrap();
     put_token(&disk, &key, &passphrase("x"), &jwe);
-    assert_eq!(fault(&disk, &net), SealFault::Stripped { epoch: 1 });
+    assert_eq!(fault(&disk, &net), SealFault::Stripped { slot: slot(1), epoch: 1 });
     // Who knows that the header is right seals it anew.
     let header = accepted(&disk);
     let plan = unlock::plan(unlock::bindings(header.header()), None);
@@ -155,7 +159,7 @@ fn an_older_header_under_newer_bindings_is_found_out() {
     restore(&disk, &old);
     let token = Object::new().with("type", "clevis").with("keyslots", vec!["1"]).with("jwe", newer.jwe.to_flattened());
     change(&disk, |edit| edit.replace_token(newer.token.unwrap(), token));
-    assert_eq!(fault(&disk, &net), SealFault::RolledBack { epoch: 2, found: 1 });
+    assert_eq!(fault(&disk, &net), SealFault::RolledBack { slot: slot(1), epoch: 2, found: 1 });
 }
 
 /// What no seal can tell: header and bindings of one moment, put back together.
@@ -329,7 +333,32 @@ fn what_makes_no_sense_closes_the_volume() {
         let jwe = clevis::annotate(&opened.binding.jwe, &said, &opened.content_key, &SystemRandom).unwrap();
         let token = Object::new().with("type", "clevis").with("keyslots", vec!["1"]).with("jwe", jwe.to_flattened());
         change(&disk, |edit| edit.replace_token(opened.binding.token.unwrap(), token));
-        assert_eq!(fault(&disk, &net), SealFault::Malformed);
+        assert_eq!(fault(&disk, &net), SealFault::Malformed { slot: slot(1) });
+        // Sealing makes it right where the binding opens, and says which one does not.
+        net.unplug();
+        let error = seal(&disk, &key, &net).unwrap_err();
+        assert!(matches!(error, CommitError::SealFault(SealFault::Malformed { .. })), "{error}");
+        net.plug_in();
+        seal(&disk, &key, &net).unwrap();
+        assert!(open(&disk, &net).unwrap().seal.is_clean());
     }
-    drop(key);
+}
+
+/// A binding that cannot be told of the new seal must not take it for an old one.
+#[test]
+fn a_new_seal_comes_after_all_that_unreached_bindings_know_of() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    let (first, second) = (bind(&disk, &key, &net, "tang", TANG).slot, bind(&disk, &key, &net, "null", "{}").slot);
+    seal(&disk, &key, &net).unwrap();
+    seal(&disk, &key, &net).unwrap();
+    let token = seal_token(&disk);
+    change(&disk, |edit| edit.remove_token(token));
+    net.unplug();
+    let made = seal(&disk, &key, &net).unwrap();
+    assert_eq!((made.epoch, made.slots), (3, vec![second]));
+    net.plug_in();
+    assert!(open(&disk, &net).unwrap().seal.is_clean());
+    unlock::unbind(&volume(&disk, &free, &Cancel::new()), &binding(&disk, second)).unwrap();
+    assert!(matches!(open(&disk, &net).unwrap(), Unlocked { slot, .. } if slot == first));
 }

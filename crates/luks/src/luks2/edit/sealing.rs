@@ -47,10 +47,19 @@ impl Luks2Edit<'_> {
     /// [`EditError::WrongVolumeKey`], [`EditError::EpochExhausted`], [`EditError::NoFreeToken`], [`EditError::MetadataFull`];
     /// nothing has been changed then.
     pub fn seal(&mut self, key: &VolumeKey) -> Result<u64, EditError> {
+        self.seal_after(key, 0)
+    }
+
+    /// As [`Luks2Edit::seal`]; the epoch is also greater than `after`, which bindings may have heard of from a seal that is gone.
+    ///
+    /// # Errors
+    /// As [`Luks2Edit::seal`].
+    pub fn seal_after(&mut self, key: &VolumeKey, after: u64) -> Result<u64, EditError> {
         if !self.before.digest().fits(key) {
             return Err(EditError::WrongVolumeKey);
         }
-        let epoch = seal::claimed_epoch(&self.metadata).checked_add(1).ok_or(EditError::EpochExhausted)?;
+        let last = seal::claimed_epoch(&self.metadata).max(after);
+        let epoch = last.checked_add(1).ok_or(EditError::EpochExhausted)?;
         let old = seal::seals(&self.metadata);
         let free = || TokenId::all().find(|token| !self.metadata.tokens.contains_key(token));
         let token = old.first().copied().or_else(free).ok_or(EditError::NoFreeToken)?;
