@@ -7,10 +7,11 @@ mod luks;
 
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
-    AddArgs, BindArgs, Ceilings, Changing, ConfigArgs, Device, DumpArgs, FingerprintArgs, FlagName, FormatArgs,
-    KdfArgs, KeyInstead, KeySource, KillArgs, ListArgs, LockArgs, LuksCommand, LuksType, MetaCommand, MetaInitArgs,
-    MetaLoadArgs, MetaNukeArgs, MetaSaveArgs, MetaShowArgs, MetaWipeArgs, NewKey, Opener, PassArgs, PasswdArgs, Pbkdf,
-    PriorityName, TokenChoice, TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
+    AddArgs, BackupArgs, BindArgs, Ceilings, Changing, ConfigArgs, Device, DumpArgs, EraseArgs, FingerprintArgs,
+    FlagName, FormatArgs, KdfArgs, KeyInstead, KeySource, KillArgs, ListArgs, LockArgs, LuksCommand, LuksType,
+    MetaCommand, MetaInitArgs, MetaLoadArgs, MetaNukeArgs, MetaSaveArgs, MetaShowArgs, MetaWipeArgs, NewKey, Opener,
+    PassArgs, PasswdArgs, Pbkdf, PriorityName, RepairArgs, RestoreArgs, TokenChoice, TokenCommand, TokenExportArgs,
+    TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -284,6 +285,10 @@ mod tests {
             "luks unlock --print-key -d f",
             "luks unlock --print-key -k - -d f",
             "luks dump --json -d f",
+            "luks backup -d f b",
+            "luks restore --force -q -d f b",
+            "luks repair -d f --dry-run",
+            "luks erase -q -d f",
             "luks fingerprint -d a -d b --open",
             "luks meta init -d f -f -n",
             "luks meta save -d f -s 1 -u cb6e8904-81ff-40da-a84a-07ab9ab5715e",

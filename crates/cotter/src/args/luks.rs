@@ -13,6 +13,7 @@ mod meta;
 mod slots;
 mod token;
 mod unlock;
+mod whole;
 
 pub use binding::{BindArgs, ListArgs, PassArgs, UnbindArgs};
 pub use config::{ConfigArgs, FlagName};
@@ -29,6 +30,7 @@ pub use meta::{
 pub use slots::{AddArgs, KillArgs, PasswdArgs, PriorityName};
 pub use token::{TokenChoice, TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs};
 pub use unlock::UnlockArgs;
+pub use whole::{BackupArgs, EraseArgs, RepairArgs, RestoreArgs};
 
 use super::PINS;
 use clap::Subcommand;
@@ -51,6 +53,14 @@ pub enum LuksCommand {
     /// Export, import and remove tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Write header and key material into a file
+    Backup(BackupArgs),
+    /// Put a backup of header and key material back
+    Restore(RestoreArgs),
+    /// Mend a header of which one copy is good, and wipe what interrupted changes have left
+    Repair(RepairArgs),
+    /// Destroy all keyslots, and print a certificate of it
+    Erase(EraseArgs),
     /// Print fingerprints that tell clones: volumes that share their key
     Fingerprint(FingerprintArgs),
     /// LUKSMeta of a LUKS1 volume by hand, with the options and exit codes of luksmeta

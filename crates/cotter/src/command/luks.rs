@@ -1,10 +1,12 @@
 //! `cotter luks`: volumes on block devices and in plain files.
 
 mod add;
+mod backup;
 mod bind;
 mod change;
 mod config;
 mod dump;
+mod erase;
 mod fingerprint;
 mod format;
 mod kdf;
@@ -14,6 +16,7 @@ mod lock;
 mod mapping;
 mod meta;
 mod passwd;
+mod repair;
 mod token;
 mod unlock;
 
@@ -30,6 +33,10 @@ pub fn run(which: LuksCommand) -> Result<(), CommandError> {
         LuksCommand::Kill(args) => kill::run(&args),
         LuksCommand::Config(args) => config::run(&args),
         LuksCommand::Token(which) => token::run(which),
+        LuksCommand::Backup(args) => backup::backup(&args),
+        LuksCommand::Restore(args) => backup::restore(&args),
+        LuksCommand::Repair(args) => repair::run(&args),
+        LuksCommand::Erase(args) => erase::run(&args),
         LuksCommand::Fingerprint(args) => fingerprint::run(&args),
         LuksCommand::Meta(which) => meta::run(which),
         LuksCommand::Bind(args) => bind::bind(&args),

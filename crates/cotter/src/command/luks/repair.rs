@@ -1,0 +1,45 @@
+//! `cotter luks repair`: the damaged or older copy of a header comes back, leftovers of interrupted changes go.
+
+use super::backup::not_applied;
+use crate::args::RepairArgs;
+use crate::command::luks::change::{print_plan, report};
+use crate::error::CommandError;
+use crate::volume::{self, Disks};
+use ::luks::{Force, RepairPlan, UnusedAreas};
+use crypto::SystemRandom;
+use json::{Object, Value};
+use linux::LockMode;
+
+/// Mends what can be mended without guessing.
+pub fn run(args: &RepairArgs) -> Result<(), CommandError> {
+    let disks = Disks::open_to_change(&args.device, args.dry_run)?;
+    let areas = if args.wipe_unused { UnusedAreas::All } else { UnusedAreas::LeftOver };
+    let plan = RepairPlan::new(disks.header(), areas, &SystemRandom).map_err(|source| {
+        let what = format!("the header of {} cannot be repaired", disks.header().path().display());
+        CommandError::failed(what, source).hint("restore a backup of it: `cotter luks restore`")
+    })?;
+    if plan.steps().is_empty() {
+        let record = Object::new().with("repaired", Vec::<Value>::new());
+        return report(args.format, "the header is good as it is; nothing was written", record);
+    }
+    if args.dry_run {
+        return print_plan(args.format, &plan);
+    }
+    let force = match plan.beside() {
+        Some(found) if !args.force => {
+            let error = CommandError::plain(format!(
+                "only the second copy of a LUKS2 header is there, and something else is recognised on the disk: {found}"
+            ));
+            return Err(error.hint("if the LUKS volume is what you want: --force; what was recognised is lost then"));
+        }
+        _ if args.force => Force::Yes,
+        _ => Force::No,
+    };
+    let done: Vec<String> = plan.steps().iter().map(ToString::to_string).collect();
+    let held = volume::lock(disks.header(), LockMode::Exclusive)?;
+    let applied = plan.apply(disks.header(), force);
+    drop(held);
+    applied.map_err(|source| not_applied("cannot repair the header", source))?;
+    let record = Object::new().with("repaired", done.iter().map(|step| step.as_str().into()).collect::<Vec<Value>>());
+    report(args.format, &format!("done: {}", done.join("\ndone: ")), record)
+}

@@ -1,0 +1,142 @@
+//! Headers as a whole: backup, restore, repair, erase, ours and cryptsetup's in turn, on both versions of the format.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
+
+use compliance::disk::PASSPHRASE;
+use compliance::{Disk, Maker, Program, Table};
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+
+const TYPES: [&str; 2] = ["luks1", "luks2"];
+
+fn formatted(kind: &str) -> Disk {
+    let disk = Disk::blank(20 << 20);
+    let program = Program::new("cryptsetup").args(["luksFormat", "-q", "--type", kind, "--pbkdf", "pbkdf2"]);
+    let program = program.args(["--pbkdf-force-iterations", "1000", "--key-file"]).arg(disk.passphrase_file());
+    program.arg(disk.path()).succeed();
+    disk
+}
+
+fn luks(disk: &Disk, command: &str, words: &[&str]) -> Program {
+    Program::cotter().args(["luks", command, "-d"]).arg(disk.path()).args(words)
+}
+
+fn backup(maker: Maker, disk: &Disk, file: &Path) {
+    match maker {
+        Maker::Ours => luks(disk, "backup", &[]).arg(file).succeed(),
+        Maker::Theirs => Program::new("cryptsetup")
+            .args(["luksHeaderBackup", "--header-backup-file"])
+            .arg(file)
+            .arg(disk.path())
+            .succeed(),
+    };
+}
+
+fn restore(maker: Maker, disk: &Disk, file: &Path) {
+    match maker {
+        Maker::Ours => luks(disk, "restore", &["-q"]).arg(file).succeed(),
+        Maker::Theirs => Program::new("cryptsetup")
+            .args(["luksHeaderRestore", "-q", "--header-backup-file"])
+            .arg(file)
+            .arg(disk.path())
+            .succeed(),
+    };
+}
+
+/// The same bytes in both backups, and each restores the other's after the passphrase was removed.
+#[test]
+fn backups_are_the_same_file() {
+    let mut table = Table::new("luks backup and restore");
+    for kind in TYPES {
+        for (writer, reader) in [(Maker::Ours, Maker::Theirs), (Maker::Theirs, Maker::Ours)] {
+            table.row(format!("{kind}: {} backs up, {} restores", writer.client_name(), reader.client_name()), || {
+                let disk = formatted(kind);
+                let (file, other) = (disk.beside("backup"), disk.beside("other"));
+                backup(writer, &disk, &file);
+                backup(reader, &disk, &other);
+                assert!(fs::read(&file).unwrap() == fs::read(&other).unwrap(), "the backups differ");
+                luks(&disk, "erase", &["-q"]).succeed();
+                assert!(!disk.opens_with(PASSPHRASE.as_bytes()));
+                restore(reader, &disk, &file);
+                assert!(disk.opens_with(PASSPHRASE.as_bytes()));
+            });
+        }
+    }
+    table.finish();
+}
+
+#[test]
+fn a_backup_is_private_and_overwrites_nothing() {
+    let disk = formatted("luks2");
+    let file = disk.beside("backup");
+    backup(Maker::Ours, &disk, &file);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let before = fs::read(&file).unwrap();
+    luks(&disk, "backup", &[]).arg(&file).run().failed_with(1);
+    assert!(fs::read(&file).unwrap() == before);
+}
+
+/// Another volume's header is not put there, unless somebody says so.
+#[test]
+fn another_volumes_header_is_refused() {
+    for kind in TYPES {
+        let (disk, stranger) = (formatted(kind), formatted(kind));
+        let file = disk.beside("backup");
+        backup(Maker::Theirs, &stranger, &file);
+        let before = disk.bytes();
+        let refused = luks(&disk, "restore", &["-q"]).arg(&file).run().failed_with(1);
+        assert!(refused.said().contains("the backup that of"), "{}", refused.said());
+        luks(&disk, "restore", &["-q", "--dry-run"]).arg(&file).succeed();
+        assert!(disk.bytes() == before, "{kind}: something was written");
+        luks(&disk, "restore", &["-q", "--force"]).arg(&file).succeed();
+        assert!(disk.bytes()[..1 << 20] == stranger.bytes()[..1 << 20]);
+    }
+}
+
+/// Either copy of a LUKS2 header that is damaged comes back, and cryptsetup sees two good ones.
+#[test]
+fn a_damaged_copy_comes_back() {
+    let mut table = Table::new("luks repair");
+    for (copy, offset) in [("first", 0u64), ("second", 16 << 10)] {
+        for damage in [8u64, 512, 5000] {
+            table.row(format!("the {copy} copy, damaged at byte {damage}"), || {
+                let disk = formatted("luks2");
+                let file = File::options().read(true).write(true).open(disk.path()).unwrap();
+                file.write_all_at(b"damage", offset + damage).unwrap();
+                luks(&disk, "repair", &["--dry-run"]).succeed();
+                let said = luks(&disk, "repair", &[]).succeed().said();
+                assert!(said.contains("done: "), "{said}");
+                assert!(luks(&disk, "repair", &[]).succeed().said().contains("good as it is"));
+                let other = if offset == 0 { 16u64 << 10 } else { 0 };
+                // With the other copy gone, cryptsetup has only the one that was repaired.
+                file.write_all_at(&[0; 4096], other).unwrap();
+                assert!(disk.opens_with(PASSPHRASE.as_bytes()));
+            });
+        }
+    }
+    table.finish();
+}
+
+/// No passphrase opens anything any more, the certificate says what was done, and the data is untouched.
+#[test]
+fn erasing_leaves_no_keyslot() {
+    let mut table = Table::new("luks erase");
+    for kind in TYPES {
+        table.row(format!("{kind}: cryptsetup finds no keyslot"), || {
+            let disk = formatted(kind);
+            let before = disk.bytes();
+            let plan = luks(&disk, "erase", &["--dry-run"]).succeed();
+            assert!(plan.text().contains("destroy all keyslots") && disk.bytes() == before);
+            let certificate = luks(&disk, "erase", &["-q"]).succeed().text();
+            let uuid = Program::new("cryptsetup").arg("luksUUID").arg(disk.path()).succeed().text();
+            assert!(certificate.contains(&uuid) && certificate.contains("keyslots destroyed: 0"), "{certificate}");
+            let dump = disk.dump();
+            assert!(!dump.contains("ENABLED") && !dump.contains("0: luks2"), "{dump}");
+            assert!(!disk.opens_with(PASSPHRASE.as_bytes()));
+            assert!(disk.bytes()[16 << 20..] == before[16 << 20..], "the data was touched");
+        });
+    }
+    table.finish();
+}
