@@ -37,6 +37,30 @@ cut_luks1
 luks1 aligned --align-payload 8192 --cipher aes-xts-plain64 --key-size 256 --hash ripemd160
 cut_luks1
 
+# luksmeta: one byte that tells how (see src/luksmeta.rs), and the beginning of the gap of a volume like `usual`.
+cut_meta() {
+    { printf "$how"; tail -c +2068481 "$volume" | head -c "$length"; } >"luksmeta/$name"
+}
+mkdir -p luksmeta
+clevis=cb6e8904-81ff-40da-a84a-07ab9ab5715e
+luks1 empty --volume-key-file "$work/key" --key-size 512 --hash sha512
+luksmeta init -f -d "$volume"
+how='\001' length=272
+cut_meta
+name=one
+printf 'some data' | luksmeta save -d "$volume" -s 1 -u "$clevis"
+how='\003' length=4128
+cut_meta
+name=three
+head -c 5000 /dev/zero | tr '\0' x | luksmeta save -d "$volume" -s 3 -u "$clevis"
+printf 'a note' | luksmeta save -d "$volume" -s 7 -u 00000000-0000-4000-8000-000000000007
+how='\213' length=12320
+cut_meta
+name=wiped
+luksmeta wipe -f -d "$volume" -s 3 -u "$clevis"
+how='\000' length=12320
+cut_meta
+
 # luks2_json: the text of the JSON area of a header of 16 KiB.
 luks2() {
     name=$1
@@ -51,7 +75,7 @@ cut_json() {
 add_key() {
     cryptsetup luksAddKey -q $pbkdf --key-file "$work/one" "$@" "$volume" "$work/two"
 }
-known_key="--volume-key-file $work/key --key-size 512"
+known_key="--volume-key-file $work/key --key-size 512 --luks2-keyslots-size 1M --offset 32768"
 mkdir -p luks2_json
 luks2 usual $known_key $pbkdf
 cut_json
@@ -73,6 +97,12 @@ luks2 bound $known_key $pbkdf
 add_key --key-slot 1
 echo "{\"type\":\"clevis\",\"keyslots\":[\"1\"],\"jwe\":$jwe}" | cryptsetup token import "$volume"
 cut_json
+# `sealed` is made of it, by the only program that makes seals, and once: inputs that were found from it carry its seal, and
+# the target knows that there is no other.
+if [ ! -f luks2_json/sealed ]; then
+    cargo run -q -p fuzz --example seal <luks2_json/bound >"$work/sealed"
+    mv "$work/sealed" luks2_json/sealed
+fi
 luks2 reencrypting $known_key $pbkdf
 cryptsetup reencrypt -q --init-only --resilience none --key-file "$work/one" $pbkdf "$volume" 2>/dev/null || true
 cut_json
@@ -94,7 +124,7 @@ luks2_both() {
 }
 mkdir -p luks2_binary_header
 luks2_both usual '\003' 16384 --label "disk one" --subsystem fleet
-luks2_both large '\043' 65536 --luks2-keyslots-size 4M
+luks2_both large '\043' 65536
 luks2_both wrong_checksum '\002' 16384
 luks2_both without_second '\001' 16384
 head -c 513 "luks2_binary_header/$name" >"$work/short" && mv "$work/short" "luks2_binary_header/$name"

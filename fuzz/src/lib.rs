@@ -21,16 +21,21 @@
 mod change;
 mod crypttab;
 mod header;
+mod kept;
 mod luks1;
 mod luks2_binary_header;
 mod luks2_json;
+mod luksmeta;
 mod replayed;
+mod rescue;
 mod sparse;
+mod touched;
 
 pub use crypttab::crypttab;
 pub use luks1::luks1;
 pub use luks2_binary_header::luks2_binary_header;
-pub use luks2_json::luks2_json;
+pub use luks2_json::{luks2_json, sealed};
+pub use luksmeta::luksmeta;
 
 /// How far an input came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,8 +62,9 @@ pub struct Target {
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
-    Target { name: "luks1", run: luks1, farthest: Reached::Accepted },
+    Target { name: "luks1", run: luks1, farthest: Reached::Changed },
     Target { name: "luks2_binary_header", run: luks2_binary_header, farthest: Reached::Changed },
     Target { name: "luks2_json", run: luks2_json, farthest: Reached::Changed },
+    Target { name: "luksmeta", run: luksmeta, farthest: Reached::Accepted },
     Target { name: "crypttab", run: crypttab, farthest: Reached::Read },
 ];

@@ -1,6 +1,7 @@
 //! LUKS1 headers.
 
 use crate::Reached;
+use crate::change;
 use crate::header::accept;
 use crate::sparse::SparseDisk;
 
@@ -9,6 +10,11 @@ const LONGEST: usize = 1024;
 
 /// Takes the bytes as the beginning of a disk of zeros.
 pub fn luks1(bytes: &[u8]) -> Reached {
-    let disk = SparseDisk::starting_with(bytes.get(..LONGEST).unwrap_or(bytes));
-    accept(&disk).map_or_else(|reached| reached, |_| Reached::Accepted)
+    let bytes = bytes.get(..LONGEST).unwrap_or(bytes);
+    let disk = SparseDisk::starting_with(bytes);
+    match accept(&disk) {
+        Err(reached) => reached,
+        Ok(accepted) if change::try_all(&disk, &accepted, bytes) => Reached::Changed,
+        Ok(_) => Reached::Accepted,
+    }
 }

@@ -3,10 +3,11 @@
 use crate::Reached;
 use crate::change;
 use crate::header::accept;
+use crate::rescue;
 use crate::sparse::SparseDisk;
 use block::{BlockWrite, Bytes};
 use crypto::Hash;
-use luks::HeaderSize;
+use luks::{HeaderSize, UnusedAreas};
 
 /// Of a binary header with its padding.
 pub(crate) const BINARY_LEN: usize = 4096;
@@ -34,7 +35,10 @@ pub fn luks2_binary_header(bytes: &[u8]) -> Reached {
         disk.write_at(at, &copy(fields, right != 0)).unwrap();
     }
     disk.take_written();
-    match accept(&disk) {
+    let accepted = accept(&disk);
+    let data = accepted.as_ref().ok().map(|accepted| accepted.data().offset.0);
+    rescue::try_repair(&disk, UnusedAreas::LeftOver, data);
+    match accepted {
         Err(reached) => reached,
         Ok(accepted) if change::try_one(&disk, &accepted) => Reached::Changed,
         Ok(_) => Reached::Accepted,

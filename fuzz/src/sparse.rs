@@ -7,9 +7,9 @@ use std::sync::{Mutex, MutexGuard};
 
 const PAGE: usize = 4096;
 /// Room for a header of any size and for the areas of some slots.
-const LENGTH: Bytes = Bytes(32 << 20);
+const LENGTH: Bytes = Bytes(20 << 20);
 
-/// A disk of 32 MiB.
+/// A disk of 20 MiB.
 #[derive(Default)]
 pub(crate) struct SparseDisk(Mutex<State>);
 
@@ -35,7 +35,7 @@ impl SparseDisk {
     /// All that is on it.
     pub(crate) fn content(&self) -> Content {
         let mut pages = self.state().pages.clone();
-        pages.retain(|_, page| page.iter().any(|byte| *byte != 0));
+        pages.retain(|_, page| *page != [0; PAGE]);
         Content(pages)
     }
 

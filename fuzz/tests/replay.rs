@@ -50,6 +50,11 @@ fn luks2_json() {
 }
 
 #[test]
+fn luksmeta() {
+    replay_named("luksmeta");
+}
+
+#[test]
 fn crypttab() {
     replay_named("crypttab");
 }

@@ -98,6 +98,8 @@ struct Run {
     seeds: PathBuf,
     corpus: PathBuf,
     artifacts: PathBuf,
+    /// Words to put into inputs; not every target has some.
+    dictionary: PathBuf,
 }
 
 impl Run {
@@ -110,6 +112,7 @@ impl Run {
             seeds: fuzz.join("seeds").join(target),
             corpus: fuzz.join("corpus").join(target),
             artifacts: fuzz.join("artifacts").join(target),
+            dictionary: fuzz.join("dictionaries").join(target),
         };
         for directory in [&run.found, &run.corpus, &run.artifacts] {
             fs::create_dir_all(directory).map_err(|source| failed(directory, source))?;
@@ -120,7 +123,12 @@ impl Run {
     /// New inputs go to the first directory.
     fn fuzz(&self, seconds: u32) -> Result<(), Failure> {
         let mut command = self.command();
-        command.arg(format!("-max_total_time={seconds}")).args(["-print_final_stats=1", "-verbosity=1"]);
+        command.arg(format!("-max_total_time={seconds}")).arg("-print_final_stats=1");
+        if self.dictionary.exists() {
+            let mut words = OsString::from("-dict=");
+            words.push(&self.dictionary);
+            command.arg(words);
+        }
         program::run(command.args([&self.found, &self.corpus, &self.seeds]))
     }
 
