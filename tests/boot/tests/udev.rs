@@ -8,7 +8,7 @@
 use boot::qemu::{Machine, Report};
 use compliance::disk::{Cipher, PASSPHRASE};
 use compliance::{Disk, Maker};
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 const STORY: &str = include_str!("udev.sh");
 /// The cheapest that can be: the guest's processor is slow.
@@ -25,18 +25,15 @@ const LOOK: &str = "#!/bin/sh\ntail -n +2 /proc/sysvipc/sem >>/run/seen-$ACTION\
 /// Upper half of the key of every semaphore that udev is to count down (`DM_COOKIE_MAGIC` of libdevmapper).
 const MAGIC: u32 = 0x0d4d;
 
-/// What the guest told; it runs once for all tests.
-fn report() -> &'static Report {
-    static REPORT: OnceLock<Report> = OnceLock::new();
-    REPORT.get_or_init(|| {
-        let disks = [Cipher::USUAL, Cipher::USUAL, MISSING];
-        let disks = disks.map(|cipher| Disk::formatted_with(Maker::Theirs, cipher, KDF));
-        let machine = disks.iter().fold(Machine::new(), |machine, disk| machine.disk(&disk.path()));
-        let machine = machine.file("/key", 0o600, PASSPHRASE).file("/bin/look", 0o755, LOOK);
-        // Before the rule that notifies, after the one that knows names.
-        machine.file("/lib/udev/rules.d/56-test.rules", 0o644, RULES).run(STORY)
-    })
-}
+/// What the guest told. It runs once for all tests, also if it fails.
+static REPORT: LazyLock<Report> = LazyLock::new(|| {
+    let disks = [Cipher::USUAL, Cipher::USUAL, MISSING];
+    let disks = disks.map(|cipher| Disk::formatted_with(Maker::Theirs, cipher, KDF));
+    let machine = disks.iter().fold(Machine::new(), |machine, disk| machine.disk(&disk.path()));
+    let machine = machine.file("/key", 0o600, PASSPHRASE).file("/bin/look", 0o755, LOOK);
+    // Before the rule that notifies, after the one that knows names.
+    machine.file("/lib/udev/rules.d/56-test.rules", 0o644, RULES).run(STORY)
+});
 
 /// Who does it: the original, which shows that the story asks for what can be, and cotter.
 const BOTH: [&str; 2] = ["theirs", "ours"];
@@ -58,17 +55,17 @@ fn assert_links(text: &str, name: &str) {
 #[test]
 fn when_it_is_open_udev_has_made_every_name() {
     for by in BOTH {
-        assert_links(report().text(&format!("{by}-open")), "data");
-        assert_eq!(report().text(&format!("{by}-close")), "", "{by}");
+        assert_links(REPORT.text(&format!("{by}-open")), "data");
+        assert_eq!(REPORT.text(&format!("{by}-close")), "", "{by}");
     }
-    assert_eq!(report().text("ours-read"), report().text("theirs-read"));
+    assert_eq!(REPORT.text("ours-read"), REPORT.text("theirs-read"));
 }
 
 #[test]
 fn udev_knows_the_same_about_it_as_about_cryptsetups() {
     let known = |by| {
         // The links stand in any order.
-        let mut words: Vec<&str> = report().text(by).split_whitespace().collect();
+        let mut words: Vec<&str> = REPORT.text(by).split_whitespace().collect();
         words.iter_mut().for_each(|word| *word = word.trim_start_matches("DEVLINKS="));
         words.sort_unstable();
         words
@@ -83,10 +80,10 @@ fn udev_knows_the_same_about_it_as_about_cryptsetups() {
 #[test]
 fn udev_that_takes_its_time_is_waited_for_by_a_semaphore() {
     for by in BOTH {
-        assert_links(report().text(&format!("{by}-slow-open")), "slow");
-        assert_eq!(report().text(&format!("{by}-slow-close")), "", "{by}");
+        assert_links(REPORT.text(&format!("{by}-slow-open")), "slow");
+        assert_eq!(REPORT.text(&format!("{by}-slow-close")), "", "{by}");
         for step in ["slow-open-seen", "slow-close-seen"] {
-            assert_one_cookie(report().text(&format!("{by}-{step}")));
+            assert_one_cookie(REPORT.text(&format!("{by}-{step}")));
         }
     }
 }
@@ -105,24 +102,24 @@ fn assert_one_cookie(text: &str) {
 fn an_attempt_that_fails_leaves_nothing_behind() {
     for by in BOTH {
         // Only the mapping that had the name before is there, and nothing after its line.
-        let taken = report().text(&format!("{by}-taken"));
+        let taken = REPORT.text(&format!("{by}-taken"));
         let (said, rest) = taken.split_once("/dev/mapper/data -> ").unwrap_or_default();
         assert!(said.contains("data"), "{by}: {taken}");
         let lines: Vec<&str> = rest.lines().collect();
         assert!(lines.len() == 4 && lines[3].starts_with("data:CRYPT-LUKS2-"), "{by}: {taken}");
         for step in ["broken", "alone-broken"] {
-            let broken = report().text(&format!("{by}-{step}"));
+            let broken = REPORT.text(&format!("{by}-{step}"));
             assert!(!broken.is_empty() && !broken.contains("/dev/disk/by-id"), "{by}: {broken}");
             assert_eq!(broken.lines().last(), Some("No devices found"), "{by}: {broken}");
         }
     }
-    assert!(report().text("ours-broken").contains("aes-cbc-essiv:sha256"), "{}", report().text("ours-broken"));
+    assert!(REPORT.text("ours-broken").contains("aes-cbc-essiv:sha256"), "{}", REPORT.text("ours-broken"));
 }
 
 #[test]
 fn two_at_once_do_not_meet() {
     for by in BOTH {
-        let lines: Vec<&str> = report().text(&format!("{by}-both")).lines().collect();
+        let lines: Vec<&str> = REPORT.text(&format!("{by}-both")).lines().collect();
         assert_eq!(lines.len(), 6, "{by}: {lines:?}");
         assert_links(&lines[..3].join("\n"), "one");
         assert_links(&lines[3..].join("\n"), "two");
@@ -132,37 +129,42 @@ fn two_at_once_do_not_meet() {
 #[test]
 fn each_closes_what_the_other_opened() {
     for (opened, closed) in [("theirs-mixed", "ours-closes-theirs"), ("ours-mixed", "theirs-closes-ours")] {
-        assert_links(report().text(opened), "mixed");
-        assert_eq!(report().text(closed), "", "{closed}");
+        assert_links(REPORT.text(opened), "mixed");
+        assert_eq!(REPORT.text(closed), "", "{closed}");
     }
 }
 
 #[test]
 fn without_a_semaphore_to_be_had_it_opens_all_the_same() {
     // cryptsetup does not, which shows that there is none.
-    let theirs = report().step("full-theirs");
+    let theirs = REPORT.step("full-theirs");
     assert!(theirs.code != Some(0) && theirs.text.contains("semaphore"), "{theirs:?}");
-    report().text("full");
-    assert_links(report().text("full-names"), "data");
-    report().text("full-close");
-    assert_eq!(report().text("full-close-names"), "");
+    REPORT.text("full");
+    assert_links(REPORT.text("full-names"), "data");
+    REPORT.text("full-close");
+    assert_eq!(REPORT.text("full-close-names"), "");
 }
 
 #[test]
 fn udev_that_never_answers_holds_nothing_up_for_good() {
-    let said = report().text("mute-open");
-    assert!(said.contains("udev has not answered"), "{said}");
-    assert_links(report().text("mute-names"), "mute");
-    assert_eq!(report().text("mute-close"), "");
+    for name in ["mute", "dead"] {
+        let said = REPORT.text(&format!("{name}-open"));
+        assert!(said.contains("udev has not answered"), "{name}: {said}");
+        assert_eq!(REPORT.text(&format!("{name}-close")), "");
+    }
+    assert_links(REPORT.text("mute-names"), "mute");
+    let ours = REPORT.text("dead-names");
+    assert!(ours.starts_with("/dev/mapper/dead -> ../dm-") && ours.lines().count() == 1, "{ours}");
+    assert_eq!(REPORT.text("mute-semaphores"), "");
 }
 
 #[test]
 fn without_udev_nobody_is_waited_for_and_the_node_is_there() {
-    report().text("stop");
+    REPORT.text("stop");
     for by in BOTH {
-        assert_eq!(report().text(&format!("{by}-alone-open")), "/dev/mapper/data is a node", "{by}");
-        assert_eq!(report().text(&format!("{by}-alone-close")), "", "{by}");
-        assert_eq!(report().text(&format!("{by}-alone-left")), "control", "{by}");
+        assert_eq!(REPORT.text(&format!("{by}-alone-open")), "/dev/mapper/data is a node", "{by}");
+        assert_eq!(REPORT.text(&format!("{by}-alone-close")), "", "{by}");
+        assert_eq!(REPORT.text(&format!("{by}-alone-left")), "control", "{by}");
     }
-    assert_eq!(report().text("ours-alone-read"), report().text("theirs-read"));
+    assert_eq!(REPORT.text("ours-alone-read"), REPORT.text("theirs-read"));
 }

@@ -14,6 +14,9 @@ done </modules/order
 # All that a story writes goes to the second serial port, line by line.
 exec </dev/null >/dev/ttyS1 2>&1
 
+# Whatever hangs, the machine ends, also when nobody is left who would end it.
+(sleep 280 && poweroff -f) &
+
 # step NAME COMMAND...: runs the command and tells how it ended.
 step() {
     name=$1
