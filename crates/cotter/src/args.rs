@@ -7,11 +7,10 @@ mod luks;
 
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
-    AddArgs, BackupArgs, BindArgs, Ceilings, Changing, ConfigArgs, Device, DumpArgs, EraseArgs, FingerprintArgs,
-    FlagName, FormatArgs, KdfArgs, KeyInstead, KeySource, KillArgs, ListArgs, LockArgs, LuksCommand, LuksType,
-    MetaCommand, MetaInitArgs, MetaLoadArgs, MetaNukeArgs, MetaSaveArgs, MetaShowArgs, MetaWipeArgs, NewKey, Opener,
-    PassArgs, PasswdArgs, Pbkdf, PriorityName, RepairArgs, RestoreArgs, TokenChoice, TokenCommand, TokenExportArgs,
-    TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
+    AddArgs, BackupArgs, BindArgs, Ceilings, ConfigArgs, Device, DumpArgs, EraseArgs, FingerprintArgs, FlagName,
+    FormatArgs, KdfArgs, KeyInstead, KeySource, KillArgs, ListArgs, LockArgs, LuksCommand, LuksType, MetaAction,
+    MetaArgs, NewKey, Opener, PassArgs, PasswdArgs, Pbkdf, PriorityName, RepairArgs, RestoreArgs, TokenChoice,
+    TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -261,6 +260,11 @@ mod tests {
             "luks format --type luks2 --cipher aes-xts-plain64 --key-size 512 --hash sha512 --iter-time 100 --pbkdf pbkdf2 -k F -d D",
             "luks format -s 512 -h sha512 -i 10000 -d /dev/sdb",
             "luks format --help",
+            "luks format --type luks1 --offset 8192 --subsystem s -d f",
+            "luks format --align-payload 2048 --luks2-metadata-size 64k --luks2-keyslots-size 4M -d f",
+            "luks format --detached-header h -d f",
+            "luks meta test -d f",
+            "luks meta -d f show -s 1",
             "luks add -d f",
             "luks add -k - --new-key-file - -s 3 --priority prefer --pbkdf pbkdf2 -i 100 --dry-run --json -d f",
             "luks add -b --generate -d f",
@@ -316,6 +320,10 @@ mod tests {
             "luks pass -d f",
             "luks unlock -s x -d f",
             "luks format -h -d f",
+            "luks format --offset 1 --align-payload 1 -d f",
+            "luks format --luks2-metadata-size 1x -d f",
+            "luks meta -d f",
+            "luks meta frobnicate -d f",
             "luks add",
             "luks add -b -k - -d f",
             "luks add -b -e 0 -d f",

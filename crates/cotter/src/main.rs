@@ -47,11 +47,16 @@ fn usage(words: &clap::Error) -> ExitCode {
     let asked_for = !words.use_stderr();
     // A reader that has gone away, such as `head`, is no failure of ours.
     let _ = words.print();
-    let begins = std::env::args_os().skip(1).take(2).collect::<Vec<_>>() == ["luks", "bind"];
-    if words.kind() == ErrorKind::UnknownArgument && begins {
+    let begins = |with: [&str; 2]| std::env::args_os().skip(1).take(2).eq(with);
+    if words.kind() == ErrorKind::UnknownArgument && begins(["luks", "bind"]) {
         output::say("\nThe disk is given with -d; the words behind it are PIN and CFG.");
     }
-    if asked_for { ExitCode::SUCCESS } else { ExitCode::from(2) }
+    match asked_for {
+        true => ExitCode::SUCCESS,
+        // As luksmeta has it.
+        false if begins(["luks", "meta"]) => ExitCode::from(64),
+        false => ExitCode::from(2),
+    }
 }
 
 fn run(command: Command) -> Result<(), CommandError> {

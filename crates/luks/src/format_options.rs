@@ -79,7 +79,12 @@ impl FormatOptions {
             (DataPlace::BehindHeader, Version::Luks2) => self.usual_end(),
         };
         let data_offset = Bytes(end.0.checked_next_multiple_of(alignment.0.max(1)).unwrap_or(u64::MAX));
-        FormatOptions { data_offset, ..self }
+        // What the alignment adds is not for key material.
+        let keyslots_size = match (self.data, self.version) {
+            (DataPlace::BehindHeader, Version::Luks2) => end.checked_sub(self.header_size.both()),
+            _ => self.keyslots_size,
+        };
+        FormatOptions { data_offset, keyslots_size, ..self }
     }
 
     /// How long a disk must be for a header that is detached, with all that may be kept beside it.

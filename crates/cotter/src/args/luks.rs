@@ -24,9 +24,7 @@ pub use format::{FormatArgs, LuksType};
 pub use kdf::{KdfArgs, Pbkdf};
 pub use key::{KeyInstead, KeySource, NewKey, Opener};
 pub use lock::LockArgs;
-pub use meta::{
-    Changing, MetaCommand, MetaInitArgs, MetaLoadArgs, MetaNukeArgs, MetaSaveArgs, MetaShowArgs, MetaWipeArgs,
-};
+pub use meta::{MetaAction, MetaArgs};
 pub use slots::{AddArgs, KillArgs, PasswdArgs, PriorityName};
 pub use token::{TokenChoice, TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs};
 pub use unlock::UnlockArgs;
@@ -64,8 +62,8 @@ pub enum LuksCommand {
     /// Print fingerprints that tell clones: volumes that share their key
     Fingerprint(FingerprintArgs),
     /// LUKSMeta of a LUKS1 volume by hand, with the options and exit codes of luksmeta
-    #[command(subcommand)]
-    Meta(MetaCommand),
+    #[command(after_long_help = meta::META_EXIT)]
+    Meta(MetaArgs),
     /// Bind a keyslot to a policy, so that the volume opens where the policy is met
     #[command(after_long_help = PINS)]
     Bind(BindArgs),

@@ -1,126 +1,66 @@
-//! `cotter luks meta …`: the options of luksmeta.
+//! `cotter luks meta …`
 
-use super::device::Device;
+use super::device::{Ceilings, Device};
 use crate::args::Format;
-use clap::{Args, Subcommand};
+use clap::{Args, ValueEnum};
 
-/// `cotter luks meta …`
-#[derive(Debug, Subcommand)]
-pub enum MetaCommand {
-    /// Say by the exit code whether there is LUKSMeta: 0 or 72
-    Test(MetaTestArgs),
-    /// Overwrite the whole gap between key material and data with zeros
-    Nuke(MetaNukeArgs),
-    /// Make an empty LUKSMeta; one that is there stays as it is
-    Init(MetaInitArgs),
-    /// Print what is stored for each keyslot
-    Show(MetaShowArgs),
-    /// Store standard input for a keyslot
-    Save(MetaSaveArgs),
-    /// Print what is stored for a keyslot
-    Load(MetaLoadArgs),
-    /// Remove what is stored for a keyslot, and overwrite it with zeros
-    Wipe(MetaWipeArgs),
+/// What to do with LUKSMeta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MetaAction {
+    /// Say by the exit code alone whether there is LUKSMeta
+    Test,
+    /// Overwrite the whole gap with zeros
+    Nuke,
+    /// Make an empty LUKSMeta
+    Init,
+    /// Print what the slots have
+    Show,
+    /// Store standard input for a slot; without -s for the first that is free, whose number is printed
+    Save,
+    /// Print the data of a slot
+    Load,
+    /// Empty a slot
+    Wipe,
 }
 
-/// How something is changed.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct Changing {
+/// The exit codes, for `--help`.
+pub const META_EXIT: &str = "Exit codes, as those of luksmeta:
+  0   done, or yes
+  64  wrong usage, a slot that is none, the UUID of all zeros
+  65  the slot has another UUID
+  66  there is nothing on standard input
+  69  the slot has data already (save), or none (load)
+  71  something else
+  72  no LUKSMeta, a damaged one, or not LUKS1
+  73  no room
+  74  the device or its header cannot be read
+  77  the answer was no";
+
+/// `cotter luks meta`
+#[derive(Debug, Args)]
+pub struct MetaArgs {
+    /// What to do
+    #[arg(value_enum, value_name = "COMMAND")]
+    pub action: MetaAction,
+    #[command(flatten)]
+    pub device: Device,
+    /// The slot, from 0 to 7
+    #[arg(short = 's', long, value_name = "SLOT")]
+    pub slot: Option<u32>,
+    /// What kind of data it is: must be so (load, wipe), will be so (save)
+    #[arg(short = 'u', long)]
+    pub uuid: Option<String>,
+    /// Ask nothing
+    #[arg(short = 'f', long)]
+    pub force: bool,
+    /// With init: first overwrite the whole gap with zeros
+    #[arg(short = 'n', long)]
+    pub nuke: bool,
+    #[command(flatten)]
+    pub ceilings: Ceilings,
     /// Say what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
     pub format: Format,
-}
-
-/// `cotter luks meta test`
-#[derive(Debug, Args)]
-pub struct MetaTestArgs {
-    #[command(flatten)]
-    pub device: Device,
-}
-
-/// `cotter luks meta nuke`
-#[derive(Debug, Args)]
-pub struct MetaNukeArgs {
-    #[command(flatten)]
-    pub device: Device,
-    /// Ask nothing
-    #[arg(short = 'f', long)]
-    pub force: bool,
-    #[command(flatten)]
-    pub changing: Changing,
-}
-
-/// `cotter luks meta init`
-#[derive(Debug, Args)]
-pub struct MetaInitArgs {
-    #[command(flatten)]
-    pub device: Device,
-    /// Ask nothing
-    #[arg(short = 'f', long)]
-    pub force: bool,
-    /// Overwrite the gap with zeros first
-    #[arg(short = 'n', long)]
-    pub nuke: bool,
-    #[command(flatten)]
-    pub changing: Changing,
-}
-
-/// `cotter luks meta show`
-#[derive(Debug, Args)]
-pub struct MetaShowArgs {
-    #[command(flatten)]
-    pub device: Device,
-    /// Only the UUID of this keyslot's data, if there is any
-    #[arg(short = 's', long, value_name = "SLOT")]
-    pub slot: Option<u32>,
-    #[command(flatten)]
-    pub format: Format,
-}
-
-/// `cotter luks meta save`
-#[derive(Debug, Args)]
-pub struct MetaSaveArgs {
-    #[command(flatten)]
-    pub device: Device,
-    /// For this keyslot [default: the first that is neither in use nor has data; its number is printed]
-    #[arg(short = 's', long, value_name = "SLOT")]
-    pub slot: Option<u32>,
-    /// What kind of data it is
-    #[arg(short = 'u', long)]
-    pub uuid: String,
-    #[command(flatten)]
-    pub changing: Changing,
-}
-
-/// `cotter luks meta load`
-#[derive(Debug, Args)]
-pub struct MetaLoadArgs {
-    #[command(flatten)]
-    pub device: Device,
-    /// Of this keyslot
-    #[arg(short = 's', long, value_name = "SLOT")]
-    pub slot: u32,
-    /// Only if it is of this kind
-    #[arg(short = 'u', long)]
-    pub uuid: Option<String>,
-}
-
-/// `cotter luks meta wipe`
-#[derive(Debug, Args)]
-pub struct MetaWipeArgs {
-    #[command(flatten)]
-    pub device: Device,
-    /// Of this keyslot
-    #[arg(short = 's', long, value_name = "SLOT")]
-    pub slot: u32,
-    /// Only if it is of this kind
-    #[arg(short = 'u', long)]
-    pub uuid: Option<String>,
-    /// Ask nothing
-    #[arg(short = 'f', long)]
-    pub force: bool,
-    #[command(flatten)]
-    pub changing: Changing,
 }

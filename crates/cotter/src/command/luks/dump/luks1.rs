@@ -1,7 +1,7 @@
 //! What a LUKS1 header says.
 
 use super::lines::Lines;
-use super::opened_by;
+use super::opener::opened_by;
 use crate::volume;
 use ::luks::{Luks1, Luks1Slot, MetaState, STRIPES, Slot};
 use block::Bytes;

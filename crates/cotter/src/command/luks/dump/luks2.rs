@@ -1,7 +1,7 @@
 //! What a LUKS2 header says.
 
 use super::lines::Lines;
-use super::opened_by;
+use super::opener::opened_by;
 use ::luks::{
     DigestKind, KdfMember, Keyslot, KeyslotKind, Luks2, Metadata, Segment, SegmentKind, Slot, Token, TokenKind,
 };
