@@ -3,7 +3,7 @@
 use crate::base::{CLEVIS, OTHER};
 use crate::image::Image;
 use compliance::disk::PASSPHRASE;
-use compliance::{Ended, Program};
+use compliance::{Ended, Maker, Program};
 use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -90,14 +90,19 @@ impl Bench {
 
     /// What luksmeta says: whether there is LUKSMeta, and whether it gives out the data of slot 1.
     pub fn luksmeta(&self, image: &Image) -> Verdict {
-        let ask = |words: &[&str]| {
-            let program = Program::new("luksmeta").args(words).arg("-d").arg(self.put(image));
-            took(&bounded(program, LIMITS))
-        };
-        of_answers(
-            ask(&["test"]),
-            |key| if key == "right" { ask(&["load", "-s", "1", "-u", CLEVIS]) } else { Some(false) },
-        )
+        let [test, _, load] = self.answers(image, Maker::Theirs).map(|ended| took(&ended));
+        of_answers(test, |key| if key == "right" { load } else { Some(false) })
+    }
+
+    /// `test`, `show`, and `load` of slot 1, by luksmeta or by `cotter luks meta`.
+    pub fn answers(&self, image: &Image, maker: Maker) -> [Ended; 3] {
+        [&["test"][..], &["show"], &["load", "-s", "1", "-u", CLEVIS]].map(|words| {
+            let program = match maker {
+                Maker::Ours => Program::cotter().args(["luks", "meta"]),
+                Maker::Theirs => Program::new("luksmeta"),
+            };
+            bounded(program.args(words).arg("-d").arg(self.put(image)), LIMITS)
+        })
     }
 
     /// What we make of LUKSMeta: whether it is there, and whether the binding of slot 1 gives out its passphrase.
