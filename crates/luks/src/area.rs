@@ -45,6 +45,11 @@ impl Area {
         self.start < other.end && other.start < self.end
     }
 
+    /// Lets it end there, if it ends before.
+    pub(crate) fn extend_to(&mut self, end: Bytes) {
+        self.end = self.end.max(end.0);
+    }
+
     /// What is left of it beside `others`, from the start on.
     pub(crate) fn without(&self, others: &[Area]) -> Vec<Area> {
         others.iter().fold(vec![*self], |left, other| left.into_iter().flat_map(|area| area.beside(other)).collect())

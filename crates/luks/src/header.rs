@@ -27,6 +27,16 @@ pub(crate) enum Identity {
     Luks2(Box<(BinaryHeader, Option<BinaryHeader>)>),
 }
 
+impl Identity {
+    /// The sequence number, where there is one.
+    pub(crate) fn sequence(&self) -> u64 {
+        match self {
+            Identity::Luks1(..) => 0,
+            Identity::Luks2(copies) => copies.0.sequence,
+        }
+    }
+}
+
 /// A version of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {

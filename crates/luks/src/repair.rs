@@ -7,12 +7,16 @@ use crate::force::Force;
 use crate::header::{Header, Identity};
 use crate::header_error::HeaderError;
 use crate::luks1;
+use crate::luks1::header::Luks1;
+use crate::luks1::repair::{Luks1Fault, Mended};
 use crate::luks2::binary_header::HeaderCopy;
 use crate::luks2::header::Luks2;
 use crate::luks2::pair::MendError;
 use crate::luks2::repair::{Mending, left_over, mending, read_anyway, unused};
+use crate::luks2::unmarked::Unmarked;
+use crate::slot::Slot;
 use crate::undo::{Applied, ApplyError, Phase, Ready, Write};
-use block::{BlockError, BlockRead, BlockWrite};
+use block::{BlockError, BlockRead, BlockWrite, signature};
 use crypto::{Random, RandomFailed};
 use std::fmt;
 use zeroize::Zeroizing;
@@ -30,9 +34,16 @@ pub enum UnusedAreas {
 pub struct RepairPlan {
     /// What is recognised on the disk beside the only copy of a header that is there.
     beside: Option<&'static str>,
-    before: Identity,
+    before: Before,
     steps: Vec<RepairStep>,
     ready: Ready,
+}
+
+/// The header that a plan was made for.
+enum Before {
+    Read(Identity),
+    /// One of LUKS1 that could not be read or was not accepted.
+    Luks1(Identity),
 }
 
 /// One thing that a repair does.
@@ -52,6 +63,21 @@ pub enum RepairStep {
     },
     /// A place that no slot is in is overwritten.
     WipeUnused {
+        /// Where.
+        area: Area,
+    },
+    /// Something about a LUKS1 header is put right.
+    MendLuks1 {
+        /// What is wrong.
+        fault: Luks1Fault,
+    },
+    /// Data in LUKSMeta that an interrupted change has left is removed: its slot is not in use.
+    ForgetMeta {
+        /// The slot.
+        slot: Slot,
+    },
+    /// A place in LUKSMeta that no slot has data in is overwritten with zeros.
+    WipeUnusedMeta {
         /// Where.
         area: Area,
     },
@@ -86,8 +112,13 @@ impl RepairPlan {
     /// # Errors
     /// [`RepairError`].
     pub fn new(disk: &dyn BlockRead, areas: UnusedAreas, random: &dyn Random) -> Result<RepairPlan, RepairError> {
-        match Header::read(disk) {
-            Ok(header @ Header::Luks1(_)) => RepairPlan::of_luks1(header, disk, areas, random),
+        let mended = luks1::repair::mend(disk).map_err(|source| RepairError::Disk { source })?;
+        let found = Header::read(disk);
+        if let (Some(mended), true) = (mended, may_be_luks1(&found)) {
+            return RepairPlan::of_mended(mended, disk);
+        }
+        match found {
+            Ok(Header::Luks1(header)) => RepairPlan::of_luks1(&header, disk, areas, random),
             Ok(Header::Luks2(_)) | Err(HeaderError::Ambiguous { .. } | HeaderError::UnknownVersion { .. }) => {
                 let (header, beside) = read_anyway(disk).map_err(|source| RepairError::Header { source })?;
                 RepairPlan::of_luks2(header, beside, disk, areas, random)
@@ -108,7 +139,7 @@ impl RepairPlan {
         let unused = if areas == UnusedAreas::All { unused(&header, disk) } else { Vec::new() };
         let mended = mending(&header, disk, random)?;
         let header = Header::Luks2(Box::new(header));
-        let (before, known) = (header.identity(), is_known(&header));
+        let (before, known) = (Before::Read(header.identity()), is_known(&header));
         let after = match mended {
             Some(Mending { copy, state, write, after }) => {
                 steps.push(RepairStep::Mend { copy, state });
@@ -127,19 +158,46 @@ impl RepairPlan {
     }
 
     fn of_luks1(
-        header: Header,
+        header: &Luks1,
         disk: &dyn BlockRead,
         areas: UnusedAreas,
         random: &dyn Random,
     ) -> Result<RepairPlan, RepairError> {
-        let unused = match &header {
-            Header::Luks1(header) if areas == UnusedAreas::All => luks1::repair::unused(header, disk),
-            _ => Vec::new(),
+        let whole = Header::Luks1(Box::new(header.clone()));
+        let before = Before::Read(whole.identity());
+        let mut steps = Vec::new();
+        let mut ready = Ready { after: whole, phases: Vec::new() };
+        if !is_known(&ready.after) {
+            return Ok(RepairPlan { beside: None, before, steps, ready });
+        }
+        if let Some((slots, forget)) = luks1::repair::forget_meta(header) {
+            steps.extend(slots.into_iter().map(|slot| RepairStep::ForgetMeta { slot }));
+            ready = forget;
+        }
+        if areas == UnusedAreas::All {
+            let unused = luks1::repair::unused(header, disk);
+            ready.phases.push(noise(unused.iter(), random)?);
+            steps.extend(unused.into_iter().map(|area| RepairStep::WipeUnused { area }));
+            let meta = ready.after.as_luks1().and_then(|after| after.meta().present());
+            let blocks = meta.map_or(Ok(Vec::new()), |meta| luks1::repair::unused_blocks(meta, meta.table(), disk));
+            let blocks = blocks.map_err(|source| RepairError::Disk { source })?;
+            ready.phases.push(blocks.iter().map(Write::zeros).collect());
+            steps.extend(blocks.into_iter().map(|area| RepairStep::WipeUnusedMeta { area }));
+        }
+        Ok(RepairPlan { beside: None, before, steps, ready })
+    }
+
+    /// A header that is put right is all that is done: what its slots are worth is seen when they are tried.
+    fn of_mended(mended: Mended, disk: &dyn BlockRead) -> Result<RepairPlan, RepairError> {
+        let Mended { before, faults, ready } = mended;
+        // What took the magic away may have put something else there.
+        let beside = if faults.contains(&Luks1Fault::Magic) {
+            signature::find(&Unmarked(disk)).map_err(|source| RepairError::Disk { source })?
+        } else {
+            None
         };
-        let unused = if is_known(&header) { unused } else { Vec::new() };
-        let phases = vec![noise(unused.iter(), random)?];
-        let steps = unused.into_iter().map(|area| RepairStep::WipeUnused { area }).collect();
-        Ok(RepairPlan { beside: None, before: header.identity(), steps, ready: Ready { after: header, phases } })
+        let steps = faults.into_iter().map(|fault| RepairStep::MendLuks1 { fault }).collect();
+        Ok(RepairPlan { beside, before: Before::Luks1(before), steps, ready })
     }
 
     /// What would be done, in that order.
@@ -149,7 +207,7 @@ impl RepairPlan {
 
     /// Whether something is wrong: there is more to do than to overwrite what nobody needs.
     pub fn finds_fault(&self) -> bool {
-        self.steps.iter().any(|step| !matches!(step, RepairStep::WipeUnused { .. }))
+        self.steps.iter().any(|step| !matches!(step, RepairStep::WipeUnused { .. } | RepairStep::WipeUnusedMeta { .. }))
     }
 
     /// What else is recognised on the disk. Then only the second copy of the header is there, and it may be what an older volume
@@ -166,16 +224,31 @@ impl RepairPlan {
         if force == Force::No && self.beside.is_some() {
             return Err(ApplyError::NotForced);
         }
-        let found = if self.beside.is_some() {
-            read_anyway(&disk).map(|(header, _)| Header::Luks2(Box::new(header)))
-        } else {
-            Header::read(&disk)
+        let (before, found) = match &self.before {
+            Before::Luks1(before) => (before, luks1::repair::identity(&disk, &self.ready.after)?),
+            Before::Read(before) if self.beside.is_some() => {
+                let found = read_anyway(&disk).map_err(|source| ApplyError::Unreadable { source })?;
+                (before, Header::Luks2(Box::new(found.0)).identity())
+            }
+            Before::Read(before) => {
+                let found = Header::read(&disk).map_err(|source| ApplyError::Unreadable { source })?;
+                (before, found.identity())
+            }
         };
-        let found = found.map_err(|source| ApplyError::Unreadable { source })?;
-        if found.identity() != self.before {
-            return Err(ApplyError::Changed { before: self.ready.after.sequence(), found: found.sequence() });
+        if found != *before {
+            return Err(ApplyError::Changed { before: before.sequence(), found: found.sequence() });
         }
         self.ready.write(disk)
+    }
+}
+
+/// Whether no header of LUKS2 was found.
+fn may_be_luks1(found: &Result<Header, HeaderError>) -> bool {
+    match found {
+        Ok(header) => header.as_luks1().is_some(),
+        Err(error) => {
+            matches!(error, HeaderError::Luks1 { .. } | HeaderError::NotLuks | HeaderError::UnknownVersion { .. })
+        }
     }
 }
 
@@ -234,6 +307,13 @@ impl fmt::Display for RepairStep {
             }
             RepairStep::WipeUnused { area } => {
                 write!(f, "overwrite a place for key material that no slot uses: {}", place(area))
+            }
+            RepairStep::MendLuks1 { fault } => fault.fmt(f),
+            RepairStep::ForgetMeta { slot } => {
+                write!(f, "remove data from LUKSMeta that an interrupted change has left: slot {slot} is not in use")
+            }
+            RepairStep::WipeUnusedMeta { area } => {
+                write!(f, "overwrite a place in LUKSMeta that no slot has data in: {}", place(area))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Writing a change so that it can be taken back: what is overwritten is kept until the caller is sure.
 
+use crate::area::Area;
 use crate::header::{Header, Identity};
 use crate::header_error::HeaderError;
 use block::{BlockError, BlockRead, BlockWrite, Bytes};
@@ -10,6 +11,14 @@ use zeroize::Zeroizing;
 pub(crate) struct Write {
     pub(crate) offset: Bytes,
     pub(crate) bytes: Zeroizing<Vec<u8>>,
+}
+
+impl Write {
+    /// Zeros for a place.
+    pub(crate) fn zeros(area: &Area) -> Write {
+        let len = usize::try_from(area.size().0).unwrap_or(usize::MAX);
+        Write { offset: area.offset(), bytes: vec![0; len].into() }
+    }
 }
 
 /// Writes that may reach the disk in any order among themselves, before those of the next phase.

@@ -13,7 +13,7 @@ use crate::header::{Header, Version};
 use crate::kdf::{KdfCost, LEAST_ITERATIONS};
 use crate::luks1::header::{DIGEST_LEN, HEADER_LEN, Luks1, Luks1Slot, SALT_LEN};
 use crate::luks1::meta::{self, MetaState, TABLE_LEN};
-use crate::luks1::places::{keyslots_end, slot_size};
+use crate::luks1::places::{keyslots_end, slot_place};
 use crate::luks2::binary_header::{HeaderCopy, HeaderSize};
 use crate::material::random_bytes;
 use crate::slot::Slot;
@@ -121,13 +121,12 @@ fn refuse_what_luks1_has_not(options: &FormatOptions) -> Result<(), FormatError>
     Err(FormatError::NotInThisVersion { what, version: Version::Luks1 })
 }
 
-fn empty_slots(key_len: u32) -> [Luks1Slot; Slot::LUKS1] {
-    let mut material = Bytes(ALIGNMENT);
-    [(); Slot::LUKS1].map(|()| {
-        let slot = Luks1Slot { active: false, iterations: 0, salt: [0; SALT_LEN], material, stripes: STRIPES };
-        material = Bytes(material.0 + slot_size(key_len));
-        slot
-    })
+fn empty_slots(key_len: u32) -> Vec<Luks1Slot> {
+    let slot = |slot| {
+        let material = slot_place(slot, key_len);
+        Luks1Slot { active: false, iterations: 0, salt: [0; SALT_LEN], material, stripes: STRIPES }
+    };
+    Slot::of_luks1().map(slot).collect()
 }
 
 fn header_bytes(options: &FormatOptions, key: &VolumeKey, salt: &[u8; SALT_LEN], uuid: Uuid) -> Box<[u8; HEADER_LEN]> {

@@ -17,9 +17,9 @@ pub(crate) const SALT_LEN: usize = 32;
 /// Length of the digest of the volume key.
 pub(crate) const DIGEST_LEN: usize = 20;
 /// Where the entries of the slots begin.
-const ENTRIES: usize = 208;
+pub(crate) const ENTRIES: usize = 208;
 /// Length of each.
-const ENTRY_LEN: usize = 48;
+pub(crate) const ENTRY_LEN: usize = 48;
 /// What an entry in use begins with.
 pub(crate) const ACTIVE: u32 = 0x00AC_71F3;
 /// What any other begins with.

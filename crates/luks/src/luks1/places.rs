@@ -3,6 +3,7 @@
 
 use crate::af::STRIPES;
 use crate::area::ALIGNMENT;
+use crate::slot::Slot;
 use block::{Bytes, SECTOR};
 
 /// Where data begins if nothing else is said: at the first whole MiB behind the key material.
@@ -11,11 +12,16 @@ pub(crate) fn default_data_offset(key_len: u32) -> Bytes {
 }
 
 /// What one slot takes: its material and the rest of the last 4096 bytes.
-pub(crate) fn slot_size(key_len: u32) -> u64 {
+fn slot_size(key_len: u32) -> u64 {
     (u64::from(key_len) * u64::from(STRIPES)).next_multiple_of(SECTOR).next_multiple_of(ALIGNMENT)
 }
 
 /// Where the key material of the last slot ends.
 pub(crate) fn keyslots_end(key_len: u32) -> Bytes {
     Bytes(ALIGNMENT + 8 * slot_size(key_len))
+}
+
+/// Where the key material of a slot begins.
+pub(crate) fn slot_place(slot: Slot, key_len: u32) -> Bytes {
+    Bytes(ALIGNMENT + u64::from(slot.number()) * slot_size(key_len))
 }

@@ -126,8 +126,7 @@ impl<'e> Story<'e> {
     fn nuke(&mut self) {
         let Some(gap) = self.gap.filter(|_| self.change.meta.nuked) else { return };
         self.write_table([0; TABLE_LEN]);
-        let len = usize::try_from(gap.size().0).unwrap_or(usize::MAX);
-        self.phases.push(vec![Write { offset: gap.offset(), bytes: vec![0; len].into() }]);
+        self.phases.push(vec![Write::zeros(&gap)]);
     }
 
     /// Key material and data in places that nothing refers to yet.
@@ -226,11 +225,7 @@ impl<'e> Story<'e> {
         places.sort();
         places.dedup();
         let free = places.into_iter().flat_map(|place| place.without(&kept));
-        let zeros = |area: Area| {
-            let len = usize::try_from(area.size().0).unwrap_or(usize::MAX);
-            Write { offset: area.offset(), bytes: vec![0; len].into() }
-        };
-        self.phases.push(free.map(zeros).collect());
+        self.phases.push(free.map(|area| Write::zeros(&area)).collect());
     }
 
     fn material(&self, slot: Slot, bytes: &Zeroizing<Vec<u8>>) -> Option<Write> {

@@ -91,12 +91,46 @@ impl Opener {
     }
 }
 
+/// Interrupted here and repaired: what should open opens, and nothing is left that nothing refers to.
+fn check_repaired(opener: &mut Opener, state: &[u8], promise: &Promise, when: &dyn Fn() -> String) {
+    let payload = state[SMALL_PAYLOAD..].to_vec();
+    let disk = MemoryDisk::from(state.to_vec());
+    let plan = RepairPlan::new(&disk, UnusedAreas::All, &SystemRandom).unwrap();
+    plan.apply(&disk, Force::No).unwrap_or_else(|e| panic!("{}: {}", when(), chain(&e)));
+    let bytes = disk.to_vec();
+    opener.check(&bytes, &payload, promise, when);
+    let header = luks1_of(&disk);
+    let mut referred = vec![false; SMALL_PAYLOAD];
+    referred[..1024].fill(true);
+    for entry in header.slots.iter().filter(|entry| entry.active) {
+        referred[usize::try_from(entry.material.0).unwrap()..][..64_000].fill(true);
+    }
+    for (slot, entry) in header.meta().present().iter().flat_map(|meta| meta.slots()) {
+        assert!(header.slots[usize::from(slot.number())].active, "{}: data of slot {slot}", when());
+        referred[1032 * SECTOR + entry.offset as usize..][..entry.length as usize].fill(true);
+    }
+    let gap = 1032 * SECTOR + 4096..SMALL_PAYLOAD;
+    if header.meta().present().is_some() {
+        assert!(gap.clone().all(|i| referred[i] || bytes[i] == 0), "{}: something is left in the gap", when());
+    }
+    // Key material that no slot is in has become other bytes.
+    for start in
+        header.slots.iter().filter(|entry| !entry.active).map(|entry| usize::try_from(entry.material.0).unwrap())
+    {
+        let same = (start..start + 64_000).filter(|i| bytes[*i] == state[*i]).count();
+        assert!(same < 64_000 / 128, "{}: key material at {start} is left", when());
+    }
+}
+
 /// Judges every state between `before` and the end of these writes.
 fn cut_everywhere(opener: &mut Opener, name: &str, before: &[u8], epochs: &[Epoch], promise: &Promise) -> Vec<u8> {
     let payload = before[SMALL_PAYLOAD..].to_vec();
     let mut start = before.to_vec();
     opener.check(&start, &payload, promise, &|| format!("{name}: at the beginning"));
     for (n, epoch) in epochs.iter().enumerate() {
+        if !epoch.is_empty() {
+            check_repaired(opener, &start, promise, &|| format!("{name}: repaired before epoch {n}"));
+        }
         assert!(epoch.len() <= 6, "{name}: {} writes between two flushes", epoch.len());
         // Any of the writes.
         for subset in 0..1u32 << epoch.len() {
@@ -361,4 +395,45 @@ fn a_passphrase_with_no_slot_to_spare() {
         edit.replace_keyslot_in_place(slot(6), &new(&key, &passphrase("new"), None)).unwrap();
     });
     assert_eq!((opens(&disk, "new"), opens(&disk, "p6")), (Some(6), None));
+}
+
+/// A repair that is interrupted can be made again.
+#[test]
+fn a_repair_is_a_change_too() {
+    let Volume { disk, key } = volume_with_bindings();
+    let mut opener = Opener::default();
+    let promise = Case::new("", |_| ()).promise;
+    edit(&disk, |edit| {
+        edit.save_meta(Some(slot(3)), CLEVIS, b"left over").unwrap();
+        add(edit, &key, 7, "p7");
+    });
+    for areas in [UnusedAreas::LeftOver, UnusedAreas::All] {
+        let recorder = Recorder::new(MemoryDisk::from(disk.to_vec()));
+        RepairPlan::new(&recorder, areas, &SystemRandom).unwrap().apply(&recorder, Force::No).unwrap();
+        let after = cut_everywhere(&mut opener, "repair", &disk.to_vec(), &recorder.epochs(), &promise);
+        assert!(after == recorder.disk.to_vec());
+    }
+    // Both sectors of the header are broken.
+    let good = disk.to_vec();
+    let mut broken = good.clone();
+    for (at, piece) in
+        [(0, &[0; 8][..]), (208 + 48 * 6, b"junk"), (208 + 48 * 5 + 40, b"junk"), (208 + 48 * 7, b"junk")]
+    {
+        put(&mut broken, at, piece);
+    }
+    let recorder = Recorder::new(MemoryDisk::from(broken.clone()));
+    RepairPlan::new(&recorder, UnusedAreas::All, &SystemRandom).unwrap().apply(&recorder, Force::No).unwrap();
+    let epochs: Vec<Epoch> = recorder.epochs().into_iter().filter(|epoch| !epoch.is_empty()).collect();
+    assert_eq!(epochs.len(), 2);
+    let expected = MemoryDisk::from(good);
+    RepairPlan::new(&expected, UnusedAreas::LeftOver, &SystemRandom).unwrap().apply(&expected, Force::No).unwrap();
+    let mut state = broken;
+    for epoch in std::iter::once(Epoch::new()).chain(epochs) {
+        epoch.iter().for_each(|(at, bytes)| put(&mut state, *at, bytes));
+        let cut = MemoryDisk::from(state.clone());
+        RepairPlan::new(&cut, UnusedAreas::LeftOver, &SystemRandom).unwrap().apply(&cut, Force::No).unwrap();
+        let again = RepairPlan::new(&cut, UnusedAreas::LeftOver, &SystemRandom).unwrap();
+        again.apply(&cut, Force::No).unwrap();
+        assert!(cut.to_vec() == expected.to_vec());
+    }
 }

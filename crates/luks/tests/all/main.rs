@@ -17,6 +17,7 @@ mod golden;
 mod hostile;
 mod luks1;
 mod luks1_power;
+mod luks1_repair;
 mod luks1_support;
 mod luks2_power;
 mod luksmeta;
