@@ -73,9 +73,9 @@ fn an_impostor_is_refused_and_the_binding_stays() {
 fn keys_of_a_binding_that_was_not_opened_vouch_for_nothing() {
     let net = OneServer::new();
     let (disk, key, old) = bound(&net, TANG);
-    let slot = bind(&disk, &key, &net, "null", "{}").slot;
-    let other = open(&disk, &binding(&disk, slot), &net).unwrap();
-    for opened in [None, Some(&other)] {
+    let others = [bind(&disk, &key, &net, "null", "{}").slot, bind(&disk, &key, &net, "tang", TANG).slot];
+    let others = others.map(|slot| open(&disk, &binding(&disk, slot), &net).unwrap());
+    for opened in [None, Some(&others[0]), Some(&others[1])] {
         let error = unlock::regen(&old, opened, &asking(&net, &Cancel::new())).unwrap_err();
         assert!(matches!(error, BindError::Renew(PinError::CannotAsk { .. })), "{error:?}");
     }
