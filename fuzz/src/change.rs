@@ -10,8 +10,7 @@ use crate::touched::{Touched, key};
 use crypto::{Hash, Passphrase, Secret};
 use json::Object;
 use luks::{
-    Accepted, Edit, EditError, Flag, Header, KdfCost, LEAST_ITERATIONS, Luks2, NewKeyslot, Priority, Slot, TokenId,
-    UnusedAreas,
+    Accepted, Edit, EditError, Flag, Header, KdfCost, LEAST_ITERATIONS, Luks2, NewKeyslot, Priority, UnusedAreas,
 };
 use uuid::Uuid;
 
