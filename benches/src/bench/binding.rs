@@ -5,7 +5,7 @@
 
 use crate::sides::{self, Side};
 use crate::table::{Asked, Limit, markdown};
-use compliance::{Curve, Disk, KeyDirectory, Maker, Server, need, program};
+use compliance::{Curve, Disk, KeyDirectory, Maker, Server, Version, need, program};
 use std::path::Path;
 use std::process::Command;
 
@@ -15,7 +15,12 @@ const THEIR_RUNS: u64 = 3;
 pub(crate) fn run() -> Vec<Asked> {
     let keys = KeyDirectory::new(Maker::Ours, Curve::P521);
     let server = Server::start(Maker::Ours, &keys);
-    let disk = Disk::formatted(Maker::Theirs);
+    Version::BOTH.into_iter().flat_map(|version| one(version, &server)).collect()
+}
+
+fn one(version: Version, server: &Server) -> Vec<Asked> {
+    eprintln!(" {version}");
+    let disk = Disk::of(Maker::Theirs, version);
     disk.bind(Maker::Theirs, "tang", &server.config());
     assert_eq!(disk.pass(Maker::Ours, "1"), disk.pass(Maker::Theirs, "1"));
 
@@ -36,17 +41,21 @@ pub(crate) fn run() -> Vec<Asked> {
         sides::row("cotter luks pass", our_pass, pass),
         sides::row("clevis luks pass", pass, pass),
     ];
-    println!("{}", markdown("A tang binding on LUKS2", &sides::columns("of clevis's"), &rows));
-    let most = Limit::AtMost(1.0 / 20.0);
-    vec![
-        Asked::new("CPU of `luks list`, of clevis's", most, our_list.cpu / list.cpu),
-        Asked::new("CPU of `luks dump`, of `clevis luks list`", most, our_dump.cpu / list.cpu),
-        Asked::new("CPU of `luks pass`, of clevis's", most, our_pass.cpu / pass.cpu),
-        Asked::new("wall of `luks list`, of clevis's", most, our_list.wall / list.wall),
-        Asked::new("wall of `luks dump`, of `clevis luks list`", most, our_dump.wall / list.wall),
-        Asked::new("wall of `luks pass`, of clevis's", most, our_pass.wall / pass.wall),
-        Asked::new("CPU of `luks dump`, of `cryptsetup luksDump`", Limit::Reported, our_dump.cpu / dump.cpu),
-    ]
+    let heading = format!("A tang binding on {version}");
+    println!("{}", markdown(&heading, &sides::columns("of clevis's"), &rows));
+    let mut asked = Vec::new();
+    for (what, ours, theirs) in [
+        ("`luks list`, of clevis's", our_list, list),
+        ("`luks dump`, of `clevis luks list`", our_dump, list),
+        ("`luks pass`, of clevis's", our_pass, pass),
+    ] {
+        let most = Limit::AtMost(1.0 / 20.0);
+        asked.push(Asked::new(format!("CPU of {what}, {version}"), most, ours.cpu / theirs.cpu));
+        asked.push(Asked::new(format!("wall of {what}, {version}"), most, ours.wall / theirs.wall));
+    }
+    let what = format!("CPU of `luks dump`, of `cryptsetup luksDump`, {version}");
+    asked.push(Asked::new(what, Limit::Reported, our_dump.cpu / dump.cpu));
+    asked
 }
 
 fn ours(name: &'static str, words: &[&str], disk: &Path, more: &[&str]) -> Side {
