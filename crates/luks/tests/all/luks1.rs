@@ -125,6 +125,21 @@ fn a_header_of_its_own() {
         let header = Header::read(&theirs.disk()).unwrap().accept(&allowed).unwrap();
         let (_, key) = open_any(&theirs.disk(), &header, &passphrase("one")).unwrap();
         assert_eq!(Plain::new(data.disk(), &header, &key).unwrap().len(), Bytes((16 << 20) - offset as u64 * 512));
+        // It is changed like any other.
+        let disk = theirs.disk();
+        let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+        let two = passphrase("two");
+        let kdf = pbkdf2_of(Hash::Sha256);
+        let new = NewKeyslot { key: &key, passphrase: &two, slot: Slot::new(6), kdf, af_hash: Hash::Sha256 };
+        edit.add_keyslot(&new).unwrap();
+        edit.replace_keyslot(slot(0), &NewKeyslot { passphrase: &passphrase("three"), ..new }).unwrap();
+        edit.apply(&disk).unwrap();
+        theirs.set(&disk);
+        let opens = |text: &str| {
+            let open = ["open", "--test-passphrase", "--key-file=-", "--header", theirs.name(), data.name()];
+            cryptsetup(&open, text).is_ok()
+        };
+        assert_eq!(["one", "two", "three"].map(opens), [false, true, true], "{offset}");
     }
 }
 

@@ -437,3 +437,55 @@ fn a_repair_is_a_change_too() {
         assert!(cut.to_vec() == expected.to_vec());
     }
 }
+
+/// With one copy of the header there is no way back in the middle of these two; they can be made again from wherever they
+/// were left.
+#[test]
+fn restoring_and_erasing_can_be_made_again() {
+    let Volume { disk, key } = volume_with_bindings();
+    let backup = Backup::read(&disk).unwrap();
+    let restored = MemoryDisk::from(disk.to_vec());
+    // The header differs in both sectors, the key material of slots 1 to 7.
+    edit(&disk, |edit| {
+        [3, 4, 5, 7].into_iter().for_each(|n| add(edit, &key, n, "three"));
+        [1, 2, 6].into_iter().for_each(|n| edit.remove_keyslot(slot(n)).unwrap());
+    });
+    let again = |disk: &MemoryDisk| {
+        let plan = RestorePlan::new(&backup, disk, &SystemRandom).unwrap();
+        plan.apply(disk, Force::Yes).unwrap_or_else(|e| panic!("{}", chain(&e)));
+        assert!(disk.to_vec() == restored.to_vec());
+    };
+    let recorder = Recorder::new(MemoryDisk::from(disk.to_vec()));
+    RestorePlan::new(&backup, &recorder, &SystemRandom).unwrap().apply(&recorder, Force::Yes).unwrap();
+    every_sector(&disk.to_vec(), &recorder.epochs(), 40, &mut |state| again(&MemoryDisk::from(state.to_vec())));
+
+    let recorder = Recorder::new(MemoryDisk::from(disk.to_vec()));
+    ErasePlan::new(&recorder, &SystemRandom).unwrap().apply(&recorder, &SystemRandom).unwrap();
+    every_sector(&disk.to_vec(), &recorder.epochs(), 40, &mut |state| {
+        let disk = MemoryDisk::from(state.to_vec());
+        let erased = ErasePlan::new(&disk, &SystemRandom).unwrap().apply(&disk, &SystemRandom).unwrap();
+        let header = luks1_of(&disk);
+        assert!(header.slots.iter().all(|entry| !entry.active) && erased.areas.len() == 8);
+        let bytes = disk.to_vec();
+        for start in header.slots.iter().map(|entry| usize::try_from(entry.material.0).unwrap()) {
+            let same = (start..start + 64_000).filter(|i| bytes[*i] == state[*i]).count();
+            assert!(same < 64_000 / 128, "{same} bytes of the key material at {start} are as they were");
+        }
+        assert!(bytes[SMALL_PAYLOAD..] == state[SMALL_PAYLOAD..]);
+    });
+}
+
+/// Every state of these writes in their order, but of long writes only each `nth` sector, the first and the last.
+fn every_sector(before: &[u8], epochs: &[Epoch], nth: usize, judge: &mut dyn FnMut(&[u8])) {
+    let mut state = before.to_vec();
+    judge(&state);
+    for write in epochs.iter().flatten() {
+        let pieces = sectors(write);
+        for (k, (at, piece)) in pieces.iter().enumerate() {
+            put(&mut state, *at, piece);
+            if k % nth == 0 || k + 1 == pieces.len() {
+                judge(&state);
+            }
+        }
+    }
+}
