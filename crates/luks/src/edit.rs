@@ -85,7 +85,7 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// The same, but where no slot of LUKS1 is free, the old key material is overwritten by the new: a power failure meanwhile
+    /// The same, but where there is no room for both, the old key material is overwritten by the new: a power failure meanwhile
     /// loses the slot. Only for who has been told so.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl<'a> Edit<'a> {
     pub fn replace_keyslot_in_place(&mut self, slot: Slot, new: &NewKeyslot<'_>) -> Result<(), EditError> {
         match self {
             Edit::Luks1(edit) => edit.replace_keyslot(slot, new, ReplaceMode::InPlace),
-            Edit::Luks2(edit) => edit.replace_keyslot(slot, new),
+            Edit::Luks2(edit) => edit.replace_keyslot_in_place(slot, new),
         }
     }
 

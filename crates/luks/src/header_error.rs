@@ -79,10 +79,10 @@ impl HeaderError {
             HeaderError::NotLuks => "is it the right device or partition? `cotter image info FILE` lists partitions",
             HeaderError::UnknownVersion { .. } => "a newer program may know it",
             HeaderError::Damaged { .. } | HeaderError::Luks1 { .. } => {
-                "restore a backup of the header: `cryptsetup luksHeaderRestore`"
+                "restore a backup of the header: `cotter luks restore`"
             }
             HeaderError::Ambiguous { .. } => {
-                "if that is what the disk is for, the LUKS2 header is a leftover; if not, after a backup of the disk, `cryptsetup repair`"
+                "if that is what the disk is for, the LUKS2 header is a leftover; if not, after a backup of the disk, `cotter luks repair`"
             }
             HeaderError::Disk { .. } => "see the system's log for what the device reported",
         }

@@ -57,6 +57,10 @@ impl fmt::Display for Step {
                 let (start, size) = (area.offset().0, area.size());
                 write!(f, "add keyslot {slot} ({kdf}) for a key of its own, key material at byte {start} ({size})")
             }
+            Step::ReplaceKeyslot { slot, kdf, area, old } if area == old => {
+                let (start, size) = (area.offset().0, area.size());
+                write!(f, "replace keyslot {slot} ({kdf}) in place, key material at byte {start} ({size})")
+            }
             Step::ReplaceKeyslot { slot, kdf, area, old } => {
                 let (start, size, old) = (area.offset().0, area.size(), old.offset().0);
                 write!(

@@ -38,10 +38,13 @@ struct Promise {
     sealed: bool,
 }
 
+/// Makes a change, and gives the way back if there is one.
+type Run<'c> = Box<dyn Fn(&Recorder) -> Option<Undo> + 'c>;
+
 /// One kind of change.
 struct Case<'c> {
     name: String,
-    run: Box<dyn Fn(&Recorder) -> Option<Undo> + 'c>,
+    run: Run<'c>,
     promise: Promise,
 }
 
@@ -238,7 +241,7 @@ impl Judge<'_> {
     /// One sector has only its first or its last bytes, or is rubbish.
     fn tear(
         &mut self,
-        state: &mut Vec<u8>,
+        state: &mut [u8],
         (at, piece): (usize, &[u8]),
         before: &[u8],
         case: &Case<'_>,

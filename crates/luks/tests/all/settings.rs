@@ -113,6 +113,13 @@ fn a_slot_is_replaced_only_where_that_can_be() {
     let mut edit = Edit::new(&header, &SystemRandom).unwrap();
     assert!(matches!(edit.replace_keyslot(slot(0), &new(&key)), Err(EditError::NoRoom { .. })));
     assert!(edit.steps().is_empty());
+    // Unless a person has been told.
+    assert!(matches!(edit.replace_keyslot_in_place(slot(1), &new(&key)), Err(EditError::NoSuchSlot { .. })));
+    edit.replace_keyslot_in_place(slot(0), &new(&key)).unwrap();
+    assert_eq!(edit.to_string(), "replace keyslot 0 (pbkdf2) in place, key material at byte 32768 (252 KiB)");
+    edit.apply(&disk).unwrap();
+    let file = TestFile::new(&disk.to_vec());
+    assert!(they_open(&file, 0, "x") && !they_open(&file, 0, "one"));
 }
 
 /// Slots that came in this very edit can be replaced and removed; of their first material nothing reaches the disk.

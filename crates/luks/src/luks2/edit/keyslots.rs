@@ -17,13 +17,13 @@ use crate::slot::{Priority, Slot};
 use crate::step::Step;
 use crate::undo::Write;
 use block::Bytes;
+use crypto::VolumeKey;
 use crypto::kdf::Argon2Variant;
 use json::Object;
 use zeroize::Zeroizing;
 
 /// A slot's object, and its key material as it lies on the disk.
 struct Made {
-    area: Area,
     object: Object,
     material: Write,
 }
@@ -36,7 +36,8 @@ impl Luks2Edit<'_> {
     pub fn add_keyslot(&mut self, new: &NewKeyslot<'_>) -> Result<Slot, EditError> {
         self.hold_key(new.key)?;
         let slot = self.choose_slot(new.slot)?;
-        let Made { area, object, material } = self.make(slot, new)?;
+        let area = self.choose_area(new.key.secret().len())?;
+        let Made { object, material } = self.make(slot, new, area)?;
         let digest = self.before.digest_name().to_owned();
         self.change(|document| {
             set_object(document, "keyslots", &slot.to_string(), object);
@@ -56,7 +57,8 @@ impl Luks2Edit<'_> {
             return Err(EditError::VolumeKey);
         }
         let slot = self.choose_slot(new.slot)?;
-        let Made { area, object, material } = self.make(slot, new)?;
+        let area = self.choose_area(new.key.secret().len())?;
+        let Made { object, material } = self.make(slot, new, area)?;
         let digest = Pbkdf2Digest::of(new.key, new.af_hash, self.random);
         let digest = digest.map_err(|source| EditError::Random { source })?.to_json(&[slot], &[]);
         let names = &self.metadata.digests;
@@ -76,11 +78,34 @@ impl Luks2Edit<'_> {
     /// # Errors
     /// [`EditError`]; nothing has been changed then. [`EditError::NoRoom`] if there is no other area.
     pub fn replace_keyslot(&mut self, slot: Slot, new: &NewKeyslot<'_>) -> Result<(), EditError> {
-        self.hold_key(new.key)?;
+        let old = self.replaceable(slot, new.key)?;
+        let area = self.choose_area(new.key.secret().len())?;
+        self.replace(slot, new, old, area)
+    }
+
+    /// The same, but without another area the old key material is overwritten by the new: a power failure meanwhile loses the
+    /// slot.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing has been changed then.
+    pub fn replace_keyslot_in_place(&mut self, slot: Slot, new: &NewKeyslot<'_>) -> Result<(), EditError> {
+        let old = self.replaceable(slot, new.key)?;
+        match self.choose_area(new.key.secret().len()) {
+            Err(EditError::NoRoom { .. }) => self.replace(slot, new, old, old),
+            area => self.replace(slot, new, old, area?),
+        }
+    }
+
+    /// The area of a slot that opens the data.
+    fn replaceable(&mut self, slot: Slot, key: &VolumeKey) -> Result<Area, EditError> {
+        self.hold_key(key)?;
         let of_data = self.metadata.digests.get(self.before.digest_name());
         let old = self.metadata.keyslots.get(&slot).filter(|_| of_data.is_some_and(|d| d.keyslots.contains(&slot)));
-        let old = old.ok_or(EditError::NoSuchSlot { slot })?.area;
-        let Made { area, object, material } = self.make(slot, new)?;
+        Ok(old.ok_or(EditError::NoSuchSlot { slot })?.area)
+    }
+
+    fn replace(&mut self, slot: Slot, new: &NewKeyslot<'_>, old: Area, area: Area) -> Result<(), EditError> {
+        let Made { object, material } = self.make(slot, new, area)?;
         let wipe = self.random_write(old)?;
         // Members that are not understood, and the priority, are about the slot and stay with it.
         self.change(|document| {
@@ -90,7 +115,9 @@ impl Luks2Edit<'_> {
                 object.iter().for_each(|(name, value)| place.insert(name, value.clone()));
             }
         })?;
-        self.leave(wipe);
+        if area != old {
+            self.leave(wipe);
+        }
         self.material.push(material);
         self.steps.push(Step::ReplaceKeyslot { slot, kdf: new.kdf.name(), area, old });
         Ok(())
@@ -115,11 +142,10 @@ impl Luks2Edit<'_> {
         Ok(())
     }
 
-    fn make(&self, slot: Slot, new: &NewKeyslot<'_>) -> Result<Made, EditError> {
+    fn make(&self, slot: Slot, new: &NewKeyslot<'_>, area: Area) -> Result<Made, EditError> {
         let allowed = self.before.allowed();
         check_cost(slot, &new.kdf, allowed).map_err(|source| EditError::Refused { source })?;
         let key_len = new.key.secret().len();
-        let area = self.choose_area(key_len)?;
         let keyslot = AcceptedSlot {
             priority: Priority::Normal,
             key_len,
@@ -131,7 +157,7 @@ impl Luks2Edit<'_> {
         };
         let bytes = material::seal(&keyslot, new, self.random)?;
         let object = keyslot.to_member().to_json(u32::try_from(key_len).unwrap_or(u32::MAX), area);
-        Ok(Made { area, object, material: Write { offset: area.offset(), bytes } })
+        Ok(Made { object, material: Write { offset: area.offset(), bytes } })
     }
 
     fn choose_slot(&self, wanted: Option<Slot>) -> Result<Slot, EditError> {
