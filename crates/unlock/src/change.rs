@@ -10,6 +10,7 @@ use crypto::{Passphrase, Random, VolumeKey};
 use jose::Jwe;
 use json::Object;
 use luks::{Accepted, Edit, KdfCost, NewKeyslot, Slot, Version};
+use std::fmt;
 
 /// A bind that has been computed.
 #[derive(Debug)]
@@ -18,6 +19,15 @@ pub struct BindPlan<'a> {
     pub edit: Edit<'a>,
     /// The binding after it.
     pub binding: Binding,
+}
+
+/// A bind in the place of another keyslot that has been computed: first the one change, and the other when the first is proved.
+#[derive(Debug)]
+pub struct ReplacePlan<'a> {
+    /// The new binding.
+    pub bind: BindPlan<'a>,
+    /// The removal of the old keyslot.
+    pub kill: Edit<'a>,
 }
 
 /// A passphrase to be given a keyslot.
@@ -126,6 +136,30 @@ pub fn kill_edit<'a>(
         return Err(CommitError::LastSlot { slot });
     }
     spare(header, slot, last)?;
+    removal(header, slot, random)
+}
+
+/// The changes of a binding that takes the place of the keyslot `old`.
+///
+/// # Errors
+/// As [`bind_edit`] and [`kill_edit`]; [`CommitError::Unproved`] if the policy could not be tried.
+pub fn replace_edit<'a>(
+    header: &'a Accepted,
+    key: &VolumeKey,
+    prepared: &Prepared,
+    (old, last): (Slot, LastHumanSlot),
+    random: &'a dyn Random,
+) -> Result<ReplacePlan<'a>, CommitError> {
+    if prepared.unproved.is_some() {
+        return Err(CommitError::Unproved);
+    }
+    spare(header, old, last)?;
+    let bind = bind_edit(header, key, prepared, random)?;
+    // It is not the last of all once the binding is there.
+    Ok(ReplacePlan { bind, kill: removal(header, old, random)? })
+}
+
+fn removal<'a>(header: &'a Accepted, slot: Slot, random: &'a dyn Random) -> Result<Edit<'a>, CommitError> {
     let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
     edit.remove_keyslot(slot).map_err(CommitError::Edit)?;
     store::forget(&mut edit, header.header(), slot)?;
@@ -177,6 +211,13 @@ pub fn change_edit<'a>(
     let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
     edit.replace_keyslot(slot, &new.keyslot(header, key, None)).map_err(CommitError::Edit)?;
     Ok(edit)
+}
+
+/// One line for each step.
+impl fmt::Display for ReplacePlan<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.bind.edit, self.kill)
+    }
 }
 
 impl NewPassphrase<'_> {

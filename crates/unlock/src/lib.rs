@@ -27,7 +27,10 @@ mod volume;
 
 pub use bind::{BindError, BindRequest, NewMeta, Prepared, Proof, prepare};
 pub use binding::{Binding, CLEVIS, CLEVIS_UUID, TokenError, Unreadable, bindings, unreadable};
-pub use change::{BindPlan, NewPassphrase, Purpose, add_edit, bind_edit, change_edit, kill_edit, unbind_edit};
+pub use change::{
+    BindPlan, NewPassphrase, Purpose, ReplacePlan, add_edit, bind_edit, change_edit, kill_edit, replace_edit,
+    unbind_edit,
+};
 pub use commit::{Bound, add, bind, bind_instead, change, kill, unbind};
 pub use commit_error::{CommitError, RevertFailure};
 pub use human::{LastHumanSlot, human_slots};

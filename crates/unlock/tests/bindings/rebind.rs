@@ -206,6 +206,12 @@ fn a_preset_passphrase_goes_once_the_binding_is_proved_and_not_before() {
     assert!(disk.to_vec() == before);
 
     net.plug_in();
+    let header = accepted(&disk);
+    let plan =
+        unlock::replace_edit(&header, &key, &prepare(TANG), (zero, LastHumanSlot::Remove), &SystemRandom).unwrap();
+    let lines: Vec<String> = plan.to_string().lines().map(|line| line[..18].to_owned()).collect();
+    assert_eq!(lines, ["add keyslot 1 (pbk", "add token 0 (\"clev", "remove keyslot 0, "]);
+    assert!(disk.to_vec() == before);
     let made = replace(prepare(TANG), LastHumanSlot::Remove).unwrap();
     let header = accepted(&disk);
     assert_eq!(header.slots().collect::<Vec<_>>(), [made.slot]);
