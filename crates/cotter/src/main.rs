@@ -7,11 +7,13 @@
 
 mod args;
 mod command;
+mod editor;
 mod error;
 mod host;
 mod opening;
 mod output;
 mod passphrase;
+mod private_dir;
 mod private_file;
 mod progress;
 mod volume;

@@ -5,7 +5,7 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::passphrase;
-use crate::volume::{self, Disks};
+use crate::volume::{self, Disks, Seal};
 use crypto::{Passphrase, VolumeKey};
 use linux::Terminal;
 use luks::{Accepted, OpenError, Slot, TokenId};
@@ -49,13 +49,19 @@ pub fn open(
     header: &Accepted,
     opener: &Opener,
     given: Given,
+    seal: Seal,
     host: &Host,
 ) -> Result<Opened, CommandError> {
     match given {
         Given::Passphrase(passphrase) => {
-            by_passphrase(disks, header, passphrase, None).map_err(|failed| failed.told(disks, &opener.key))
+            let opened = by_passphrase(disks, header, passphrase, None);
+            let opened = opened.map_err(|failed| failed.told(disks, &opener.key))?;
+            if seal == Seal::Counts {
+                volume::check_seal(header, &opened.key)?;
+            }
+            Ok(opened)
         }
-        Given::Binding(token) => by_binding(disks, header, token, host),
+        Given::Binding(token) => by_binding(disks, header, token, seal, host),
     }
 }
 
@@ -113,10 +119,16 @@ pub fn by_passphrase(
     }
 }
 
-fn by_binding(disks: &Disks, header: &Accepted, token: Option<TokenId>, host: &Host) -> Result<Opened, CommandError> {
+fn by_binding(
+    disks: &Disks,
+    header: &Accepted,
+    token: Option<TokenId>,
+    seal: Seal,
+    host: &Host,
+) -> Result<Opened, CommandError> {
     host.cancel_on_signal()?;
     let only = token.map(|token| slot_of(header, token)).transpose()?;
-    let unlocked = volume::open_by_bindings(disks.header(), header, only, host)?;
+    let unlocked = volume::open_by_bindings(disks.header(), header, only, seal, host)?;
     output::say(&format!("keyslot {} was opened by its binding ({})", unlocked.slot, unlocked.pin));
     Ok(Opened { slot: unlocked.slot, key: unlocked.key })
 }

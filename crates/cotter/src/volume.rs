@@ -10,7 +10,7 @@ use block::BlockRead;
 use clevis::TrustPolicy;
 use crypto::{Passphrase, SystemRandom, VolumeKey};
 use linux::{Access, Claim, FileDisk, HeaderLock, LockError, LockMode, machine};
-use luks::{Accepted, Allowed, DataPlace, Header, OpenError, Slot, TokenId};
+use luks::{Accepted, Allowed, DataPlace, Header, OpenError, SealState, Slot, TokenId};
 use std::path::Path;
 use std::time::Duration;
 use unlock::{Event, Exclusive, Failed, Unlocked};
@@ -161,12 +161,22 @@ pub fn exclusive(disk: &FileDisk) -> Result<Box<dyn Send>, Box<dyn std::error::E
     Ok(Box::new(held))
 }
 
+/// What counts of a seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seal {
+    /// All: a volume whose seal is not right stays closed.
+    Counts,
+    /// Nothing, for it is about to be made anew.
+    IsRenewed,
+}
+
 /// Opens the volume by its bindings, all of them or those of one slot. Each failure of one among several is told when it
-/// happens.
+/// happens, and so is what the seal of the header tells.
 pub fn open_by_bindings(
     disk: &dyn BlockRead,
     header: &Accepted,
     only: Option<Slot>,
+    seal: Seal,
     host: &Host,
 ) -> Result<Unlocked, CommandError> {
     let plan = unlock::plan(unlock::bindings(header.header()), only);
@@ -181,8 +191,33 @@ pub fn open_by_bindings(
             output::say(&format!("keyslot {}: {}", attempt.binding.slot, reasons(error)));
         }
     };
-    unlock::run(plan, disk, header, &host.ports(TrustPolicy::Ask), &mut tell)
-        .map_err(|failed| nothing_opened(failed, header))
+    let ports = host.ports(TrustPolicy::Ask);
+    let unlocked = match seal {
+        Seal::Counts => unlock::run(plan, disk, header, &ports, &mut tell),
+        Seal::IsRenewed => unlock::run_unsealed(plan, disk, header, &ports, &mut tell),
+    };
+    let unlocked = unlocked.map_err(|failed| nothing_opened(failed, header))?;
+    if seal == Seal::Counts {
+        tell_differences(&unlocked.seal);
+    }
+    Ok(unlocked)
+}
+
+/// What the seal tells of a volume that a passphrase opened; one whose seal is not right is not used.
+pub fn check_seal(header: &Accepted, key: &VolumeKey) -> Result<SealState, CommandError> {
+    let state = unlock::check_seal(header, key).map_err(|source| {
+        let hint = source.hint();
+        CommandError::failed("the volume is not used", source).hint(hint)
+    })?;
+    tell_differences(&state);
+    Ok(state)
+}
+
+/// Changes of keyslots and tokens are made by programs that know no seal, too: they are told, and no more.
+fn tell_differences(state: &SealState) {
+    if let (SealState::Sealed { .. }, false) = (state, state.is_clean()) {
+        output::say(&format!("{state}\n  if that is right: cotter luks seal"));
+    }
 }
 
 fn nothing_opened(failed: Failed, header: &Accepted) -> CommandError {
@@ -213,6 +248,16 @@ pub fn open_by_passphrase(
     }
 }
 
+/// A volume that may be used.
+pub struct Opened {
+    /// What opened it.
+    pub passphrase: Passphrase,
+    /// Its key.
+    pub key: VolumeKey,
+    /// What the seal of its header tells.
+    pub seal: SealState,
+}
+
 /// Opens the volume in the way the arguments say: a key file if one is named, the bindings otherwise.
 pub fn open(
     disk: &dyn BlockRead,
@@ -220,16 +265,20 @@ pub fn open(
     key: &KeyInstead,
     only: Option<Slot>,
     host: &Host,
-) -> Result<(Passphrase, VolumeKey), CommandError> {
+) -> Result<Opened, CommandError> {
     let Some(key) = key.source() else {
-        let unlocked = open_by_bindings(disk, header, only, host)?;
-        return Ok((unlocked.passphrase, unlocked.key));
+        let Unlocked { passphrase, key, seal, .. } = open_by_bindings(disk, header, only, Seal::Counts, host)?;
+        return Ok(Opened { passphrase, key, seal });
     };
     let passphrase = passphrase::existing(&key, host.person())?;
     let opened = open_by_passphrase(disk, header, &passphrase, only);
     let slip = passphrase::likely_slip(&key, &passphrase);
-    let (_, key) = opened.map_err(|source| CommandError::failed("the volume stays closed", source).hint(slip))?;
-    Ok((passphrase, key))
+    let (_, key) = opened.map_err(|source| {
+        let hint = source.hint().unwrap_or(slip);
+        CommandError::failed("the volume stays closed", source).hint(hint)
+    })?;
+    let seal = check_seal(header, &key)?;
+    Ok(Opened { passphrase, key, seal })
 }
 
 /// Whether a keyslot is in use, for whatever key.

@@ -8,14 +8,17 @@ mod fingerprint;
 mod format;
 mod kdf;
 mod key;
+mod list;
 mod lock;
 mod meta;
+mod rebind;
+mod seal;
 mod slots;
 mod token;
 mod unlock;
 mod whole;
 
-pub use binding::{BindArgs, ListArgs, PassArgs, UnbindArgs};
+pub use binding::{BindArgs, BindingChoice, UnbindArgs};
 pub use config::{ConfigArgs, FlagName};
 pub use device::{Ceilings, Device};
 pub use dump::DumpArgs;
@@ -23,8 +26,11 @@ pub use fingerprint::FingerprintArgs;
 pub use format::{FormatArgs, LuksType};
 pub use kdf::{KdfArgs, Pbkdf};
 pub use key::{KeyInstead, KeySource, NewKey, Opener};
+pub use list::{ListArgs, PassArgs};
 pub use lock::LockArgs;
 pub use meta::{MetaAction, MetaArgs};
+pub use rebind::{EditArgs, Rebinding, RegenArgs, ReportArgs};
+pub use seal::SealArgs;
 pub use slots::{AddArgs, KillArgs, PasswdArgs, PriorityName};
 pub use token::{TokenChoice, TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs};
 pub use unlock::UnlockArgs;
@@ -68,11 +74,21 @@ pub enum LuksCommand {
     #[command(after_long_help = PINS)]
     Bind(BindArgs),
     /// Print which keyslots are bound, and to what
+    #[command(after_long_help = list::LIST_EXIT)]
     List(ListArgs),
     /// Print the passphrase of a bound keyslot, without newline
     Pass(PassArgs),
     /// Remove a binding and its keyslot
     Unbind(UnbindArgs),
+    /// Make a binding anew: the same policy, the servers' keys of today, a new passphrase
+    Regen(RegenArgs),
+    /// Give a binding another configuration
+    #[command(after_long_help = PINS)]
+    Edit(EditArgs),
+    /// Print which keys of a binding its servers no longer advertise: exit code 1 if there are any
+    Report(ReportArgs),
+    /// Seal the header, so that changes by whoever has no key to the volume show
+    Seal(SealArgs),
     /// Open the volume by its bindings, or by a passphrase, and map it in the kernel
     Unlock(UnlockArgs),
     /// Close a mapping, once nobody uses it

@@ -158,7 +158,7 @@ fn open(args: &Volume, disk: Arc<FileDisk>) -> Result<Content, CommandError> {
     let (header, part) = select::one(places, args)?;
     let header = volume::accept(header, &args.file, &volume::allowed(&args.ceilings))?;
     let host = Host::new(args.patience.limit());
-    let (_, key) = volume::open(&part, &header, &args.key, None, &host)?;
+    let key = volume::open(&part, &header, &args.key, None, &host)?.key;
     Plain::new(part, &header, &key)
         .map_err(|source| CommandError::failed(format!("cannot decrypt {}", args.file.display()), source))
 }

@@ -4,8 +4,10 @@ mod add;
 mod backup;
 mod bind;
 mod change;
+mod chosen;
 mod config;
 mod dump;
+mod edit;
 mod erase;
 mod fingerprint;
 mod format;
@@ -15,9 +17,15 @@ pub mod list;
 mod lock;
 mod mapping;
 mod meta;
+mod pass;
 mod passwd;
+mod rebind;
+mod regen;
 mod repair;
+mod report;
+mod seal;
 mod token;
+mod unbind;
 mod unlock;
 
 use crate::args::LuksCommand;
@@ -39,10 +47,14 @@ pub fn run(which: LuksCommand) -> Result<(), CommandError> {
         LuksCommand::Repair(args) => repair::run(&args),
         LuksCommand::Erase(args) => erase::run(&args),
         LuksCommand::Fingerprint(args) => fingerprint::run(&args),
-        LuksCommand::Bind(args) => bind::bind(&args),
+        LuksCommand::Bind(args) => bind::run(&args),
         LuksCommand::List(args) => list::run(&args),
-        LuksCommand::Pass(args) => unlock::pass(&args),
-        LuksCommand::Unbind(args) => bind::unbind(&args),
+        LuksCommand::Pass(args) => pass::run(&args),
+        LuksCommand::Unbind(args) => unbind::run(&args),
+        LuksCommand::Regen(args) => regen::run(&args),
+        LuksCommand::Edit(args) => edit::run(&args),
+        LuksCommand::Report(args) => report::run(&args),
+        LuksCommand::Seal(args) => seal::run(&args),
         LuksCommand::Unlock(args) => unlock::unlock(&args),
         LuksCommand::Lock(args) => lock::run(&args),
     }

@@ -1,9 +1,21 @@
-//! `cotter luks bind`, `unbind`, `list` and `pass`
+//! `cotter luks bind` and `unbind`
 
 use super::device::{Ceilings, Device};
-use super::key::KeySource;
+use super::key::Opener;
 use crate::args::{Format, Patience, Policy};
 use clap::Args;
+
+/// Which binding: by its keyslot, or by its token, which has a number of its own.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct BindingChoice {
+    /// The keyslot
+    #[arg(short = 's', long, value_name = "SLOT")]
+    pub slot: Option<u32>,
+    /// The token (LUKS2)
+    #[arg(short = 't', long, value_name = "TOKEN", value_parser = clap::value_parser!(u32).range(0..32))]
+    pub token: Option<u32>,
+}
 
 /// `cotter luks bind`
 #[derive(Debug, Args)]
@@ -11,13 +23,19 @@ pub struct BindArgs {
     #[command(flatten)]
     pub device: Device,
     #[command(flatten)]
-    pub key: KeySource,
+    pub opener: Opener,
     /// Use this keyslot [default: the lowest free one]
     #[arg(short = 's', long, value_name = "SLOT", value_parser = clap::value_parser!(u32).range(0..32))]
     pub slot: Option<u32>,
     /// Use this token id [default: the lowest free one]
     #[arg(short = 't', long, value_name = "TOKEN", value_parser = clap::value_parser!(u32).range(0..32))]
     pub token: Option<u32>,
+    /// Remove the keyslot that opened the volume, once the binding has been proved: the preset passphrase of an image
+    #[arg(long)]
+    pub replace: bool,
+    /// With --replace: also if it is the last keyslot that a person can open
+    #[arg(long, requires = "replace")]
+    pub last_passphrase: bool,
     /// Ask nothing about the disk
     #[arg(short = 'f', long)]
     pub force: bool,
@@ -42,9 +60,8 @@ pub struct BindArgs {
 pub struct UnbindArgs {
     #[command(flatten)]
     pub device: Device,
-    /// The keyslot
-    #[arg(short = 's', long, value_name = "SLOT")]
-    pub slot: u32,
+    #[command(flatten)]
+    pub which: BindingChoice,
     /// Do not ask
     #[arg(short = 'f', long)]
     pub force: bool,
@@ -53,32 +70,6 @@ pub struct UnbindArgs {
     pub dry_run: bool,
     #[command(flatten)]
     pub format: Format,
-    #[command(flatten)]
-    pub ceilings: Ceilings,
-}
-
-/// `cotter luks list`
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    #[command(flatten)]
-    pub device: Device,
-    /// This keyslot only
-    #[arg(short = 's', long, value_name = "SLOT")]
-    pub slot: Option<u32>,
-    #[command(flatten)]
-    pub format: Format,
-}
-
-/// `cotter luks pass`
-#[derive(Debug, Args)]
-pub struct PassArgs {
-    #[command(flatten)]
-    pub device: Device,
-    /// The keyslot
-    #[arg(short = 's', long, value_name = "SLOT")]
-    pub slot: u32,
-    #[command(flatten)]
-    pub patience: Patience,
     #[command(flatten)]
     pub ceilings: Ceilings,
 }

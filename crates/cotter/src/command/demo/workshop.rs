@@ -1,77 +1,41 @@
-//! The directory in which the demonstration happens: private, in memory where there is such a place, gone afterwards.
+//! The directory in which the demonstration happens.
 
 use crate::error::CommandError;
-use crypto::{Random, SystemRandom};
-use std::fs::{DirBuilder, remove_dir_all};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use crate::private_dir::PrivateDir;
 use std::path::{Path, PathBuf};
 
-/// A directory of mode 0700. Dropped, it is removed, unless it is to be kept.
-pub struct Workshop {
-    path: PathBuf,
-    kept: bool,
-}
+/// A private directory, because the demonstration's keys are in it.
+pub struct Workshop(PrivateDir);
 
 impl Workshop {
-    /// Makes the directory. The demonstration's keys are in it, so a place that is not on a disk is preferred.
+    /// Makes the directory.
     pub fn new(kept: bool) -> Result<Workshop, CommandError> {
-        let places = [std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), Some(PathBuf::from("/dev/shm"))];
-        let places = places.into_iter().flatten().chain([std::env::temp_dir()]);
-        let mut failed = None;
-        for place in places {
-            match make_private(&place) {
-                Ok(path) => return Ok(Workshop { path, kept }),
-                Err(error) => failed = Some(error),
-            }
-        }
-        let source = failed.unwrap_or_else(|| io::Error::from(io::ErrorKind::NotFound));
-        Err(CommandError::failed("cannot make a temporary directory", source).hint("TMPDIR=DIR cotter demo"))
+        let directory = PrivateDir::new("cotter-demo")?;
+        Ok(Workshop(if kept { directory.kept() } else { directory }))
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
     }
 
     /// The keys of the server.
     pub fn keys(&self) -> PathBuf {
-        self.path.join("keys")
+        self.path().join("keys")
     }
 
     /// The disk image.
     pub fn image(&self) -> PathBuf {
-        self.path.join("disk.img")
+        self.path().join("disk.img")
     }
 
     /// Whether it stays.
     pub fn is_kept(&self) -> bool {
-        self.kept
+        self.0.is_kept()
     }
 
     /// Removes it, and says so if that fails.
     pub fn close(&self) -> Result<(), CommandError> {
-        if self.kept {
-            return Ok(());
-        }
-        let what = || format!("cannot remove {}", self.path.display());
-        remove_dir_all(&self.path).map_err(|source| CommandError::failed(what(), source))
+        self.0.close()
     }
-}
-
-impl Drop for Workshop {
-    fn drop(&mut self) {
-        if !self.kept {
-            // After `close` it is gone already; after a failure, the failure is what is reported.
-            let _ = remove_dir_all(&self.path);
-        }
-    }
-}
-
-fn make_private(place: &Path) -> io::Result<PathBuf> {
-    let mut number = [0; 8];
-    SystemRandom.fill(&mut number).map_err(io::Error::other)?;
-    let path = place.join(format!("cotter-demo-{:016x}", u64::from_ne_bytes(number)));
-    DirBuilder::new().mode(0o700).create(&path)?;
-    Ok(path)
 }

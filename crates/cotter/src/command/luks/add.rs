@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::opening;
 use crate::passphrase;
 use crate::progress::Progress;
-use crate::volume::{self, Disks};
+use crate::volume::{self, Disks, Seal};
 use ::luks::{Accepted, Edit, Header, Slot, open_keyslot};
 use crypto::{Hash, Random, SystemRandom, VolumeKey};
 use json::Object;
@@ -26,7 +26,7 @@ pub fn run(args: &AddArgs) -> Result<(), CommandError> {
     // A pipe holds both passphrases; a person is asked for the second when the first is known to be right.
     let early = if Terminal::types_stdin() { None } else { Some(passphrase::chosen(&args.new, &host)?) };
     host.cancel_on_signal()?;
-    let opened = opening::open(&disks, &header, &args.opener, given, &host)?;
+    let opened = opening::open(&disks, &header, &args.opener, given, Seal::Counts, &host)?;
     let passphrase = early.map_or_else(|| passphrase::chosen(&args.new, &host), Ok)?;
     let kdf = kdf::cost(&args.kdf, header.header().version(), hash, opened.key.secret().len())?;
     let purpose = if args.new.generate { Purpose::Recovery } else { Purpose::Memory };

@@ -7,7 +7,7 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::passphrase;
-use crate::volume;
+use crate::volume::{self, Seal};
 use ::luks::{Accepted, Allowed, DataPlace, HeaderFingerprint, KeyFingerprint};
 use crypto::{Passphrase, VolumeKey};
 use json::{Object, Value};
@@ -75,7 +75,7 @@ fn volume_key(
     host: &Host,
 ) -> Result<VolumeKey, CommandError> {
     let Some(passphrase) = passphrase else {
-        return Ok(volume::open_by_bindings(disk, header, None, host)?.key);
+        return Ok(volume::open_by_bindings(disk, header, None, Seal::Counts, host)?.key);
     };
     let what = || format!("{} stays closed", disk.path().display());
     let opened = volume::open_by_passphrase(disk, header, passphrase, None);

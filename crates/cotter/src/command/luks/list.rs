@@ -1,46 +1,96 @@
 //! `cotter luks list`: which keyslots are bound, and to what.
 
-use crate::args::{Format, ListArgs};
-use crate::command::luks::bind::with_token;
+mod expect;
+
+use super::chosen::{self, with_token};
+use crate::args::{BindingChoice, Format, ListArgs};
 use crate::error::{CommandError, visible};
 use crate::output;
 use crate::volume::{self, Disks};
-use json::Object;
+use ::luks::Header;
+use json::{Object, Value};
 use linux::Access;
+use std::collections::BTreeSet;
 use unlock::Binding;
 
-/// Prints one line for each binding: `SLOT: PIN 'CONFIG'`, as the original does.
+/// Prints one line for each binding: `SLOT: PIN 'CONFIG'`, as the original does; or answers whether one is as wanted.
 pub fn run(args: &ListArgs) -> Result<(), CommandError> {
     let header = Disks::open(&args.device, Access::Read)?.read_header()?;
-    let only = args.slot.map(volume::slot).transpose()?;
-    let mut bindings = unlock::bindings(&header);
-    bindings.retain(|binding| only.is_none_or(|slot| slot == binding.slot));
-    for binding in &bindings {
-        print_binding(args.format, &Object::new(), "", binding)?;
+    if let [pin, config] = args.expect.as_slice() {
+        let slot = volume::slot(args.slot.unwrap_or_default())?;
+        return expect::run(&header, slot, pin, config, args.format);
     }
+    let bindings = wanted(args, &header)?;
+    if args.pins {
+        return print_pins(args.format, &bindings);
+    }
+    bindings.iter().try_for_each(|binding| print_binding(args.format, &Object::new(), "", binding))?;
     if bindings.is_empty() {
-        output::say(&only.map_or("no keyslot is bound".to_owned(), |slot| format!("keyslot {slot} is not bound")));
+        output::say(&args.slot.map_or("no keyslot is bound".to_owned(), |slot| format!("keyslot {slot} is not bound")));
     }
-    for token in unlock::unreadable(&header) {
-        output::say(&format!("{}: {}", token.place(), volume::reasons(&token.why)));
+    for broken in unlock::unreadable(&header) {
+        output::say(&format!("{}: {}", broken.place(), volume::reasons(&broken.why)));
     }
     Ok(())
 }
 
-/// Prints one binding: for a program after the members of `place`, for a person after `lead`.
+fn wanted(args: &ListArgs, header: &Header) -> Result<Vec<Binding>, CommandError> {
+    if args.token.is_some() {
+        let which = BindingChoice { slot: None, token: args.token };
+        return Ok(vec![chosen::binding(header, &which, &args.device.path)?]);
+    }
+    let only = args.slot.map(volume::slot).transpose()?;
+    let mut bindings = unlock::bindings(header);
+    bindings.retain(|binding| only.is_none_or(|slot| slot == binding.slot));
+    Ok(bindings)
+}
+
+/// Prints one binding: for a program after the members of `place`, for a person after `lead`. A program gets the whole
+/// configuration, a person the line of the original, which leaves out some.
 pub fn print_binding(format: Format, place: &Object, lead: &str, binding: &Binding) -> Result<(), CommandError> {
     let record = with_token(place.clone().with("slot", u64::from(binding.slot.number())), binding.token);
-    match clevis::describe(&binding.jwe, clevis::pins::ALL) {
-        Ok(found) => {
-            let config = found.shown.config;
-            let text = visible(&config.to_compact());
-            let record = record.with("pin", found.pin).with("config", config).with("complete", !found.shown.lossy);
-            output::record(format, record, || format!("{lead}{}: {} '{text}'", binding.slot, found.pin))
+    let pins = clevis::pins::ALL;
+    let found =
+        clevis::describe(&binding.jwe, pins).and_then(|found| Ok((found, clevis::configuration(&binding.jwe, pins)?)));
+    match found {
+        Ok((shown, stored)) => {
+            let text = visible(&shown.shown.config.to_compact());
+            let lost: Vec<Value> = stored.lost.iter().map(|lost| lost.to_string().into()).collect();
+            let record = record
+                .with("pin", shown.pin)
+                .with("config", stored.config.field().value().clone())
+                .with("complete", stored.is_complete());
+            let record = if lost.is_empty() { record } else { record.with("lost", lost) };
+            output::record(format, record, || format!("{lead}{}: {} '{text}'", binding.slot, shown.pin))
         }
         Err(error) => {
             let why = volume::reasons(&error);
             let record = record.with("error", why.as_str());
             output::record(format, record, || format!("{lead}{}: {why}", binding.slot))
+        }
+    }
+}
+
+/// The names of all pins in these bindings, in the order of their letters.
+fn print_pins(format: Format, bindings: &[Binding]) -> Result<(), CommandError> {
+    let mut names = BTreeSet::new();
+    for binding in bindings {
+        match clevis::configuration(&binding.jwe, clevis::pins::ALL) {
+            Ok(stored) => collect_pins(stored.pin, stored.config.field().value(), &mut names),
+            Err(_) => names.extend(clevis::pin_name(&binding.jwe).ok().map(|name| name.as_str().to_owned())),
+        }
+    }
+    names.iter().try_for_each(|name| output::record(format, Object::new().with("pin", name.as_str()), || visible(name)))
+}
+
+/// A pin and those inside it: `{"pins":{"tang":[…],"sss":{"pins":…}}}`.
+fn collect_pins(pin: &str, config: &Value, names: &mut BTreeSet<String>) {
+    names.insert(pin.to_owned());
+    let inner = config.as_object().and_then(|config| config.get("pins")?.as_object());
+    for (name, config) in inner.into_iter().flat_map(Object::iter) {
+        match config {
+            Value::Array(several) => several.iter().for_each(|config| collect_pins(name, config, names)),
+            config => collect_pins(name, config, names),
         }
     }
 }

@@ -1,12 +1,12 @@
-//! `cotter luks pass` and `cotter luks unlock`.
+//! `cotter luks unlock`.
 
 use super::mapping::Plan;
-use crate::args::{PassArgs, UnlockArgs};
+use crate::args::UnlockArgs;
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
-use crate::volume::{self, Disks};
-use ::luks::Accepted;
+use crate::volume::{self, Disks, Opened};
+use ::luks::{Accepted, SealState};
 use block::BlockRead;
 use crypto::VolumeKey;
 use json::Object;
@@ -17,15 +17,6 @@ use std::time::Duration;
 /// More than udev is given anyway.
 const UDEV_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Prints the passphrase of a bound keyslot, once it has opened that keyslot.
-pub fn pass(args: &PassArgs) -> Result<(), CommandError> {
-    let disks = Disks::open(&args.device, Access::Read)?;
-    let header = disks.accepted(&args.ceilings)?;
-    let host = Host::new(args.patience.limit());
-    let unlocked = volume::open_by_bindings(disks.header(), &header, Some(volume::slot(args.slot)?), &host)?;
-    output::data(unlocked.passphrase.expose())
-}
-
 /// Opens the volume by its bindings, or by a person's passphrase if one is named, and maps it in the kernel or prints what
 /// opened it.
 pub fn unlock(args: &UnlockArgs) -> Result<(), CommandError> {
@@ -34,12 +25,15 @@ pub fn unlock(args: &UnlockArgs) -> Result<(), CommandError> {
     let host = Host::new(args.patience.limit());
     let only = args.slot.map(volume::slot).transpose()?;
     if args.print_key {
-        let (passphrase, _) = volume::open(disks.header(), &header, &args.key, only, &host)?;
-        return output::data(passphrase.expose());
+        let opened = volume::open(disks.header(), &header, &args.key, only, &host)?;
+        return output::data(opened.passphrase.expose());
     }
     let plan = Plan::new(args, &header, disks.data().len())?;
     let control = if args.dry_run { None } else { Some(ready(&plan, disks.data())?) };
-    let (_, key) = volume::open(disks.header(), &header, &args.key, only, &host)?;
+    let Opened { key, seal, .. } = volume::open(disks.header(), &header, &args.key, only, &host)?;
+    if seal == SealState::Unsealed {
+        output::say("the header is not sealed, so changes to it cannot show: `cotter luks seal`");
+    }
     look_again(&disks, &header)?;
     let Some(control) = control else {
         return output::record(args.format, plan.record(), || format!("{} would be mapped", plan.name));

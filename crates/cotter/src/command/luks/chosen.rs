@@ -1,0 +1,60 @@
+//! Which binding is meant.
+
+use crate::args::BindingChoice;
+use crate::error::CommandError;
+use crate::volume;
+use ::luks::{Header, TokenId};
+use json::Object;
+use unlock::Binding;
+
+/// The binding of this keyslot, or of this token.
+pub fn binding(header: &Header, which: &BindingChoice, device: &std::path::Path) -> Result<Binding, CommandError> {
+    let bindings = unlock::bindings(header).into_iter();
+    let (mut found, what): (Vec<Binding>, String) = match which.token {
+        Some(token) => {
+            let token = volume::token(token)?;
+            let found = bindings.filter(|binding| binding.token == Some(token));
+            (found.collect(), format!("token {token} is no binding"))
+        }
+        None => {
+            let slot = volume::slot(which.slot.unwrap_or_default())?;
+            let found = bindings.filter(|binding| binding.slot == slot);
+            (found.collect(), format!("keyslot {slot} is not bound, so it is left alone"))
+        }
+    };
+    let list = format!("cotter luks list -d {}", device.display());
+    match (found.pop(), found.as_slice()) {
+        (Some(binding), []) => Ok(binding),
+        (None, _) => Err(CommandError::plain(what).hint(unreadable(header, which).unwrap_or(list))),
+        (Some(last), rest) => {
+            let all: Vec<String> = rest.iter().chain([&last]).map(name).collect();
+            Err(CommandError::plain(format!("several bindings are meant: {}", all.join(", "))).hint(list))
+        }
+    }
+}
+
+/// What stands in the way of a binding that cannot be read.
+fn unreadable(header: &Header, which: &BindingChoice) -> Option<String> {
+    let slot = which.slot.and_then(|slot| volume::slot(slot).ok())?;
+    let found = unlock::unreadable(header).into_iter().find(|found| found.slots.contains(&slot))?;
+    Some(format!("{} should bind it: {}", found.place(), volume::reasons(&found.why)))
+}
+
+/// `keyslot 1 (token 0)`
+pub fn name(binding: &Binding) -> String {
+    let token = binding.token.map_or(String::new(), |token| format!(" (token {token})"));
+    format!("keyslot {}{token}", binding.slot)
+}
+
+/// The members of a record that say which binding it is about.
+pub fn record(binding: &Binding) -> Object {
+    with_token(Object::new().with("slot", u64::from(binding.slot.number())), binding.token)
+}
+
+/// The number of a binding's token, where there are tokens.
+pub fn with_token(record: Object, token: Option<TokenId>) -> Object {
+    match token {
+        Some(token) => record.with("token", u64::from(token.number())),
+        None => record,
+    }
+}

@@ -1,0 +1,118 @@
+//! A binding made anew in its place: what `regen`, `edit` and `report -r` have in common.
+
+use super::{change, chosen};
+use crate::args::{KeySource, Rebinding};
+use crate::error::CommandError;
+use crate::host::Host;
+use crate::opening;
+use crate::output;
+use crate::passphrase;
+use crate::volume::{self, Disks, Seal};
+use ::luks::{Accepted, Slot};
+use clevis::{Ports, TrustPolicy};
+use crypto::{SystemRandom, VolumeKey};
+use json::{Object, Value};
+use linux::{Access, Terminal};
+use unlock::{BindError, Binding, Prepared, Unlocked};
+
+/// A volume and the binding in it that is meant.
+pub struct Found {
+    pub disks: Disks,
+    pub header: Accepted,
+    pub binding: Binding,
+}
+
+/// What opened the volume: this very binding, or something else.
+enum Opened {
+    ByItself(Box<Unlocked>),
+    Otherwise(VolumeKey),
+}
+
+impl Opened {
+    fn key(&self) -> &VolumeKey {
+        match self {
+            Opened::ByItself(unlocked) => &unlocked.key,
+            Opened::Otherwise(key) => key,
+        }
+    }
+}
+
+/// Reads the volume and finds the binding.
+pub fn find(args: &Rebinding, access: Access) -> Result<Found, CommandError> {
+    let disks = Disks::open(&args.device, if args.dry_run { Access::Read } else { access })?;
+    let header = disks.accepted(&args.ceilings)?;
+    let binding = chosen::binding(header.header(), &args.which, disks.header().path())?;
+    Ok(Found { disks, header, binding })
+}
+
+/// Opens the volume, prepares the new binding by `prepare`, and puts it in the place of the old one.
+pub fn carry_out(
+    args: &Rebinding,
+    found: &Found,
+    host: &Host,
+    prepare: impl FnOnce(Option<&Unlocked>, &Ports<'_>) -> Result<Prepared, BindError>,
+) -> Result<(), CommandError> {
+    let opened = open(args, found, host)?;
+    let by_itself = if let Opened::ByItself(unlocked) = &opened { Some(&**unlocked) } else { None };
+    let trust = if args.yes { TrustPolicy::Yes } else { TrustPolicy::Ask };
+    let slot = found.binding.slot;
+    let prepared = prepare(by_itself, &host.ports(trust)).map_err(|source| {
+        if host.cancel().is_cancelled() {
+            return CommandError::plain("interrupted; nothing was changed");
+        }
+        let hint = source.hint();
+        CommandError::failed(format!("cannot make the binding of keyslot {slot} anew"), source).hint(hint)
+    })?;
+    let failed = |source| change::not_written(format!("cannot make the binding of keyslot {slot} anew"), source);
+    if args.dry_run {
+        let plan = unlock::bind_edit(&found.header, opened.key(), &prepared, &SystemRandom).map_err(failed)?;
+        return change::print_plan(args.format, &plan.edit);
+    }
+    let exclusive = || volume::exclusive(found.disks.header());
+    let volume = found.disks.volume(&args.ceilings, &exclusive, host);
+    let bound = unlock::bind(&volume, opened.key(), prepared).map_err(failed)?;
+    let record = chosen::with_token(Object::new().with("slot", u64::from(bound.slot.number())), bound.token);
+    change::report(args.format, &format!("keyslot {} is bound anew", bound.slot), record)
+}
+
+/// Opens the volume by the binding itself, so that its servers' keys vouch for those after them; else by a passphrase or by
+/// another binding, and then a person says whom to trust.
+fn open(args: &Rebinding, found: &Found, host: &Host) -> Result<Opened, CommandError> {
+    let slot = found.binding.slot;
+    match by_slot(found, Some(slot), host) {
+        Ok(unlocked) if unlocked.binding.is_same(&found.binding) => return Ok(Opened::ByItself(Box::new(unlocked))),
+        Ok(unlocked) => return Ok(Opened::Otherwise(unlocked.key)),
+        Err(error) => output::say(&format!("keyslot {slot} does not open by its binding: {error}")),
+    }
+    if let Some(source) = args.key.source() {
+        return by_passphrase(found, &source, host);
+    }
+    let others = unlock::bindings(found.header.header()).iter().any(|binding| binding.slot != slot);
+    match if others { by_slot(found, None, host) } else { Err(nothing_else(slot)) } {
+        Ok(unlocked) => Ok(Opened::Otherwise(unlocked.key)),
+        Err(_) if Terminal::types_stdin() => by_passphrase(found, &KeySource { key_file: None }, host),
+        Err(error) => Err(error),
+    }
+}
+
+fn nothing_else(slot: Slot) -> CommandError {
+    CommandError::plain(format!("keyslot {slot} does not open, and nothing else was named that could"))
+        .hint("-k FILE, or -k -")
+}
+
+fn by_slot(found: &Found, only: Option<Slot>, host: &Host) -> Result<Unlocked, CommandError> {
+    volume::open_by_bindings(found.disks.header(), &found.header, only, Seal::Counts, host)
+}
+
+fn by_passphrase(found: &Found, source: &KeySource, host: &Host) -> Result<Opened, CommandError> {
+    let passphrase = passphrase::existing(source, host.person())?;
+    let opened = opening::by_passphrase(&found.disks, &found.header, passphrase, None);
+    let opened = opened.map_err(|failed| failed.told(&found.disks, source))?;
+    volume::check_seal(&found.header, &opened.key)?;
+    Ok(Opened::Otherwise(opened.key))
+}
+
+/// `tang '{…}'`
+pub fn policy(pin: &str, config: &Value) -> String {
+    crate::error::visible(&format!("{pin} '{}'", config.to_compact().as_str()))
+}

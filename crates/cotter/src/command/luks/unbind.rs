@@ -1,0 +1,38 @@
+//! `cotter luks unbind`
+
+use super::change;
+use super::chosen;
+use crate::args::UnbindArgs;
+use crate::error::CommandError;
+use crate::host::Host;
+use crate::output;
+use crate::volume::{self, Disks};
+use crypto::SystemRandom;
+use std::time::Duration;
+
+/// Removes a binding and its keyslot.
+pub fn run(args: &UnbindArgs) -> Result<(), CommandError> {
+    let disks = Disks::open_to_change(&args.device, args.dry_run)?;
+    let header = disks.accepted(&args.ceilings)?;
+    let binding = chosen::binding(header.header(), &args.which, disks.header().path())?;
+    let failed = |source| change::not_written("cannot unbind", source);
+    // Said before anybody is asked, and checked again on the header that is changed.
+    let plan = unlock::unbind_edit(&header, &binding, &SystemRandom).map_err(failed)?;
+    if args.dry_run {
+        return change::print_plan(args.format, &plan);
+    }
+    let host = Host::new(Duration::ZERO);
+    host.cancel_on_signal()?;
+    let device = args.device.path.display();
+    let question = format!("Remove keyslot {} of {device} and what opens it?", binding.slot);
+    if !args.force && !change::agreed(&host, &question, "-f removes it without asking")? {
+        output::say("nothing was changed");
+        return Ok(());
+    }
+    // A signal is noticed before the first write and not after it: a change that has begun is finished, because key material
+    // that is overwritten cannot be put together again.
+    let exclusive = || volume::exclusive(disks.header());
+    unlock::unbind(&disks.volume(&args.ceilings, &exclusive, &host), &binding).map_err(failed)?;
+    let record = chosen::record(&binding).with("removed", true);
+    change::report(args.format, &format!("keyslot {} is removed", binding.slot), record)
+}
