@@ -8,8 +8,9 @@ use luks::{ApplyError, EditError, HeaderError, OpenError, Refused, RevertError, 
 use std::error::Error;
 use std::fmt;
 
-/// How often a change is computed anew because somebody else was quicker.
-pub(crate) const TRIES: usize = 3;
+/// How often a change is computed anew because somebody else was quicker. Whoever computes without the lock may lose many times
+/// to others who compute with it.
+pub(crate) const TRIES: usize = 30;
 
 /// Why a volume is as it was before.
 #[derive(Debug)]

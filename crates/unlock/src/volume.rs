@@ -30,9 +30,12 @@ pub struct Volume<'a> {
 }
 
 impl Volume<'_> {
-    /// Reads the header and accepts it.
+    /// Reads the header and accepts it. The lock is held meanwhile: somebody else may be half way through writing it.
     pub(crate) fn accepted(&self) -> Result<Accepted, CommitError> {
-        let header = Header::read(&self.disk).map_err(CommitError::Header)?;
+        let held = (self.exclusive)().map_err(CommitError::Lock)?;
+        let header = Header::read(&self.disk);
+        drop(held);
+        let header = header.map_err(CommitError::Header)?;
         header.accept(&self.allowed).map_err(CommitError::Refused)
     }
 

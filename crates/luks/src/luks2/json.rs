@@ -81,6 +81,13 @@ pub enum MetadataError {
         /// What is wrong, in words.
         problem: Misplaced,
     },
+    /// The disk ends in the keyslots area.
+    KeyslotsAreaOutsideDisk {
+        /// Where the area ends.
+        end: Bytes,
+        /// How long the disk is.
+        disk: Bytes,
+    },
     /// The headers and the keyslots area reach into the data.
     KeyslotsArea {
         /// Where they end.
@@ -155,10 +162,11 @@ impl Metadata {
 
     /// Refuses areas that reach behind the end of the disk.
     pub(crate) fn check_disk(&self, disk: Bytes) -> Result<(), MetadataError> {
-        match self.keyslots.iter().find(|(_, keyslot)| keyslot.area.end() > disk) {
-            Some((slot, _)) => Err(MetadataError::Misplaced { slot: *slot, problem: Misplaced::OutsideDisk }),
-            None => Ok(()),
+        if let Some((slot, _)) = self.keyslots.iter().find(|(_, keyslot)| keyslot.area.end() > disk) {
+            return Err(MetadataError::Misplaced { slot: *slot, problem: Misplaced::OutsideDisk });
         }
+        let end = Bytes(self.size.both().0.saturating_add(self.config.keyslots_size.0));
+        if end > disk { Err(MetadataError::KeyslotsAreaOutsideDisk { end, disk }) } else { Ok(()) }
     }
 
     fn check_references(&self) -> Result<(), FieldError> {
@@ -272,6 +280,9 @@ impl fmt::Display for MetadataError {
                 write!(f, "metadata.config.json_size is {said}, the binary header says {expected}")
             }
             MetadataError::Misplaced { slot, problem } => write!(f, "the key material of slot {slot} {problem}"),
+            MetadataError::KeyslotsAreaOutsideDisk { end, disk } => {
+                write!(f, "the keyslots area ends at {}, behind the end of the disk at {}", end.0, disk.0)
+            }
             MetadataError::KeyslotsArea { end, data } => {
                 write!(f, "the keyslots area ends at {}, behind the beginning of the data at {}", end.0, data.0)
             }

@@ -111,7 +111,11 @@ impl Luks2Keyslot {
 impl KdfMember {
     fn parse(field: &Field<'_>) -> Result<KdfMember, FieldError> {
         let kind = field.member("type")?;
-        let salt = base64::bytes(&field.member("salt")?)?;
+        let member = field.member("salt")?;
+        let salt = base64::bytes(&member)?;
+        if salt.is_empty() {
+            return Err(member.wrong_value("at least one byte"));
+        }
         match kind.text()? {
             "pbkdf2" => Ok(KdfMember::Pbkdf2 {
                 hash: text_member(field, "hash")?,

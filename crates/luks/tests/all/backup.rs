@@ -85,7 +85,7 @@ fn what_is_no_backup_is_refused() {
     // What stands behind it is cut off.
     assert_eq!(Backup::parse(volume).unwrap().bytes(), good.bytes());
     let cut = Backup::parse(good.bytes()[..(1 << 20) - 1].to_vec()).unwrap_err();
-    assert!(matches!(cut, BackupError::TooShort { found: Bytes(0xf_ffff), expected: Bytes(0x10_0000) }), "{cut}");
+    assert!(chain(&cut).contains("the keyslots area ends at 1048576, behind the end of the disk at 1048575"), "{cut}");
     for nothing in [&b""[..], b"one", &[0; 4096]] {
         let error = Backup::parse(nothing.to_vec()).unwrap_err();
         assert!(matches!(error, BackupError::Header { source: HeaderError::NotLuks }), "{error}");

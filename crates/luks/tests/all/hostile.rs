@@ -106,16 +106,36 @@ fn the_second_copy_is_found_wherever_it_may_be() {
 fn every_truncation_is_an_error_or_the_same_header() {
     let bytes = volume(small_options()).disk.to_vec();
     let areas_end = 32768 + 258_048;
-    for cut in [0, 1, 5, 6, 511, 512, 4095, 4096, 4097, 16383, 16384, 16385, 20480, 32767, 32768, areas_end - 1] {
+    for cut in [
+        0,
+        1,
+        5,
+        6,
+        511,
+        512,
+        4095,
+        4096,
+        4097,
+        16383,
+        16384,
+        16385,
+        20480,
+        32767,
+        32768,
+        areas_end - 1,
+        areas_end,
+        (1 << 20) - 1,
+    ] {
         let said = read(&bytes[..cut]).expect_err("cut short");
         let expected = match cut {
             0..4096 => "there is no LUKS header",
             4096..16384 => "both copies of the LUKS2 header are damaged (primary: its JSON area cannot be read",
-            _ => "the key material of slot 0 reaches behind the end of the disk",
+            16384..290_816 => "the key material of slot 0 reaches behind the end of the disk",
+            _ => "the keyslots area ends at 1048576, behind the end of the disk",
         };
         assert!(said.contains(expected), "{cut}: {said}");
     }
-    for cut in [areas_end, areas_end + 1, 1 << 20, bytes.len() - 1] {
+    for cut in [1 << 20, bytes.len() - 1] {
         assert!(read(&bytes[..cut]).is_ok(), "{cut}");
     }
 }
