@@ -42,6 +42,7 @@ const NEEDED: &[Needed] = &[
     needed("sfdisk", "fdisk"),
     needed("curl", "curl"),
     needed("strace", "strace"),
+    needed("prlimit", "util-linux"),
     needed("systemd-socket-activate", "systemd"),
     // Guests with udev, made of the host's own programs.
     needed("qemu-system-x86_64", "qemu-system-x86"),

@@ -102,3 +102,12 @@ fn data_outside_the_disk_is_not_given_out() {
         assert!(ended.said().contains("the disk has"), "{}: {}", case.name, ended.said());
     }
 }
+
+/// Whatever a case is stricter about is a line of the ledger.
+#[test]
+fn the_ledger_has_every_difference() {
+    let document = include_str!("../../../../docs/compatibility.md");
+    for words in ledger::ALL {
+        assert!(document.contains(words), "docs/compatibility.md does not say: {words}");
+    }
+}
