@@ -30,11 +30,9 @@ pub(crate) enum MendError {
 impl Pair {
     /// The copies of `header` as they stand on `disk`; a bad one is replaced.
     pub(crate) fn of(header: &Luks2, disk: &dyn BlockRead, random: &dyn Random) -> Result<Pair, MendError> {
-        let good = header.binary.clone();
+        let mut good = header.binary.clone();
         let area = json_area(&good, disk)?;
-        let mut good_bytes = vec![0; BINARY_LEN];
-        disk.read_at(good.offset, &mut good_bytes).map_err(MendError::Disk)?;
-        good_bytes.extend_from_slice(&area);
+        let good_bytes = good.sealed(&area);
         let (other, other_bytes) = match (&header.other, header.copies()) {
             (Some(other), [CopyState::Good, CopyState::Good]) => {
                 let area = json_area(other, disk)?;

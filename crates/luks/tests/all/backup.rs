@@ -317,3 +317,66 @@ fn material_that_is_in_the_way_makes_a_detour() {
     plan.apply(&disk, Force::No).unwrap();
     assert!(disk.to_vec()[..backup.bytes().len()] == *backup.bytes());
 }
+
+/// Somebody changes the header between two reads of it: what is kept is one header or the other, or nothing.
+#[test]
+fn a_header_that_changes_meanwhile_is_not_kept() {
+    let Volume { disk, .. } = volume(small_options());
+    let before = disk.to_vec();
+    edit(&disk, |edit| edit.set_label("changed").unwrap());
+    let after = disk.to_vec();
+    let all = ChangingDisk::new(&before, &after, usize::MAX);
+    assert!(Backup::read(&all).unwrap().bytes() == &before[..1 << 20]);
+    let mut changed = 0;
+    for until in 0..all.reads() {
+        match Backup::read(&ChangingDisk::new(&before, &after, until)) {
+            Ok(kept) => {
+                let label = kept.header().as_luks2().unwrap().label();
+                let whole = if label == "changed" { &after } else { &before };
+                assert!(kept.bytes() == &whole[..1 << 20], "after {until} reads");
+            }
+            Err(BackupError::Changed) => changed += 1,
+            Err(error) => panic!("after {until} reads: {error}"),
+        }
+    }
+    assert!(changed > 0);
+}
+
+#[test]
+fn a_restore_that_fails_says_so() {
+    let Volume { disk, key } = volume(small_options());
+    let mut bad = Backup::read(&disk).unwrap().bytes().to_vec();
+    bad[5000] ^= 1;
+    let bad = Backup::parse(bad).unwrap();
+    let little = LittleRandom(std::sync::atomic::AtomicUsize::new(63));
+    assert!(matches!(RestorePlan::new(&bad, &disk, &little), Err(RestoreError::Random { .. })));
+    let good = Backup::read(&disk).unwrap();
+    let unreadable = FailingDisk::new(MemoryDisk::zeroed(2 << 20), Failing::ReadFrom(40000));
+    let plan = RestorePlan::new(&good, &unreadable, &SystemRandom);
+    assert!(matches!(plan, Err(RestoreError::Disk { .. })), "{plan:?}");
+    // Key material in use that cannot be read.
+    let new = passphrase("two");
+    let new = NewKeyslot { key: &key, passphrase: &new, slot: None, kdf: pbkdf2(), af_hash: Hash::Sha256 };
+    edit(&disk, |edit| edit.replace_keyslot(slot(0), &new).unwrap());
+    edit(&disk, |edit| edit.replace_keyslot(slot(0), &new).unwrap());
+    let unreadable = FailingDisk::new(MemoryDisk::from(disk.to_vec()), Failing::ReadFrom(40000));
+    let plan = RestorePlan::new(&good, &unreadable, &SystemRandom);
+    assert!(matches!(plan, Err(RestoreError::Disk { .. })), "{plan:?}");
+    // A write that fails is taken back.
+    let before = disk.to_vec();
+    let plan = RestorePlan::new(&good, &disk, &SystemRandom).unwrap();
+    let writes = {
+        let counting =
+            FailingDisk::new(MemoryDisk::from(before.clone()), Failing::Write { from: usize::MAX, times: 0 });
+        plan.apply(&counting, Force::No).unwrap();
+        counting.count()
+    };
+    for from in 0..writes {
+        let failing = FailingDisk::new(MemoryDisk::from(before.clone()), Failing::Write { from, times: 1 });
+        let plan = RestorePlan::new(&good, &failing, &SystemRandom).unwrap();
+        let error = plan.apply(&failing, Force::No).unwrap_err();
+        assert!(matches!(error, ApplyError::Failed { .. }), "write {from}: {error}");
+        assert!(failing.disk.to_vec() == before, "write {from}");
+    }
+    assert!(writes > 6, "{writes} writes");
+}

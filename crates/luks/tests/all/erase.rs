@@ -109,6 +109,12 @@ fn what_is_not_understood_is_not_erased() {
     gone.write_at(Bytes(0), &[0; 4096]).unwrap();
     let error = plan(&gone).unwrap_err();
     assert!(matches!(error, EraseError::PrimaryGone) && error.hint().unwrap().contains("repair"));
+    let mut last = disk.to_vec();
+    for start in [0, 16384] {
+        last[start + 16..start + 24].fill(0xff);
+        seal(&mut last, start, 16384);
+    }
+    assert!(matches!(plan(&MemoryDisk::from(last)), Err(EraseError::Full)));
     // What would not be opened can be destroyed all the same.
     let null = with_json(&disk.to_vec(), "\"0\",\"encryption\":\"aes-xts-plain64\"", "\"0\",\"encryption\":\"null\"");
     let null = MemoryDisk::from(null);

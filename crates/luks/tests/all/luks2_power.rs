@@ -11,8 +11,9 @@ use block::{BlockWrite, Bytes, MemoryDisk};
 use crypto::{Hash, Secret, SystemRandom, VolumeKey};
 use json::{Limits, Object};
 use luks::*;
-use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hasher as _};
+use std::rc::Rc;
 
 /// Two copies of 16 KiB.
 const HEADERS: usize = 32768;
@@ -95,10 +96,18 @@ impl<'c> Case<'c> {
     }
 }
 
+/// A salt, and the bytes on the disk.
+type Material = (Vec<u8>, Vec<u8>);
+
 /// Judges states, and remembers how it went: most differ in places that do not matter.
 struct Judge<'j> {
     key: &'j VolumeKey,
-    opened: HashMap<u64, Option<&'static str>>,
+    /// The last headers that were read, by their bytes.
+    header: Option<(Vec<u8>, Rc<Accepted>)>,
+    tokens: Option<(Vec<u8>, Rc<BTreeMap<TokenId, String>>)>,
+    /// What each slot's key material was last.
+    last: HashMap<Slot, (Material, Option<&'static str>)>,
+    opened: HashMap<Material, Option<&'static str>>,
     mended: HashSet<u64>,
     shown: HashSet<(String, String)>,
     states: usize,
@@ -112,25 +121,53 @@ fn members(token: &Token) -> String {
 
 impl Judge<'_> {
     fn new(key: &VolumeKey) -> Judge<'_> {
-        Judge { key, opened: HashMap::new(), mended: HashSet::new(), shown: HashSet::new(), states: 0 }
+        Judge {
+            key,
+            header: None,
+            tokens: None,
+            last: HashMap::new(),
+            opened: HashMap::new(),
+            mended: HashSet::new(),
+            shown: HashSet::new(),
+            states: 0,
+        }
     }
 
     /// The passphrase that opens this slot, of all there are.
     fn who_opens(&mut self, bytes: &[u8], header: &Accepted, slot: Slot) -> Option<&'static str> {
         let keyslot = &header.header().as_luks2().unwrap().metadata().keyslots[&slot];
         let KdfMember::Pbkdf2 { salt, .. } = &keyslot.as_luks2().unwrap().kdf else { panic!("another kind") };
-        let mut hasher = DefaultHasher::new();
-        salt.hash(&mut hasher);
-        hasher.write(&bytes[keyslot.area.offset().0 as usize..keyslot.area.end().0 as usize]);
+        let material = &bytes[keyslot.area.offset().0 as usize..keyslot.area.end().0 as usize];
+        if let Some(((last_salt, last), text)) = self.last.get(&slot)
+            && last == material
+            && last_salt == salt
+        {
+            return *text;
+        }
+        let material = (salt.clone(), material.to_vec());
         let disk = Image(bytes);
         let find = || KNOWN.into_iter().find(|text| open_keyslot(&disk, header, slot, &passphrase(text)).is_ok());
-        *self.opened.entry(hasher.finish()).or_insert_with(find)
+        let text = *self.opened.entry(material.clone()).or_insert_with(find);
+        self.last.insert(slot, (material, text));
+        text
+    }
+
+    /// Reads the header, unless it is the last one once more.
+    fn accept(&mut self, bytes: &[u8], when: &dyn Fn() -> String) -> Rc<Accepted> {
+        if let Some((last, header)) = &self.header
+            && *last == bytes[..HEADERS]
+        {
+            return header.clone();
+        }
+        let header = Header::read(&Image(bytes)).unwrap_or_else(|e| panic!("{}: {}", when(), chain(&e)));
+        let header = Rc::new(header.accept(&Allowed::default()).unwrap_or_else(|e| panic!("{}: {e}", when())));
+        self.header = Some((bytes[..HEADERS].to_vec(), header.clone()));
+        header
     }
 
     /// The header opens what it should, and has the tokens that it should.
-    fn keeps(&mut self, bytes: &[u8], before: &[u8], promise: &Promise, when: &dyn Fn() -> String) -> Accepted {
-        let header = Header::read(&Image(bytes)).unwrap_or_else(|e| panic!("{}: {}", when(), chain(&e)));
-        let header = header.accept(&Allowed::default()).unwrap_or_else(|e| panic!("{}: {e}", when()));
+    fn keeps(&mut self, bytes: &[u8], before: &[u8], promise: &Promise, when: &dyn Fn() -> String) -> Rc<Accepted> {
+        let header = self.accept(bytes, when);
         let mut texts = HashSet::new();
         let slots: Vec<Slot> = header.slots().collect();
         for slot in slots.into_iter().filter(|slot| !promise.dead.contains(&slot.number())) {
@@ -143,16 +180,30 @@ impl Judge<'_> {
         for pair in &promise.either {
             assert!(pair.iter().any(|text| texts.contains(text)), "{}: none of {pair:?} opens", when());
         }
-        let old = Luks2::read(&Image(before)).unwrap();
+        let old = if promise.tokens.is_empty() { None } else { Some(self.tokens_of(before)) };
         for id in promise.tokens.iter().map(|id| token(u64::from(*id))) {
             let found = header.header().as_luks2().unwrap().metadata().tokens.get(&id);
             let found = found.unwrap_or_else(|| panic!("{}: token {id} is gone", when()));
-            assert_eq!(members(found), members(&old.metadata().tokens[&id]), "{}: token {id}", when());
+            assert_eq!(members(found), old.as_ref().unwrap()[&id], "{}: token {id}", when());
         }
         let state = header.seal_state(self.key);
         assert!(state.is_clean() || (!promise.sealed && state == SealState::Unsealed), "{}: {state}", when());
         assert!(bytes[DATA..] == before[DATA..], "{}: the data of the volume has changed", when());
         header
+    }
+
+    /// What the tokens were in the beginning.
+    fn tokens_of(&mut self, before: &[u8]) -> Rc<BTreeMap<TokenId, String>> {
+        if let Some((last, tokens)) = &self.tokens
+            && *last == before[..HEADERS]
+        {
+            return tokens.clone();
+        }
+        let header = Luks2::read(&Image(before)).unwrap();
+        let tokens: BTreeMap<_, _> = header.metadata().tokens.iter().map(|(id, token)| (*id, members(token))).collect();
+        let tokens = Rc::new(tokens);
+        self.tokens = Some((before[..HEADERS].to_vec(), tokens.clone()));
+        tokens
     }
 
     /// Judges one state.

@@ -288,3 +288,46 @@ fn luks1_key_material_without_a_slot_is_overwritten() {
     file.set(&disk);
     assert!(they_open(&file, 0, "one"));
 }
+
+#[test]
+fn a_repair_that_fails_says_so() {
+    let (disk, _, good) = states();
+    let mut bad = good.clone();
+    bad[4500] ^= 1;
+    let little = LittleRandom(std::sync::atomic::AtomicUsize::new(63));
+    let error = RepairPlan::new(&MemoryDisk::from(bad.clone()), UnusedAreas::LeftOver, &little).unwrap_err();
+    assert!(matches!(error, RepairError::Random { .. }), "{error}");
+    let little = LittleRandom(std::sync::atomic::AtomicUsize::new(1000));
+    let error = RepairPlan::new(&disk, UnusedAreas::All, &little).unwrap_err();
+    assert!(matches!(error, RepairError::Random { .. }), "{error}");
+    // A second copy that cannot be read is mended where it can be written.
+    let unreadable = FailingDisk::new(disk, Failing::ReadFrom(16384));
+    let plan = RepairPlan::new(&unreadable, UnusedAreas::LeftOver, &SystemRandom).unwrap();
+    assert_eq!(plan.to_string().lines().next().unwrap().split(": ").take(2).last(), Some("it is damaged"), "{plan}");
+    assert!(matches!(plan.apply(&unreadable, Force::No), Err(ApplyError::NotKept { .. })));
+
+    // Somebody repairs it, or changes it, while we look: the plan is for what was there, or there is none.
+    let (mut changed, all) = (0, ChangingDisk::new(&bad, &good, usize::MAX));
+    RepairPlan::new(&all, UnusedAreas::LeftOver, &SystemRandom).unwrap();
+    let newer = MemoryDisk::from(good);
+    edit(&newer, |edit| {
+        edit.add_token(None, any_token()).unwrap();
+    });
+    let newer = newer.to_vec();
+    for until in 0..all.reads() {
+        let disk = ChangingDisk::new(&bad, &newer, until);
+        match RepairPlan::new(&disk, UnusedAreas::LeftOver, &SystemRandom) {
+            Ok(plan) => {
+                let target = MemoryDisk::from(newer.clone());
+                let applied = plan.apply(&target, Force::No);
+                assert!(applied.is_err() || target.to_vec() == newer, "after {until} reads");
+                assert!(target.to_vec() == newer, "after {until} reads");
+            }
+            Err(RepairError::Changed) => changed += 1,
+            // It changed between the two halves of a copy.
+            Err(RepairError::Header { .. }) => {}
+            Err(error) => panic!("after {until} reads: {error}"),
+        }
+    }
+    assert!(changed > 0);
+}

@@ -318,3 +318,34 @@ impl BlockWrite for FailingDisk {
         }
     }
 }
+
+/// A disk that somebody changes after so many reads.
+pub struct ChangingDisk {
+    before: MemoryDisk,
+    after: MemoryDisk,
+    reads: AtomicUsize,
+    until: usize,
+}
+
+impl ChangingDisk {
+    pub fn new(before: &[u8], after: &[u8], until: usize) -> ChangingDisk {
+        let (before, after) = (MemoryDisk::from(before.to_vec()), MemoryDisk::from(after.to_vec()));
+        ChangingDisk { before, after, reads: AtomicUsize::new(0), until }
+    }
+
+    /// How many reads there were.
+    pub fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
+}
+
+impl BlockRead for ChangingDisk {
+    fn len(&self) -> Bytes {
+        self.before.len()
+    }
+
+    fn read_at(&self, offset: Bytes, into: &mut [u8]) -> Result<(), BlockError> {
+        let n = self.reads.fetch_add(1, Ordering::Relaxed);
+        if n < self.until { self.before.read_at(offset, into) } else { self.after.read_at(offset, into) }
+    }
+}
