@@ -10,7 +10,7 @@ use block::BlockRead;
 use clevis::TrustPolicy;
 use crypto::{Passphrase, SystemRandom, VolumeKey};
 use linux::{Access, Claim, FileDisk, HeaderLock, LockError, LockMode, machine};
-use luks::{Accepted, Allowed, DataPlace, Header, OpenError, SealState, Slot, TokenId};
+use luks::{Accepted, Allowed, DataPlace, Header, OpenError, Refused, SealState, Slot, TokenId};
 use std::path::Path;
 use std::time::Duration;
 use unlock::{Event, Exclusive, Failed, Unlocked};
@@ -132,7 +132,11 @@ pub fn header_of(disk: &dyn BlockRead, path: &Path) -> Result<Header, CommandErr
 /// Accepts a header, or says why not.
 pub fn accept(header: Header, path: &Path, allowed: &Allowed) -> Result<Accepted, CommandError> {
     header.accept(allowed).map_err(|source| {
-        let hint = source.hint();
+        let hint = match source {
+            Refused::Argon2Memory { .. } => "if the keyslot is known to be yours: --max-memory KIB",
+            Refused::TooManyIterations { .. } => "if the keyslot is known to be yours: --max-iterations N",
+            _ => source.hint(),
+        };
         CommandError::failed(format!("the header of {} is refused", path.display()), source).hint(hint)
     })
 }

@@ -252,3 +252,22 @@ fn a_new_header_file_is_private() {
     let said = alone.input(PASSPHRASE).run().failed_with(1).said();
     assert!(said.contains("--detached-header"), "{said}");
 }
+
+/// What cryptsetup has encrypted in place under a header apart, `image cat` reads.
+#[test]
+fn an_image_with_its_header_apart_is_read() {
+    let disk = Disk::blank(0);
+    let content: Vec<u8> = (0u32..1 << 20).flat_map(u32::to_le_bytes).collect();
+    fs::write(disk.path(), &content).unwrap();
+    let header = disk.beside("header");
+    let program = Program::new("cryptsetup").args(["reencrypt", "--encrypt", "-q", "--type", "luks2", "--header"]);
+    let program = program.arg(&header).args(CHEAP).arg("--key-file").arg(disk.passphrase_file());
+    program.arg(disk.path()).succeed();
+    assert!(disk.bytes() != content);
+    let cat = |key: &str| {
+        let program = Program::cotter().args(["image", "cat", "-k", "-", "--detached-header"]).arg(&header);
+        program.arg(disk.path()).input(key).run()
+    };
+    assert!(cat(PASSPHRASE).succeeded().stdout == content);
+    cat("wrong").failed_with(1);
+}

@@ -229,3 +229,42 @@ fn luks1_has_no_labels_and_no_argon2() {
     refused(disk.cotter(["token", "export", "--token-id", "0"]), 1, "LUKS1 has no tokens");
     assert!(disk.bytes() == before);
 }
+
+/// Each slot of LUKS1 has one place: with all eight in use there is none for a second copy, and only who says so writes over it.
+#[test]
+fn a_full_luks1_changes_a_passphrase_only_in_place() {
+    let disk = Disk::of(Maker::Theirs, Version::Luks1);
+    for slot in 1..8 {
+        disk.add(Maker::Theirs, &format!("number {slot}"), &[]);
+    }
+    let before = disk.bytes();
+    let passwd = |words: &[&str]| disk.cotter(["passwd"]).args(words).args(CHEAP).input("number 6\nchanged\n").run();
+    let said = passwd(&[]).failed_with(1).said();
+    assert!(said.contains("--in-place"), "{said}");
+    let plan = passwd(&["--in-place", "--dry-run"]).succeeded().text();
+    assert!(plan.starts_with("would "), "{plan}");
+    assert!(disk.bytes() == before, "a refusal or a plan changed the disk");
+    passwd(&["--in-place"]).succeeded();
+    disk.assert_opens(&[PASSPHRASE, "number 1", "number 7", "changed"], &["number 6"]);
+    disk.cotter(["add"]).args(CHEAP).input(format!("{PASSPHRASE}\nninth\n")).run().failed_with(1);
+}
+
+/// A slot that goes while its seal is there leaves the seal good if the key is known, and is told otherwise.
+#[test]
+fn a_seal_is_made_anew_by_who_holds_the_key() {
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    let seal = |words: &[&str]| disk.cotter(["seal"]).arg("-k").arg(disk.passphrase_file()).args(words).run();
+    disk.add(Maker::Theirs, "second", &[]);
+    disk.add(Maker::Theirs, "third", &[]);
+    seal(&[]).succeeded();
+    disk.cotter(["add"]).args(CHEAP).input(format!("{PASSPHRASE}\nfourth\n")).succeed();
+    disk.cotter(["passwd"]).args(CHEAP).input("fourth\nfifth\n").succeed();
+    disk.cotter(["kill", "-q", "-s", "1", "-k", "-"]).input(PASSPHRASE).succeed();
+    seal(&["--check"]).succeeded();
+    let told = disk.cotter(["kill", "-q", "-s", "2"]).succeed().said();
+    assert!(told.contains("luks seal"), "{told}");
+    let checked = seal(&["--check"]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(checked.text().contains("keyslot 2 was removed"), "{}", checked.text());
+    disk.assert_opens(&[PASSPHRASE, "fifth"], &["second", "third", "fourth"]);
+}

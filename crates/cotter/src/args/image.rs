@@ -25,6 +25,9 @@ pub struct Volume {
     /// Number of the partition, from 1 [default: the only encrypted one]
     #[arg(long, value_name = "N")]
     pub partition: Option<u32>,
+    /// The header is in this file or on this device, apart from the data
+    #[arg(long, value_name = "HEADER")]
+    pub detached_header: Option<PathBuf>,
     #[command(flatten)]
     pub key: KeyInstead,
     #[command(flatten)]

@@ -13,7 +13,7 @@ use block::nbd::{BlockSizes, Export, Report};
 use block::{BlockRead, BlockWrite, Bytes};
 use json::Object;
 use linux::{Access, BlockEvent, BlockListener, FileDisk};
-use luks::{CopyState, Plain};
+use luks::{Allowed, CopyState, DataPlace, Plain};
 use select::{Found, Place};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -155,10 +155,24 @@ fn summary(report: &Report) -> String {
 /// Finds the volume, opens it as at boot or by the key that is named, and lays the decrypted view over it.
 fn open(args: &Volume, disk: Arc<FileDisk>) -> Result<Content, CommandError> {
     let (_, places) = select::places(&disk)?;
-    let (header, part) = select::one(places, args)?;
-    let header = volume::accept(header, &args.file, &volume::allowed(&args.ceilings))?;
     let host = Host::new(args.patience.limit());
-    let key = volume::open(&part, &header, &args.key, None, &host)?.key;
+    let allowed = volume::allowed(&args.ceilings);
+    let (part, header, key) = match &args.detached_header {
+        None => {
+            let (header, part) = select::one(places, args)?;
+            let header = volume::accept(header, &args.file, &allowed)?;
+            let key = volume::open(&part, &header, &args.key, None, &host)?.key;
+            (part, header, key)
+        }
+        Some(path) => {
+            let part = select::data(places, args)?;
+            let apart = volume::open_disk(path, Access::Read)?;
+            let allowed = Allowed { data: DataPlace::OtherDisk, ..allowed };
+            let header = volume::accept(volume::read_header(&apart)?, path, &allowed)?;
+            let key = volume::open(&apart, &header, &args.key, None, &host)?.key;
+            (part, header, key)
+        }
+    };
     Plain::new(part, &header, &key)
         .map_err(|source| CommandError::failed(format!("cannot decrypt {}", args.file.display()), source))
 }

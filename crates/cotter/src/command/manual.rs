@@ -43,13 +43,20 @@ cotter luks bind \-d /dev/sdb2 tang '{"url":"http://server:7500"}'
 The same for a script, with the thumbprint that \fBcotter keys show\fR prints:
 cotter luks bind \-k KEYFILE \-d /dev/sdb2 tang '{"url":"http://server:7500","thp":"THUMBPRINT"}'
 .TP
-Opening it with nothing typed:
-cotter luks unlock \-\-print\-key \-d /dev/sdb2 | cryptsetup open \-\-key\-file \- /dev/sdb2 data
+Opening it with nothing typed, and closing it:
+cotter luks unlock \-d /dev/sdb2 \-n data; cotter luks lock data
+.TP
+A new volume, a backup of its header, a recovery key:
+cotter luks format \-d /dev/sdb2; cotter luks backup \-d /dev/sdb2 sdb2.header; cotter luks add \-\-generate \-d /dev/sdb2
+.TP
+After the server's keys were rotated:
+cotter luks report \-q \-r \-d /dev/sdb2 \-s 1
 "#;
 
 /// Comes last.
 const EXIT_STATUS: &str = r#".SH EXIT STATUS
-0: done. 1: not done; standard error says why and what to try. 2: the words of the command make no sense.
+0: done. 1: not done; standard error says why and what to try. 2: the words of the command make no sense. The commands
+\fBluks meta\fR and \fBluks list \-\-expect\fR have codes of their own, which their sections tell.
 .SH ENVIRONMENT
 http_proxy, HTTPS_PROXY, ALL_PROXY, NO_PROXY: as curl takes them. REMOTE_ADDR: the peer, when started for one connection.
 "#;

@@ -19,7 +19,7 @@ pub struct KdfArgs {
     /// Key derivation of the passphrase [default: argon2id; LUKS1 has pbkdf2 alone]
     #[arg(long, value_enum)]
     pub pbkdf: Option<Pbkdf>,
-    /// Memory of the key derivation in KiB [default: half of the machine's, at most 1 GiB]
+    /// Memory of the key derivation in KiB [default: half of the machine's or of what is free, at most 1 GiB]
     #[arg(long, value_name = "KIB")]
     pub pbkdf_memory: Option<u32>,
     /// Threads of the key derivation [default: the machine's, at most 4]

@@ -89,15 +89,24 @@ fn look(disk: &dyn BlockRead) -> Result<Found, block::BlockError> {
     }
 }
 
+/// The data of a header that is elsewhere: the partition that is named, or the whole image if it has none.
+pub fn data(mut places: Vec<Place>, args: &Volume) -> Result<Box<dyn BlockWrite>, CommandError> {
+    refuse_missing(&places, args)?;
+    places.retain(|place| place.number == args.partition);
+    match places.pop() {
+        Some(place) => Ok(place.disk),
+        None => {
+            let error = CommandError::plain(format!("{} has partitions, and none is named", args.file.display()));
+            Err(error.hint("--partition N"))
+        }
+    }
+}
+
 /// The one volume that is meant: the partition that is named, or else the only one that is encrypted.
 pub fn one(places: Vec<Place>, args: &Volume) -> Result<(Header, Box<dyn BlockWrite>), CommandError> {
     let named = |place: &Place| args.partition.is_none() || place.number == args.partition;
     let file = args.file.display();
-    if let (Some(number), false) = (args.partition, places.iter().any(named)) {
-        let there: Vec<String> = places.iter().filter_map(|place| place.number).map(|n| n.to_string()).collect();
-        let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-        return Err(CommandError::plain(format!("{file} has no partition {number}")).hint(format!("it has: {there}")));
-    }
+    refuse_missing(&places, args)?;
     let (mut volumes, others): (Vec<Place>, Vec<Place>) =
         places.into_iter().filter(named).partition(|place| matches!(place.found, Found::Luks(_)));
     match (volumes.pop(), volumes.as_slice()) {
@@ -111,8 +120,19 @@ pub fn one(places: Vec<Place>, args: &Volume) -> Result<(Header, Box<dyn BlockWr
     }
 }
 
+/// Refuses a partition that is named and not there.
+fn refuse_missing(places: &[Place], args: &Volume) -> Result<(), CommandError> {
+    let Some(number) = args.partition.filter(|number| places.iter().all(|place| place.number != Some(*number))) else {
+        return Ok(());
+    };
+    let there: Vec<String> = places.iter().filter_map(|place| place.number).map(|n| n.to_string()).collect();
+    let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+    let error = CommandError::plain(format!("{} has no partition {number}", args.file.display()));
+    Err(error.hint(format!("it has: {there}")))
+}
+
 fn no_volume(others: Vec<Place>, args: &Volume) -> CommandError {
-    let what = format!("{} has no LUKS2 volume that can be used", args.file.display());
+    let what = format!("{} has no LUKS volume that can be used", args.file.display());
     let unusable = others.into_iter().find_map(|place| match place.found {
         Found::Unusable(error) => Some(error),
         _ => None,

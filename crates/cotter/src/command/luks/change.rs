@@ -5,7 +5,7 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::volume::{self, Disks};
-use ::luks::{Accepted, Edit, EditError};
+use ::luks::{Accepted, Edit, EditError, Header, TokenKind};
 use clevis::PersonError;
 use crypto::{Random, SystemRandom};
 use json::Object;
@@ -40,7 +40,17 @@ impl Change<'_> {
         host.cancel_on_signal()?;
         let exclusive = || volume::exclusive(self.disks.header());
         let written = self.disks.volume(self.ceilings, &exclusive, &host).write(make);
-        written.map(|(_, made)| Some(made)).map_err(|source| not_written(self.failing, source))
+        let (applied, made) = written.map_err(|source| not_written(self.failing, source))?;
+        tell_seal(&applied.header);
+        Ok(Some(made))
+    }
+}
+
+/// A change that was made without the volume key cannot renew the seal, which then tells of it.
+pub fn tell_seal(header: &Header) {
+    let tokens = header.as_luks2().map(|luks2| &luks2.metadata().tokens);
+    if tokens.into_iter().flatten().any(|(_, token)| token.recognised() == TokenKind::CotterSeal) {
+        output::say("the header is sealed, and the seal tells of this change until it is made anew: cotter luks seal");
     }
 }
 
@@ -65,11 +75,8 @@ fn hint_of(source: &EditError) -> &'static str {
     match source {
         EditError::SlotInUse { .. } => "leave out -s for the lowest free one",
         EditError::NoSuchSlot { .. } | EditError::NoSuchToken { .. } => "`cotter luks dump` lists them",
-        EditError::NoFreeSlot | EditError::NoRoom { .. } => {
+        EditError::NoFreeSlot | EditError::NoSlotToSpare { .. } | EditError::NoRoom { .. } => {
             "remove a keyslot that nobody needs: `cotter luks dump`, `cotter luks kill`"
-        }
-        EditError::NoSlotToSpare { .. } => {
-            "remove a keyslot that nobody needs (`cotter luks kill`), or say that the only copy may be written over: --in-place"
         }
         EditError::TokenInUse { .. } => "leave out the token's number for the lowest free one",
         EditError::MetadataFull { .. } => "remove a token or a keyslot that nobody needs: `cotter luks dump`",

@@ -50,14 +50,20 @@ pub fn cost(args: &KdfArgs, version: Version, hash: Hash, key_len: usize) -> Res
             iterations: forced.unwrap_or_else(|| measured_pbkdf2(args, hash, key_len)),
         });
     };
-    let half = u32::try_from((machine::memory_kib() / 2).min(MOST_MEMORY_KIB)).unwrap_or(u32::MAX);
-    let memory_kib = args.pbkdf_memory.unwrap_or(half);
+    let memory_kib = args.pbkdf_memory.unwrap_or_else(usual_memory);
     let lanes = args.pbkdf_parallel.unwrap_or_else(|| machine::threads().min(MOST_THREADS));
     let cost = match args.pbkdf_force_iterations {
         Some(passes) => Argon2Cost { memory_kib, passes, lanes },
         None => scaled_argon2(measure_argon2(variant, memory_kib, lanes)?, target(args), memory_kib),
     };
     Ok(KdfCost::Argon2 { variant, cost })
+}
+
+/// Half of the machine's, at most 1 GiB, and never more than half of what is free: then it could not be opened here again.
+fn usual_memory() -> u32 {
+    let half = machine::memory_kib() / 2;
+    let free = machine::free_memory_kib().map_or(half, |free| free / 2);
+    u32::try_from(half.min(free).min(MOST_MEMORY_KIB)).unwrap_or(u32::MAX)
 }
 
 fn target(args: &KdfArgs) -> Duration {

@@ -8,7 +8,7 @@ use crate::opening;
 use crate::passphrase;
 use crate::volume::{self, Disks};
 use ::luks::{Accepted, Slot};
-use crypto::SystemRandom;
+use crypto::{SystemRandom, VolumeKey};
 use json::Object;
 use linux::Terminal;
 use std::time::Duration;
@@ -27,15 +27,23 @@ pub fn run(args: &KillArgs) -> Result<(), CommandError> {
         return change::print_plan(args.format, &plan);
     }
     let host = Host::new(Duration::ZERO);
-    show_what_remains(&disks, &header, slot, args, &host)?;
+    let key = what_remains(&disks, &header, slot, args, &host)?;
     host.cancel_on_signal()?;
     let question = format!("Remove keyslot {slot} of {} for ever?", args.device.path.display());
     if !args.quiet && Terminal::types_stdin() && !change::agreed(&host, &question, "-q asks nothing")? {
         return Err(CommandError::plain("nothing was changed"));
     }
     let exclusive = || volume::exclusive(disks.header());
-    let killed = unlock::kill(&disks.volume(&args.ceilings, &exclusive, &host), slot, last);
-    killed.map_err(|source| needed(source, args))?;
+    let killed = disks.volume(&args.ceilings, &exclusive, &host).write(|header, random| {
+        let mut edit = unlock::kill_edit(header, slot, last, random)?;
+        // Who holds the key makes the seal anew.
+        let held = key.as_ref().map_or(Ok(()), |key| edit.hold_key(key));
+        held.map(|()| (edit, ())).map_err(CommitError::Edit)
+    });
+    let (applied, ()) = killed.map_err(|source| needed(source, args))?;
+    if key.is_none() {
+        change::tell_seal(&applied.header);
+    }
     let record = Object::new().with("slot", u64::from(slot.number())).with("removed", true);
     change::report(args.format, &format!("keyslot {slot} is removed"), record)
 }
@@ -68,19 +76,19 @@ fn needed(source: CommitError, args: &KillArgs) -> CommandError {
     CommandError::failed("cannot remove the keyslot", source).hint(hint)
 }
 
-/// Shows that the passphrase that was named still opens the volume when this slot is gone.
-fn show_what_remains(
+/// Shows that the passphrase that was named still opens the volume when this slot is gone, and returns what it opens.
+fn what_remains(
     disks: &Disks,
     header: &Accepted,
     slot: Slot,
     args: &KillArgs,
     host: &Host,
-) -> Result<(), CommandError> {
-    let Some(source) = args.remaining() else { return Ok(()) };
+) -> Result<Option<VolumeKey>, CommandError> {
+    let Some(source) = args.remaining() else { return Ok(None) };
     let mut passphrase = passphrase::existing(&source, host.person())?;
     for other in header.slots().filter(|other| *other != slot) {
         match opening::by_passphrase(disks, header, passphrase, Some(other)) {
-            Ok(_) => return Ok(()),
+            Ok(opened) => return Ok(Some(opened.key)),
             Err(failed) => passphrase = failed.passphrase,
         }
     }

@@ -36,7 +36,7 @@ pub fn run(args: &PasswdArgs) -> Result<(), CommandError> {
     let kdf = kdf::cost(&args.kdf, header.header().version(), hash, opened.key.secret().len())?;
     let purpose = if args.new.generate { Purpose::Recovery } else { Purpose::Memory };
     let new = NewPassphrase { passphrase: &passphrase, kdf, purpose };
-    let failed = |source| change::not_written("cannot change the passphrase", source);
+    let failed = |source| not_changed(source, args);
     // Before a recovery key is shown, so that none is that cannot be.
     let plan = edit(args, &header, &opened, &new, &SystemRandom).map_err(failed)?;
     if args.dry_run {
@@ -55,6 +55,18 @@ pub fn run(args: &PasswdArgs) -> Result<(), CommandError> {
     change::report(args.format, &format!("keyslot {} has the new passphrase", opened.slot), record)
 }
 
+fn not_changed(source: CommitError, args: &PasswdArgs) -> CommandError {
+    let no_room = matches!(source, CommitError::Edit(EditError::NoSlotToSpare { .. } | EditError::NoRoom { .. }));
+    let error = change::not_written("cannot change the passphrase", source);
+    if !no_room || args.in_place {
+        return error;
+    }
+    error.hint(
+        "make room by removing a keyslot that nobody needs (`cotter luks kill`), or say that the only copy may be written over: \
+         --in-place; if the power fails meanwhile, the keyslot is lost",
+    )
+}
+
 fn edit<'h>(
     args: &PasswdArgs,
     header: &'h Accepted,
@@ -64,7 +76,7 @@ fn edit<'h>(
 ) -> Result<Edit<'h>, CommitError> {
     let _progress = Progress::spinner("stretching the passphrase");
     match unlock::change_edit(header, &opened.key, new, opened.slot, random) {
-        Err(CommitError::Edit(EditError::NoSlotToSpare { .. })) if args.in_place => {
+        Err(CommitError::Edit(EditError::NoSlotToSpare { .. } | EditError::NoRoom { .. })) if args.in_place => {
             in_place(header, opened, new, random).map_err(CommitError::Edit)
         }
         done => done,
