@@ -3,6 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::ffi::OsStr;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -134,13 +135,20 @@ impl Program {
         let words: Vec<_> = std::iter::once(self.command.get_program()).chain(self.command.get_args()).collect();
         let words = words.join(OsStr::new(" ")).to_string_lossy().into_owned();
         let mut child = self.command.spawn().unwrap_or_else(|why| panic!("cannot start `{words}`: {why}"));
-        let mut stdin = child.stdin.take().expect("stdin is a pipe");
-        // In a thread, because a program may answer before it has read everything; it may also not read at all.
-        std::thread::spawn(move || drop(stdin.write_all(&self.input)));
+        if let Some(mut stdin) = child.stdin.take() {
+            // In a thread, because a program may answer before it has read everything; it may also not read at all.
+            std::thread::spawn(move || drop(stdin.write_all(&self.input)));
+        }
         let stdout = collect(child.stdout.take().expect("stdout is a pipe"));
         let stderr = collect(child.stderr.take().expect("stderr is a pipe"));
         let child = Group { child, ended: false };
         Running { child, words, stdout, stderr, start: Instant::now(), limit: self.limit }
+    }
+
+    /// Starts it with `stdin` as its standard input.
+    pub fn start_on(mut self, stdin: OwnedFd) -> Running {
+        self.command.stdin(stdin);
+        self.start()
     }
 
     /// Runs it to its end, whatever that is.

@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::opening::{self, Given, Opened};
 use crate::output;
 use crate::volume::{self, Disks, Seal};
-use ::luks::{Accepted, Edit, MetaState, OpenError, Slot};
+use ::luks::{Accepted, MetaState, OpenError};
 use crypto::SystemRandom;
 use json::Object;
 use linux::Terminal;
@@ -58,20 +58,13 @@ fn last(args: &BindArgs) -> LastHumanSlot {
 
 fn print_plan(args: &BindArgs, header: &Accepted, opened: &Opened, prepared: &Prepared) -> Result<(), CommandError> {
     let failed = |source| change::not_written("cannot bind", source);
-    let plan = unlock::bind_edit(header, &opened.key, prepared, &SystemRandom).map_err(failed)?;
-    let removal = args.replace.then(|| removal(args, header, opened.slot)).transpose().map_err(failed)?;
-    change::print_plan(args.format, &plan.edit)?;
-    removal.map_or(Ok(()), |removal| change::print_plan(args.format, &removal))
-}
-
-/// What goes when the binding has been proved. It may be all there is now.
-fn removal<'h>(args: &BindArgs, header: &'h Accepted, slot: Slot) -> Result<Edit<'h>, CommitError> {
-    if last(args) == LastHumanSlot::Keep && unlock::human_slots(header) == [slot] {
-        return Err(CommitError::LastHumanSlot { slot });
+    if args.replace {
+        let old = (opened.slot, last(args));
+        let plan = unlock::replace_edit(header, &opened.key, prepared, old, &SystemRandom).map_err(failed)?;
+        return change::print_plan(args.format, &plan);
     }
-    let mut edit = Edit::new(header, &SystemRandom).map_err(CommitError::Edit)?;
-    edit.remove_keyslot(slot).map_err(CommitError::Edit)?;
-    Ok(edit)
+    let plan = unlock::bind_edit(header, &opened.key, prepared, &SystemRandom).map_err(failed)?;
+    change::print_plan(args.format, &plan.edit)
 }
 
 /// Whether LUKSMeta is made where there is none. As the original, that is asked for unless a script says `-f` or `-y`.
