@@ -96,6 +96,9 @@ impl<'c> Case<'c> {
     }
 }
 
+/// Tokens without their lists of slots.
+type Tokens = BTreeMap<TokenId, String>;
+
 /// A salt, and the bytes on the disk.
 type Material = (Vec<u8>, Vec<u8>);
 
@@ -104,7 +107,8 @@ struct Judge<'j> {
     key: &'j VolumeKey,
     /// The last headers that were read, by their bytes.
     header: Option<(Vec<u8>, Rc<Accepted>)>,
-    tokens: Option<(Vec<u8>, Rc<BTreeMap<TokenId, String>>)>,
+    /// The tokens of the headers that a case began with, by their bytes.
+    tokens: Option<(Vec<u8>, Rc<Tokens>)>,
     /// What each slot's key material was last.
     last: HashMap<Slot, (Material, Option<&'static str>)>,
     opened: HashMap<Material, Option<&'static str>>,
@@ -193,14 +197,14 @@ impl Judge<'_> {
     }
 
     /// What the tokens were in the beginning.
-    fn tokens_of(&mut self, before: &[u8]) -> Rc<BTreeMap<TokenId, String>> {
+    fn tokens_of(&mut self, before: &[u8]) -> Rc<Tokens> {
         if let Some((last, tokens)) = &self.tokens
             && *last == before[..HEADERS]
         {
             return tokens.clone();
         }
         let header = Luks2::read(&Image(before)).unwrap();
-        let tokens: BTreeMap<_, _> = header.metadata().tokens.iter().map(|(id, token)| (*id, members(token))).collect();
+        let tokens: Tokens = header.metadata().tokens.iter().map(|(id, token)| (*id, members(token))).collect();
         let tokens = Rc::new(tokens);
         self.tokens = Some((before[..HEADERS].to_vec(), tokens.clone()));
         tokens
