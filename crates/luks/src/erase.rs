@@ -50,10 +50,16 @@ pub enum EraseError {
         /// What is there instead.
         source: HeaderError,
     },
-    /// The header requires something unknown, so where all its keys are is not known either.
+    /// The header requires something unknown, or says that key material lies where it must not: where all its keys are is not
+    /// known.
     Refused {
         /// What.
         source: Refused,
+    },
+    /// The key material of a slot would not be overwritten, or not all of it. Nothing was overwritten.
+    OutOfReach {
+        /// The slot.
+        slot: Slot,
     },
     /// The disk does not begin with a LUKS header any more; only the second copy is there.
     PrimaryGone,
@@ -92,7 +98,9 @@ impl ErasePlan {
         let before = Header::read(disk).map_err(|source| EraseError::Header { source })?;
         let (slots, areas, ready) = match &before {
             Header::Luks1(header) => {
-                (luks1::erase::slots(header), luks1::erase::areas(header), luks1::erase::ready(header))
+                let areas = luks1::erase::areas(header, disk.len());
+                let areas = areas.map_err(|source| EraseError::Refused { source })?;
+                (luks1::erase::slots(header), areas, luks1::erase::ready(header))
             }
             Header::Luks2(header) => {
                 luks2::accept::check_requirements(header.metadata())
@@ -101,11 +109,11 @@ impl ErasePlan {
                     return Err(EraseError::PrimaryGone);
                 }
                 let ready = luks2::erase::ready(header, random).map_err(|source| EraseError::Random { source })?;
-                let slots = header.metadata().keyslots.keys().copied().collect();
-                (slots, luks2::erase::areas(header), ready.ok_or(EraseError::Full)?)
+                (luks2::erase::slots(header), luks2::erase::areas(header), ready.ok_or(EraseError::Full)?)
             }
         };
-        let areas = areas.into_iter().filter(|area| area.end() <= disk.len()).collect();
+        check_reach(&slots, &areas, disk.len())?;
+        let slots = slots.into_iter().map(|(slot, _)| slot).collect();
         Ok(ErasePlan { slots, areas, ready, before })
     }
 
@@ -140,6 +148,15 @@ impl ErasePlan {
         let sequence_after = sequence(&applied.header);
         let (slots, areas) = (self.slots, self.areas);
         Ok(Erased { header: applied.header, slots, areas, sequence_before, sequence_after })
+    }
+}
+
+/// What is certified must be so: every slot's key material lies in a place that is overwritten, and that is on the disk.
+fn check_reach(slots: &[(Slot, Option<Area>)], areas: &[Area], disk: Bytes) -> Result<(), EraseError> {
+    let reached = |place: &Area| areas.iter().any(|area| area.contains(place) && area.end() <= disk);
+    match slots.iter().find(|(_, place)| !place.as_ref().is_some_and(reached)) {
+        Some((slot, _)) => Err(EraseError::OutOfReach { slot: *slot }),
+        None => Ok(()),
     }
 }
 
@@ -230,6 +247,9 @@ impl fmt::Display for EraseError {
         match self {
             EraseError::Header { .. } => f.write_str("there is no header that can be read"),
             EraseError::Refused { .. } => f.write_str("where all the keys are is not known"),
+            EraseError::OutOfReach { slot } => {
+                write!(f, "the key material of slot {slot} does not all lie where it could be overwritten")
+            }
             EraseError::PrimaryGone => {
                 f.write_str("the disk does not begin with a LUKS header; only the second copy is there")
             }
@@ -255,6 +275,9 @@ impl EraseError {
         match self {
             EraseError::PrimaryGone => Some("`cotter luks repair` brings the first copy back"),
             EraseError::Refused { source } => Some(source.hint()),
+            EraseError::OutOfReach { .. } => {
+                Some("overwrite the whole disk: nothing less is sure to take the keys away")
+            }
             EraseError::Changed | EraseError::Apply { .. } => Some("try it again"),
             EraseError::Disk { .. } | EraseError::NotReadBack { .. } => {
                 Some("do not trust this disk with keeping or losing anything: destroy it")
@@ -274,5 +297,27 @@ impl std::error::Error for EraseError {
             EraseError::Apply { source } => Some(source),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_slot_must_be_reached() {
+        let area = |offset, size| Area::new(Bytes(offset), Bytes(size)).unwrap();
+        let slot = |place| [(Slot::new(3).unwrap(), place)];
+        let check = |place, areas: &[Area]| check_reach(&slot(place), areas, Bytes(100));
+        assert!(check(Some(area(20, 10)), &[area(0, 5), area(20, 10)]).is_ok());
+        assert!(check(Some(area(20, 10)), &[area(20, 80)]).is_ok());
+        let bad = [(None, area(0, 100)), (Some(area(20, 10)), area(20, 9)), (Some(area(20, 10)), area(20, 81))];
+        for (place, overwritten) in bad {
+            let error = check(place, &[overwritten]).unwrap_err();
+            assert!(matches!(error, EraseError::OutOfReach { slot } if slot.number() == 3), "{error}");
+            assert!(error.hint().unwrap().contains("whole disk"));
+        }
+        assert!(check_reach(&[], &[], Bytes(0)).is_ok());
     }
 }

@@ -25,19 +25,9 @@ pub(crate) fn accept(header: &Luks1, allowed: &Allowed) -> Result<Facts, Refused
     let digest = KeyDigest::new(hash, iterations, header.digest_salt.to_vec(), header.digest.to_vec());
     let key_len = accept_key_len(data.cipher, header.key_bytes, None)?;
     let mut slots = BTreeMap::new();
-    for (slot, entry) in Slot::all().zip(&header.slots) {
-        let area = accept_area(slot, entry, header)?;
+    for ((slot, entry), area) in Slot::all().zip(&header.slots).zip(accept_areas_on(header, header.disk_len())?) {
         if entry.active {
             slots.insert(slot, accept_slot(slot, entry, area, (data.cipher, key_len, hash), allowed)?);
-        }
-    }
-    let areas: Vec<(Slot, Area)> = Slot::all()
-        .zip(&header.slots)
-        .filter_map(|(slot, entry)| Some((slot, entry.area(header.key_bytes)?)))
-        .collect();
-    for (i, (slot, area)) in areas.iter().enumerate() {
-        if let Some((other, _)) = areas.iter().take(i).find(|(_, other)| other.overlaps(area)) {
-            return Err(Refused::AreaOverlaps { slot: *slot, other: *other });
         }
     }
     Ok(Facts { data, digest_name: "0".to_owned(), digest, slots })
@@ -61,7 +51,29 @@ fn accept_data(header: &Luks1, allowed: &Allowed) -> Result<Data, Refused> {
     Ok(Data { offset: header.payload, size: None, cipher, sector_size: SectorSize::SMALLEST, iv_tweak: 0 })
 }
 
-/// The place of a slot's key material, in use or not: behind the header, before the data.
+/// The places of the eight slots' key material, in use or not, on a disk of this length. Whoever overwrites or copies key
+/// material asks for them too: a header may say that it lies in the data.
+pub(crate) fn accept_areas_on(header: &Luks1, disk: Bytes) -> Result<Vec<Area>, Refused> {
+    let areas = accept_areas(header)?;
+    match Slot::all().zip(&areas).find(|(_, area)| area.end() > disk) {
+        Some((slot, _)) => Err(Refused::AreaOutside { slot }),
+        None => Ok(areas),
+    }
+}
+
+/// The same, however long the disk is: behind the header, before the data, none over another.
+pub(crate) fn accept_areas(header: &Luks1) -> Result<Vec<Area>, Refused> {
+    let mut areas: Vec<Area> = Vec::with_capacity(Slot::LUKS1);
+    for (slot, entry) in Slot::all().zip(&header.slots) {
+        let area = accept_area(slot, entry, header)?;
+        if let Some((other, _)) = Slot::all().zip(&areas).find(|(_, other)| other.overlaps(&area)) {
+            return Err(Refused::AreaOverlaps { slot, other });
+        }
+        areas.push(area);
+    }
+    Ok(areas)
+}
+
 fn accept_area(slot: Slot, entry: &Luks1Slot, header: &Luks1) -> Result<Area, Refused> {
     if entry.stripes != af::STRIPES {
         return Err(Refused::Stripes { slot, found: entry.stripes });
@@ -70,7 +82,7 @@ fn accept_area(slot: Slot, entry: &Luks1Slot, header: &Luks1) -> Result<Area, Re
     let Some(area) = entry.area(header.key_bytes) else { return Err(outside) };
     let behind_header = area.offset() >= Bytes::from(HEADER_LEN);
     let before_data = header.payload == Bytes(0) || area.end() <= header.payload;
-    if behind_header && before_data && area.end() <= header.disk_len() { Ok(area) } else { Err(outside) }
+    if behind_header && before_data { Ok(area) } else { Err(outside) }
 }
 
 fn accept_slot(

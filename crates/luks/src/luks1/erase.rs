@@ -2,19 +2,22 @@
 
 use crate::area::Area;
 use crate::header::Header;
+use crate::luks1::accept::accept_areas_on;
 use crate::luks1::header::{Luks1, Luks1Slot, SALT_LEN};
+use crate::refused::Refused;
 use crate::slot::Slot;
 use crate::undo::{Ready, Write};
 use block::Bytes;
 
-/// The slots in use.
-pub(crate) fn slots(header: &Luks1) -> Vec<Slot> {
-    Slot::all().zip(&header.slots).filter(|(_, entry)| entry.active).map(|(slot, _)| slot).collect()
+/// The slots in use, and where their key material lies as far as that can be told.
+pub(crate) fn slots(header: &Luks1) -> Vec<(Slot, Option<Area>)> {
+    let active = Slot::all().zip(&header.slots).filter(|(_, entry)| entry.active);
+    active.map(|(slot, entry)| (slot, entry.area(header.key_bytes))).collect()
 }
 
-/// The places of all slots, in use or not.
-pub(crate) fn areas(header: &Luks1) -> Vec<Area> {
-    header.slots.iter().filter_map(|slot| slot.area(header.key_bytes)).collect()
+/// The places of all slots, in use or not; an error if one of them is not where key material may lie.
+pub(crate) fn areas(header: &Luks1, disk: Bytes) -> Result<Vec<Area>, Refused> {
+    accept_areas_on(header, disk)
 }
 
 /// The header with eight empty slots.

@@ -5,10 +5,16 @@ use crate::header::Header;
 use crate::luks2::header::Luks2;
 use crate::luks2::json::Metadata;
 use crate::luks2::pair::{self, SealedHeader};
+use crate::slot::Slot;
 use crate::undo::{Ready, Write};
 use block::Bytes;
 use crypto::{Random, RandomFailed};
 use json::{Object, Value};
+
+/// The slots, and where their key material lies.
+pub(crate) fn slots(header: &Luks2) -> Vec<(Slot, Option<Area>)> {
+    header.metadata().keyslots.iter().map(|(slot, keyslot)| (*slot, Some(keyslot.area))).collect()
+}
 
 /// The whole keyslots area.
 pub(crate) fn areas(header: &Luks2) -> Vec<Area> {

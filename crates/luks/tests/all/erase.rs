@@ -1,5 +1,6 @@
 //! All keyslots destroyed: as `cryptsetup erase` leaves the header, and with nothing left of former slots.
 
+use crate::luks1_support::{GAP, KEY_BYTES, LUKS1_PAYLOAD, MATERIAL, STRIPES, luks1_field, luks1_volume_of, with_u32};
 use crate::support::*;
 use block::{BlockRead, BlockWrite, Bytes, MemoryDisk};
 use crypto::{Hash, Secret, SystemRandom, VolumeKey};
@@ -160,4 +161,40 @@ fn a_disk_that_keeps_its_secrets_is_found_out() {
     let disk = MemoryDisk::from(bytes);
     let result = ErasePlan::new(&disk, &little).unwrap().apply(&disk, &little);
     assert!(matches!(result, Err(EraseError::Random { .. })));
+}
+
+/// Key material that a LUKS1 header says is in the data, in the header or nowhere: cryptsetup does not touch such a header, and
+/// a certificate of it would be a lie.
+#[test]
+fn luks1_that_points_elsewhere_is_not_erased() {
+    let good = luks1_volume_of(8 << 20).disk.to_vec();
+    let in_the_data = (4 << 20) / 512;
+    let cases = [
+        (luks1_field(7, MATERIAL), in_the_data, "the key material of slot 7 does not lie between"),
+        (luks1_field(0, MATERIAL), in_the_data, "the key material of slot 0 does not lie between"),
+        (luks1_field(7, MATERIAL), 0, "the key material of slot 7 does not lie between"),
+        (luks1_field(7, MATERIAL), 8, "the key material of slot 7 overlaps that of slot 0"),
+        (luks1_field(7, MATERIAL), u32::MAX, "the key material of slot 7 does not lie between"),
+        (luks1_field(7, STRIPES), 0, "slot 7 has 0 stripes, not 4000"),
+        (luks1_field(0, STRIPES), 0, "slot 0 has 0 stripes, not 4000"),
+        (luks1_field(0, STRIPES), u32::MAX, "slot 0 has 4294967295 stripes, not 4000"),
+        (KEY_BYTES, 0, "the key material of slot 0 does not lie between"),
+        (KEY_BYTES, u32::MAX, "the key material of slot 0 does not lie between"),
+        (LUKS1_PAYLOAD, 1, "the key material of slot 0 does not lie between"),
+    ];
+    for (at, value, expected) in cases {
+        let bytes = with_u32(&good, at, value);
+        let disk = MemoryDisk::from(bytes.clone());
+        let error = plan(&disk).map(|plan| plan.apply(&disk, &SystemRandom).map(|_| ())).expect_err(expected);
+        assert!(matches!(error, EraseError::Refused { .. }) && chain(&error).contains(expected), "{}", chain(&error));
+        assert!(disk.to_vec() == bytes);
+        let file = TestFile::new(&bytes);
+        assert!(cryptsetup(&["erase", "-q", file.name()], "").is_err(), "{expected}: they erase it");
+    }
+    // A header in a file of its own, and one that lost its end.
+    let detached = with_u32(&good[..GAP], LUKS1_PAYLOAD, 0);
+    let cut = MemoryDisk::from(detached[..GAP - 8192].to_vec());
+    assert!(chain(&plan(&cut).unwrap_err()).contains("the key material of slot 7 does not lie"));
+    let whole = MemoryDisk::from(detached);
+    assert_eq!(plan(&whole).unwrap().apply(&whole, &SystemRandom).unwrap().areas.len(), 8);
 }

@@ -99,3 +99,21 @@ pub fn they_format_luks1(args: &[&str], length: usize) -> TestFile {
     cryptsetup(&all, "one").unwrap();
     file
 }
+
+/// Places in the header of LUKS1, and in the entry of a slot.
+pub const LUKS1_PAYLOAD: usize = 104;
+pub const KEY_BYTES: usize = 108;
+pub const MATERIAL: usize = 40;
+pub const STRIPES: usize = 44;
+
+/// Where a field of a slot's entry is.
+pub fn luks1_field(slot: usize, field: usize) -> usize {
+    208 + 48 * slot + field
+}
+
+/// The same bytes with another number at this place.
+pub fn with_u32(bytes: &[u8], at: usize, value: u32) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
+    bytes
+}
