@@ -2,6 +2,7 @@
 
 use crate::header::Header;
 use crate::header_error::HeaderError;
+use crate::refused::Refused;
 use crate::{luks1, luks2};
 use block::{BlockError, BlockRead, Bytes, MemoryDisk};
 use std::fmt;
@@ -23,6 +24,13 @@ pub enum BackupError {
         /// What is there instead.
         source: HeaderError,
     },
+    /// The header says that key material lies where it must not: in the data, or behind the end of the disk.
+    Refused {
+        /// Whose.
+        source: Refused,
+    },
+    /// The key material reaches farther than any does.
+    TooLong,
     /// It is cut off.
     TooShort {
         /// How long it is.
@@ -50,8 +58,10 @@ impl Backup {
     /// [`BackupError`].
     pub fn read(disk: &dyn BlockRead) -> Result<Backup, BackupError> {
         let found = Header::read(disk).map_err(|source| BackupError::Header { source })?;
-        let length = length(&found);
-        let mut bytes = vec![0; usize::try_from(length.0.min(LARGEST)).unwrap_or(usize::MAX)];
+        if let Header::Luks1(header) = &found {
+            luks1::accept::accept_areas_on(header, disk.len()).map_err(|source| BackupError::Refused { source })?;
+        }
+        let mut bytes = vec![0; usize::try_from(length(&found)?.0).unwrap_or(usize::MAX)];
         let there = bytes.len().min(usize::try_from(disk.len().0).unwrap_or(usize::MAX));
         // The last page may reach behind the end of the disk.
         let part = bytes.get_mut(..there).unwrap_or_default();
@@ -70,7 +80,7 @@ impl Backup {
     pub fn parse(bytes: Vec<u8>) -> Result<Backup, BackupError> {
         let disk = MemoryDisk::from(bytes);
         let header = Header::read(&disk).map_err(|source| BackupError::Header { source })?;
-        let (mut bytes, expected) = (disk.to_vec(), length(&header));
+        let (mut bytes, expected) = (disk.to_vec(), length(&header)?);
         let found = Bytes::from(bytes.len());
         if found < expected {
             return Err(BackupError::TooShort { found, expected });
@@ -90,11 +100,13 @@ impl Backup {
     }
 }
 
-fn length(header: &Header) -> Bytes {
-    match header {
-        Header::Luks1(header) => luks1::backup::length(header),
-        Header::Luks2(header) => luks2::backup::length(header),
-    }
+/// How long a backup is. Never longer than the longest.
+fn length(header: &Header) -> Result<Bytes, BackupError> {
+    let length = match header {
+        Header::Luks1(header) => luks1::backup::length(header).map_err(|source| BackupError::Refused { source })?,
+        Header::Luks2(header) => Some(luks2::backup::length(header)),
+    };
+    length.filter(|length| *length <= Backup::LARGEST).ok_or(BackupError::TooLong)
 }
 
 impl fmt::Debug for Backup {
@@ -107,6 +119,8 @@ impl fmt::Display for BackupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BackupError::Header { .. } => f.write_str("there is no header to copy"),
+            BackupError::Refused { .. } => f.write_str("where all the key material is is not known"),
+            BackupError::TooLong => write!(f, "the key material does not end within {}", Backup::LARGEST),
             BackupError::TooShort { found, expected } => {
                 write!(f, "the backup is cut off: {} of {} bytes", found.0, expected.0)
             }
@@ -120,8 +134,9 @@ impl std::error::Error for BackupError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             BackupError::Header { source } => Some(source),
+            BackupError::Refused { source } => Some(source),
             BackupError::Disk { source } => Some(source),
-            BackupError::TooShort { .. } | BackupError::Changed => None,
+            BackupError::TooLong | BackupError::TooShort { .. } | BackupError::Changed => None,
         }
     }
 }

@@ -1,14 +1,18 @@
 //! How much of a LUKS1 volume a backup of its header has.
 
+use crate::luks1::accept::accept_areas;
 use crate::luks1::header::{HEADER_LEN, Luks1};
+use crate::refused::Refused;
 use block::Bytes;
 
 /// A backup is as long as whole pages.
 const PAGE: u64 = 4096;
 
-/// To the end of the furthest key area, and of the page that it ends in.
-pub(crate) fn length(header: &Luks1) -> Bytes {
-    Bytes(end(header).0.next_multiple_of(PAGE))
+/// To the end of the furthest key area, and of the page that it ends in; an error if a key area is not where it may lie, and
+/// `None` if there is no such length.
+pub(crate) fn length(header: &Luks1) -> Result<Option<Bytes>, Refused> {
+    accept_areas(header)?;
+    Ok(end(header).0.checked_next_multiple_of(PAGE).map(Bytes))
 }
 
 /// The end of the furthest key area. What a backup has behind it is nothing: data may be there.

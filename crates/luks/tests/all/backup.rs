@@ -1,5 +1,6 @@
 //! Backups and what becomes of them: byte for byte those of cryptsetup, and restored where it restores them.
 
+use crate::luks1_support::{GAP, KEY_BYTES, LUKS1_PAYLOAD, MATERIAL, STRIPES, luks1_field, luks1_volume_of, with_u32};
 use crate::support::*;
 use block::{BlockRead, BlockWrite, Bytes, MemoryDisk};
 use crypto::{Hash, Secret, SystemRandom, VolumeKey};
@@ -379,4 +380,39 @@ fn a_restore_that_fails_says_so() {
         assert!(failing.disk.to_vec() == before, "write {from}");
     }
     assert!(writes > 6, "{writes} writes");
+}
+
+/// What a LUKS1 header says of its key material is not believed: no number of it runs over, no room is taken for it.
+#[test]
+fn a_luks1_header_that_points_elsewhere_is_not_kept() {
+    let good = luks1_volume_of(8 << 20).disk.to_vec();
+    let refused = |bytes: &[u8], expected: &str| {
+        for result in [Backup::read(&MemoryDisk::from(bytes.to_vec())), Backup::parse(bytes.to_vec())] {
+            let error = result.expect_err(expected);
+            assert!(
+                matches!(error, BackupError::Refused { .. }) && chain(&error).contains(expected),
+                "{}",
+                chain(&error)
+            );
+        }
+        let (file, backup) = (TestFile::new(bytes), TestFile::absent());
+        let args = ["luksHeaderBackup", file.name(), "--header-backup-file", backup.name()];
+        assert!(cryptsetup(&args, "").is_err(), "{expected}: they keep it");
+    };
+    let most = |fields: &[usize]| fields.iter().fold(good.clone(), |bytes, at| with_u32(&bytes, *at, u32::MAX));
+    let slots = || 0..8;
+    let everything: Vec<usize> =
+        slots().flat_map(|n| [luks1_field(n, MATERIAL), luks1_field(n, STRIPES)]).chain([KEY_BYTES]).collect();
+    refused(&most(&everything), "slot 0 has 4294967295 stripes, not 4000");
+    refused(&most(&[KEY_BYTES, luks1_field(7, STRIPES)]), "does not lie between the header and the data");
+    refused(&most(&[luks1_field(7, MATERIAL)]), "the key material of slot 7 does not lie between");
+    refused(&with_u32(&most(&[KEY_BYTES]), LUKS1_PAYLOAD, 0), "the key material of slot 1 overlaps that of slot 0");
+    // Where nothing says where the data begins, only the length of a backup bounds it.
+    let far = with_u32(&most(&[luks1_field(7, MATERIAL)]), LUKS1_PAYLOAD, 0);
+    assert!(matches!(Backup::parse(far.clone()), Err(BackupError::TooLong)));
+    assert!(matches!(Backup::read(&MemoryDisk::from(far)), Err(BackupError::Refused { .. })));
+    let cut = Backup::parse(good[..GAP - 8192].to_vec()).unwrap_err();
+    assert!(matches!(cut, BackupError::TooShort { expected: Bytes(2_068_480), .. }), "{cut}");
+    let cut = Backup::read(&MemoryDisk::from(good[..GAP - 8192].to_vec())).unwrap_err();
+    assert!(matches!(cut, BackupError::Refused { .. }), "{cut}");
 }
