@@ -1,7 +1,7 @@
 //! The header of a volume, of either version.
 
 use crate::header_error::HeaderError;
-use crate::luks1::header::{HEADER_LEN, Luks1};
+use crate::luks1::header::{HEADER_LEN, Luks1, Luks1Error};
 use crate::luks1::meta::TableBytes;
 use crate::luks2::binary_header::{BinaryHeader, HeaderCopy};
 use crate::luks2::header::Luks2;
@@ -53,8 +53,9 @@ impl Header {
     /// [`HeaderError`] says what is there instead.
     pub fn read(disk: &dyn BlockRead) -> Result<Header, HeaderError> {
         // The end of a LUKS1 header may well lie where an old second copy of LUKS2 was: its version decides, nothing else.
-        if begins_with_luks1(disk)? {
-            return Luks1::read(disk).map(Box::new).map(Header::Luks1).map_err(|source| HeaderError::Luks1 { source });
+        if let Some(bytes) = luks1_bytes(disk)? {
+            let header = bytes.and_then(|bytes| Luks1::read(bytes, disk));
+            return header.map(Box::new).map(Header::Luks1).map_err(|source| HeaderError::Luks1 { source });
         }
         Luks2::read(disk).map(Box::new).map(Header::Luks2)
     }
@@ -112,14 +113,28 @@ impl Header {
     }
 }
 
-fn begins_with_luks1(disk: &dyn BlockRead) -> Result<bool, HeaderError> {
-    let mut start = [0; 8];
-    match disk.read_at(Bytes(0), &mut start) {
-        Ok(()) => Ok(start.starts_with(&HeaderCopy::Primary.magic()) && start.ends_with(&[0, 1])),
+/// The bytes of a LUKS1 header, if they are one: what decides is what is used, for the disk may be another the next time.
+fn luks1_bytes(disk: &dyn BlockRead) -> Result<Option<Result<Box<[u8; HEADER_LEN]>, Luks1Error>>, HeaderError> {
+    let mut bytes = Box::new([0; HEADER_LEN]);
+    let there = disk.len().min(Bytes::from(HEADER_LEN));
+    let start = bytes.get_mut(..usize::try_from(there.0).unwrap_or(HEADER_LEN)).unwrap_or_default();
+    match disk.read_at(Bytes(0), start) {
+        Ok(()) if !is_luks1(bytes.as_slice()) => Ok(None),
+        Ok(()) if there < Bytes::from(HEADER_LEN) => Ok(Some(Err(Luks1Error::CutOff))),
+        Ok(()) => Ok(Some(Ok(bytes))),
         // A disk whose beginning is bad may still have a second copy; one that is too short has nothing.
-        Err(BlockError::Failed { .. }) => Ok(false),
+        Err(source @ BlockError::Failed { .. }) => {
+            let mut start = [0; 8];
+            let is_luks1 = disk.read_at(Bytes(0), &mut start).is_ok() && is_luks1(&start);
+            Ok(is_luks1.then_some(Err(Luks1Error::Disk { source })))
+        }
         Err(_) => Err(HeaderError::NotLuks),
     }
+}
+
+/// Whether magic and version are those of LUKS1.
+fn is_luks1(bytes: &[u8]) -> bool {
+    bytes.starts_with(&HeaderCopy::Primary.magic()) && bytes.get(6..8) == Some(&[0, 1])
 }
 
 impl fmt::Display for Version {

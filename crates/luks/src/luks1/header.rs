@@ -93,10 +93,8 @@ pub enum Luks1Error {
 }
 
 impl Luks1 {
-    /// Reads the header of `disk`, which begins with the magic and the version of one.
-    pub(crate) fn read(disk: &dyn BlockRead) -> Result<Luks1, Luks1Error> {
-        let mut bytes = Box::new([0; HEADER_LEN]);
-        disk.read_at(Bytes(0), bytes.as_mut_slice()).map_err(|source| Luks1Error::Disk { source })?;
+    /// Takes `bytes`, which stood at the beginning of `disk` and have magic and version, and reads what is in the gap.
+    pub(crate) fn read(bytes: Box<[u8; HEADER_LEN]>, disk: &dyn BlockRead) -> Result<Luks1, Luks1Error> {
         let header = Luks1::parse(bytes, disk.len())?;
         let (meta, table) = meta::read(disk, header.gap());
         Ok(Luks1 { meta, table, ..header })

@@ -414,3 +414,20 @@ fn what_we_write_cryptsetup_decrypts() {
     cryptsetup(&args, "one").unwrap();
     assert!(file.bytes()[..4 << 20] == clear);
 }
+
+/// Magic and version are those of the bytes that are used, and not of others that were there a moment before.
+#[test]
+fn the_header_is_read_once() {
+    let (first, second) = (luks1_volume().disk.to_vec(), luks1_volume().disk.to_vec());
+    let other = [&[0; 8][..], &second[8..]].concat();
+    let uuid = Header::read(&MemoryDisk::from(first.clone())).unwrap().uuid();
+    let header = Header::read(&ChangingDisk::new(&first, &other, 1)).unwrap();
+    assert_eq!(header.uuid(), uuid);
+    assert!(matches!(Header::read(&ChangingDisk::new(&first, &other, 0)), Err(HeaderError::NotLuks)));
+    // Whatever stands behind what cannot be read, LUKS1 it was.
+    let broken = FailingDisk::new(MemoryDisk::from(first.clone()), Failing::ReadFrom(512));
+    let error = Header::read(&broken).unwrap_err();
+    assert!(matches!(error, HeaderError::Luks1 { source: Luks1Error::Disk { .. } }), "{error}");
+    let cut = Header::read(&MemoryDisk::from(first[..1023].to_vec())).unwrap_err();
+    assert_eq!(chain(&cut), "the LUKS1 header is damaged: it is cut off");
+}
