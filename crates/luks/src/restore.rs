@@ -10,6 +10,7 @@ use crate::header::{Header, Identity, Version};
 use crate::header_error::HeaderError;
 use crate::luks1::header::Luks1Error;
 use crate::luks2::pair::MendError;
+use crate::luks2::reencryption::Reencryption;
 use crate::luks2::unmarked::Unmarked;
 use crate::refused::Refused;
 use crate::undo::{Applied, ApplyError, Ready};
@@ -24,7 +25,8 @@ pub struct RestorePlan {
     concerns: Vec<RestoreConcern>,
     /// The header on the disk, if it has one that can be read.
     before: Option<Identity>,
-    sequences: (Option<u64>, u64),
+    /// That of the disk and that of the backup, where both are LUKS2.
+    sequences: Option<(u64, u64)>,
     length: Bytes,
     interruptible: bool,
     ready: Ready,
@@ -57,6 +59,20 @@ pub enum RestoreConcern {
         /// That of the backup.
         backup: Uuid,
     },
+    /// The data on the disk is just being encrypted, decrypted or reencrypted. Where it stands is in the header alone: without it
+    /// the data is lost.
+    DiskReencrypting {
+        /// What goes on.
+        state: Reencryption,
+    },
+    /// The header on the disk requires something unknown, which may be what keeps the data readable.
+    DiskRequires {
+        /// What.
+        name: String,
+    },
+    /// The header on the disk has another volume key, or another cipher or sector size: the backup is of before a
+    /// reencryption, or of a volume that was made with the same UUID. It opens nothing of what is there.
+    OtherVolumeKey,
     /// The header in the backup would not be accepted afterwards; it is of a time when data was being moved, for example.
     NotAccepted {
         /// Why not.
@@ -141,14 +157,16 @@ impl RestorePlan {
                 (ready.map_err(|source| RestoreError::Luks1 { source })?, existing.is_none())
             }
             Header::Luks2(header) => {
-                let existing = existing.and_then(Header::as_luks2);
-                let restored = luks2::restore::restored(header, backup.bytes(), existing, disk, random)?;
-                (restored.ready, restored.interruptible)
+                let over = existing.and_then(Header::as_luks2);
+                let restored = luks2::restore::restored(header, backup.bytes(), over, disk, random)?;
+                // One header of LUKS1 has no second copy that could stand for it meanwhile.
+                (restored.ready, restored.interruptible && existing.is_some() == over.is_some())
             }
         };
-        let (before, sequence) = (existing.map(Header::identity), existing.map(Header::sequence));
-        concerns.extend(concern_of_disk(found, backup.header(), disk)?);
-        let sequences = (sequence, backup.header().sequence());
+        let before = existing.map(Header::identity);
+        let sequences = existing.and_then(Header::as_luks2).zip(backup.header().as_luks2());
+        let sequences = sequences.map(|(disk, backup)| (disk.sequence(), backup.sequence()));
+        concerns.extend(concerns_of_disk(found, backup.header(), disk)?);
         Ok(RestorePlan { concerns, before, sequences, length, interruptible, ready })
     }
 
@@ -157,8 +175,8 @@ impl RestorePlan {
         &self.concerns
     }
 
-    /// Whether the volume opens with the old or the new header if the power fails meanwhile. If not, the backup must be restored
-    /// again then.
+    /// Whether the volume opens with the old or the new header if the power fails meanwhile, or opened with no header before. If
+    /// not, the backup must be restored again then.
     pub fn is_interruptible(&self) -> bool {
         self.interruptible
     }
@@ -173,14 +191,14 @@ impl RestorePlan {
         }
         let found = Header::read(&disk).ok();
         if found.as_ref().map(Header::identity) != self.before {
-            let before = self.sequences.0.unwrap_or(0);
+            let before = self.before.as_ref().map_or(0, Identity::sequence);
             return Err(ApplyError::Changed { before, found: found.as_ref().map_or(0, Header::sequence) });
         }
         self.ready.write(disk)
     }
 }
 
-/// What cryptsetup refuses, and so do we: data would be looked for where it is not.
+/// What cryptsetup refuses even when it asks nothing (`-q`), and so do we: data would be looked for where it is not.
 fn check_layout(found: &Header, backup: &Header) -> Result<(), RestoreError> {
     let different = |disk: Bytes, backup: Bytes| (disk != backup).then_some((disk, backup));
     let offsets = match (found, backup) {
@@ -192,7 +210,7 @@ fn check_layout(found: &Header, backup: &Header) -> Result<(), RestoreError> {
         }
         (Header::Luks2(disk), Header::Luks2(backup)) => {
             // While data moves, its place in the header on the disk says nothing.
-            let moving = luks2::reencryption::Reencryption::of(disk.metadata()).is_some();
+            let moving = Reencryption::of(disk.metadata()).is_some();
             if moving {
                 return Ok(());
             }
@@ -223,25 +241,47 @@ fn concerns_of_backup(backup: &Header) -> Result<Vec<RestoreConcern>, RestoreErr
     }
 }
 
-fn concern_of_disk(
+fn concerns_of_disk(
     found: Result<Header, HeaderError>,
     backup: &Header,
     disk: &dyn BlockRead,
-) -> Result<Option<RestoreConcern>, RestoreError> {
-    Ok(match found {
-        Ok(found) if found.version() != backup.version() => {
-            Some(RestoreConcern::OtherVersion { disk: found.version(), backup: backup.version() })
-        }
-        Ok(found) if found.uuid() != backup.uuid() => {
-            Some(RestoreConcern::OtherVolume { disk: found.uuid(), backup: backup.uuid() })
-        }
-        Ok(_) => None,
+) -> Result<Vec<RestoreConcern>, RestoreError> {
+    let found = match found {
+        Ok(found) => found,
         Err(HeaderError::NotLuks) => {
             let found = signature::find(&Unmarked(disk)).map_err(|source| RestoreError::Disk { source })?;
-            Some(RestoreConcern::NoHeader { found })
+            return Ok(vec![RestoreConcern::NoHeader { found }]);
         }
-        Err(source) => Some(RestoreConcern::Unreadable { source }),
-    })
+        Err(source) => return Ok(vec![RestoreConcern::Unreadable { source }]),
+    };
+    let mut concerns = Vec::new();
+    if found.version() != backup.version() {
+        concerns.push(RestoreConcern::OtherVersion { disk: found.version(), backup: backup.version() });
+    } else if found.uuid() != backup.uuid() {
+        concerns.push(RestoreConcern::OtherVolume { disk: found.uuid(), backup: backup.uuid() });
+    }
+    let under_way = match &found {
+        Header::Luks1(_) => None,
+        Header::Luks2(header) => luks2::accept::check_requirements(header.metadata()).err(),
+    };
+    match under_way {
+        Some(Refused::Reencryption { state }) => concerns.push(RestoreConcern::DiskReencrypting { state }),
+        Some(Refused::Requirement { name }) => concerns.push(RestoreConcern::DiskRequires { name }),
+        _ if concerns.is_empty() && !has_same_key(&found, backup) => concerns.push(RestoreConcern::OtherVolumeKey),
+        _ => {}
+    }
+    Ok(concerns)
+}
+
+/// Whether the two headers of one version are for data under one key. Its digest is made anew only with another key.
+fn has_same_key(disk: &Header, backup: &Header) -> bool {
+    match (disk, backup) {
+        (Header::Luks1(disk), Header::Luks1(backup)) => luks1::restore::key(disk) == luks1::restore::key(backup),
+        (Header::Luks2(disk), Header::Luks2(backup)) => {
+            luks2::restore::key(disk.metadata()) == luks2::restore::key(backup.metadata())
+        }
+        _ => false,
+    }
 }
 
 impl From<MendError> for RestoreError {
@@ -265,9 +305,7 @@ impl fmt::Display for RestorePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let after = &self.ready.after;
         write!(f, "write the {} header of {} and its key material: {}", after.version(), after.uuid(), self.length)?;
-        if let (Some(before), backup) = self.sequences
-            && after.version() == Version::Luks2
-        {
+        if let Some((before, backup)) = self.sequences {
             write!(
                 f,
                 "\nlose what the header on the disk has been changed to since (sequence number {before}, then {backup})"
@@ -293,6 +331,15 @@ impl fmt::Display for RestoreConcern {
             }
             RestoreConcern::OtherVolume { disk, backup } => {
                 write!(f, "the disk has the header of {disk}, the backup that of {backup}")
+            }
+            RestoreConcern::DiskReencrypting { state } => {
+                write!(f, "according to the disk {state}: what that has come to is lost with its header")
+            }
+            RestoreConcern::DiskRequires { name } => {
+                write!(f, "the header on the disk requires {name:?}, which is not known here")
+            }
+            RestoreConcern::OtherVolumeKey => {
+                f.write_str("the data on the disk has another volume key or cipher than the backup")
             }
             RestoreConcern::NotAccepted { source } => write!(f, "the header would not be accepted ({source})"),
         }

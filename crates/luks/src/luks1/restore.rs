@@ -19,3 +19,8 @@ pub(crate) fn ready(bytes: &[u8], disk: &dyn BlockRead) -> Result<Ready, Luks1Er
     let phases = vec![write(HEADER_LEN, material), write(0, header)];
     Ok(Ready { after: Header::Luks1(Box::new(Luks1 { meta, table, ..after })), phases })
 }
+
+/// What the data is encrypted with, as far as a header tells without its key.
+pub(crate) fn key(header: &Luks1) -> impl PartialEq + '_ {
+    (&header.cipher, header.key_bytes, header.digest, header.digest_salt)
+}

@@ -64,6 +64,16 @@ impl Digest {
     }
 }
 
+impl Digest {
+    /// Salt and value, if the kind is known.
+    pub(crate) fn value(&self) -> Option<(&[u8], &[u8])> {
+        match &self.kind {
+            DigestKind::Pbkdf2(digest) => Some((&digest.salt, &digest.digest)),
+            DigestKind::Other { .. } => None,
+        }
+    }
+}
+
 impl Pbkdf2Digest {
     /// The digest of a new key. The fewest iterations do: nobody guesses a random key.
     pub(crate) fn of(key: &VolumeKey, hash: Hash, random: &dyn Random) -> Result<Pbkdf2Digest, RandomFailed> {

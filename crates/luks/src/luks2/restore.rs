@@ -11,6 +11,7 @@ use crate::luks2::binary_header::HeaderCopy;
 use crate::luks2::header::Luks2;
 use crate::luks2::json::Metadata;
 use crate::luks2::pair::{MendError, Pair, SealedHeader};
+use crate::luks2::segment::Segment;
 use crate::undo::{Phase, Ready, Write};
 use block::{BlockError, BlockRead, Bytes, MemoryDisk};
 use crypto::Random;
@@ -197,4 +198,17 @@ fn move_area(document: &mut Value, from: Area, to: Area) {
             area.insert("offset", to.offset().0.to_string());
         }
     }
+}
+
+/// What the data is encrypted with, as far as a header tells without its keys: salts and values of the digests that cover
+/// segments, and the segments' ciphers, sector sizes and first sector numbers.
+pub(crate) fn key(metadata: &Metadata) -> impl PartialEq + '_ {
+    let covering = metadata.digests.values().filter(|digest| !digest.segments.is_empty());
+    let digests: Vec<_> = covering.map(|digest| (&digest.segments, digest.value())).collect();
+    let crypt = |segment: &'_ Segment| {
+        let crypt = segment.as_crypt()?;
+        Some((crypt.encryption.clone(), crypt.sector_size, crypt.iv_tweak, crypt.integrity))
+    };
+    let segments: Vec<_> = metadata.segments.values().map(crypt).collect();
+    (digests, segments)
 }

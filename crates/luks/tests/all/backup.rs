@@ -1,6 +1,9 @@
 //! Backups and what becomes of them: byte for byte those of cryptsetup, and restored where it restores them.
 
-use crate::luks1_support::{GAP, KEY_BYTES, LUKS1_PAYLOAD, MATERIAL, STRIPES, luks1_field, luks1_volume_of, with_u32};
+use crate::luks1_support::{
+    GAP, KEY_BYTES, LUKS1_PAYLOAD, MATERIAL, STRIPES, luks1_field, luks1_volume, luks1_volume_of, with_u32,
+};
+use crate::recorder::{Recorder, put};
 use crate::support::*;
 use block::{BlockRead, BlockWrite, Bytes, MemoryDisk};
 use crypto::{Hash, Secret, SystemRandom, VolumeKey};
@@ -129,7 +132,8 @@ fn each_restores_what_the_other_kept() {
     check(&they_format_luks1(&["--key-size", "512"], 4 * MIB));
 }
 
-/// Where they refuse even without asking (`-q`), we refuse; where they ask, we want to be told.
+/// Where they refuse even without asking (`-q`), we refuse; where they ask or warn, we want to be told. With `-q` they say
+/// nothing of what is under way on the disk, and what they write then is all that can be compared.
 #[test]
 fn where_they_refuse_so_do_we() {
     let x = they_format(&TINY_PBKDF2, 20 * MIB).bytes();
@@ -195,7 +199,8 @@ fn where_they_refuse_so_do_we() {
     check(&v1_other_offset, &v1, "the data begins at 4194304 on the disk, at 2097152 in the backup");
     check(&v1, &v1, "");
     check(&x, &reencrypting, "the header would not be accepted (the volume is being reencrypted)");
-    check(&reencrypting, &x, "");
+    check(&reencrypting, &x, "according to the disk the volume is being reencrypted: what that has come to is lost");
+    check(&unknown, &x, "the header on the disk requires \"inline-hw-tags\", which is not known here");
     check(&x, &unknown, "what the backup would bring back is not understood");
     let mut damaged = x.clone();
     damaged[5000] ^= 1;
@@ -276,9 +281,10 @@ fn a_backup_that_would_not_be_accepted_needs_a_word() {
         "\"0\",\"encryption\":\"cipher_null-ecb\"",
     );
     let plan = plan(&null, &disk).unwrap();
-    let [RestoreConcern::NotAccepted { source: Refused::NullCipher { slot: None, .. } }] = plan.concerns() else {
+    let [RestoreConcern::NotAccepted { source }, RestoreConcern::OtherVolumeKey] = plan.concerns() else {
         panic!("{plan}");
     };
+    assert!(matches!(source, Refused::NullCipher { slot: None, .. }), "{plan}");
 }
 
 /// The backup wants slot 0 where the disk has other key material in use; the slot takes a detour.
@@ -415,4 +421,77 @@ fn a_luks1_header_that_points_elsewhere_is_not_kept() {
     assert!(matches!(cut, BackupError::TooShort { expected: Bytes(2_068_480), .. }), "{cut}");
     let cut = Backup::read(&MemoryDisk::from(good[..GAP - 8192].to_vec())).unwrap_err();
     assert!(matches!(cut, BackupError::Refused { .. }), "{cut}");
+}
+
+/// A backup of before a reencryption, or of another volume that was given the same UUID: nothing of the data opens with it.
+#[test]
+fn the_header_of_another_volume_key_needs_a_word() {
+    let same = |format: &[&str]| {
+        let args = with(&["--uuid", "9d0a4f1c-4c0d-4a6f-8a0e-1f9a3a2b5c7d"]);
+        if format.is_empty() {
+            they_format(&args, 20 * MIB).bytes()
+        } else {
+            they_format_luks1(&args[4..], 20 * MIB).bytes()
+        }
+    };
+    let concern = |disk: &[u8], backup: &[u8]| {
+        let disk = MemoryDisk::from(disk.to_vec());
+        let before = disk.to_vec();
+        let plan = plan(&Backup::read(&MemoryDisk::from(backup.to_vec())).unwrap().bytes().to_vec(), &disk).unwrap();
+        assert!(matches!(plan.concerns(), [RestoreConcern::OtherVolumeKey]), "{plan}");
+        assert!(plan.to_string().ends_with("has another volume key or cipher than the backup"), "{plan}");
+        assert!(matches!(plan.apply(&disk, Force::No), Err(ApplyError::NotForced)) && disk.to_vec() == before);
+    };
+    let x = same(&[]);
+    concern(&same(&[]), &x);
+    concern(&with_json(&x, "\"sector_size\":4096", "\"sector_size\":512"), &x);
+    let cipher = "\"iv_tweak\":\"0\",\"encryption\":\"aes-xts-plain64\"";
+    concern(&with_json(&x, cipher, "\"iv_tweak\":\"0\",\"encryption\":\"serpent-xts-plain64\""), &x);
+    concern(&with_json(&x, "\"iv_tweak\":\"0\"", "\"iv_tweak\":\"8\""), &x);
+    let v1 = same(&["luks1"]);
+    concern(&same(&["luks1"]), &v1);
+    let changed = |at: usize| [&v1[..at], &[v1[at] ^ 1], &v1[at + 1..]].concat();
+    for at in [8 + 2, 8 + 32 + 5, 112, 131, 132, 163] {
+        concern(&changed(at), &v1);
+    }
+    // The rounds of the digest and of the slots are not the key.
+    let plan = plan(&v1, &MemoryDisk::from(changed(167))).unwrap();
+    assert!(plan.concerns().is_empty(), "{plan}");
+}
+
+/// LUKS1 has one copy of its header: while LUKS2 comes over it there is a time when neither opens, and that is said.
+#[test]
+fn over_the_other_version_a_restore_is_not_interruptible() {
+    let backup = Backup::read(&volume(small_options()).disk).unwrap();
+    let disk = luks1_volume().disk;
+    let before = disk.to_vec();
+    let plan = RestorePlan::new(&backup, &disk, &SystemRandom).unwrap();
+    assert!(!plan.is_interruptible());
+    let text = plan.to_string();
+    assert!(text.contains("if the power fails meanwhile, the backup must be restored again"), "{text}");
+    assert!(!text.contains("sequence number"), "{text}");
+    let recorder = Recorder::new(disk);
+    plan.apply(&recorder, Force::Yes).unwrap();
+    let restored = recorder.disk.to_vec();
+    let opens = |bytes: &[u8]| {
+        let disk = MemoryDisk::from(bytes.to_vec());
+        let header = Header::read(&disk).ok().and_then(|header| header.accept(&Allowed::default()).ok());
+        header.is_some_and(|header| open_any(&disk, &header, &passphrase("one")).is_ok())
+    };
+    let (mut state, mut lost) = (before, 0);
+    for write in recorder.epochs().iter().flatten() {
+        put(&mut state, write.0, &write.1);
+        lost += usize::from(!opens(&state));
+        let disk = MemoryDisk::from(state.clone());
+        RestorePlan::new(&backup, &disk, &SystemRandom).unwrap().apply(&disk, Force::Yes).unwrap();
+        assert!(disk.to_vec()[..backup.bytes().len()] == *backup.bytes());
+    }
+    assert!(lost > 0 && state == restored && opens(&restored));
+    // Nor the other way round; where nothing opened before, nothing is lost.
+    let luks1 = Backup::read(&luks1_volume().disk).unwrap();
+    let plan = RestorePlan::new(&luks1, &MemoryDisk::from(vec![0; 4 << 20]), &SystemRandom).unwrap();
+    assert!(plan.is_interruptible() && !plan.to_string().contains("sequence number"), "{plan}");
+    let over = volume(FormatOptions { data_offset: Bytes(4 << 20), ..small_options() }).disk;
+    let plan = RestorePlan::new(&luks1, &over, &SystemRandom).unwrap();
+    assert!(!plan.is_interruptible() && !plan.to_string().contains("sequence number"), "{plan}");
 }
