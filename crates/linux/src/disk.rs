@@ -1,8 +1,11 @@
 //! Block devices and plain files as disks.
 //!
-//! Reads and writes go through the page cache with `pread` and `pwrite`, so unaligned ones work everywhere. Left out on
-//! purpose: direct I/O. Who may change a header is settled by [`crate::HeaderLock`].
+//! Reads come from the medium itself, past the page cache, where the system can do that (see `fresh`): what counts of a header is
+//! what is there, whoever has written it by whatever other name of the disk. Writes go through the page cache and are on the
+//! medium after [`BlockWrite::flush`]. Whoever reads or writes data in bulk asks for the cache: [`FileDisk::use_cache`]. Who may
+//! change a header is settled by [`crate::HeaderLock`].
 
+use crate::fresh::{self, Fresh};
 use block::{BlockError, BlockRead, BlockWrite, Bytes};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use std::fmt;
@@ -10,6 +13,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What an opened disk will be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,10 @@ impl Access {
 #[derive(Debug)]
 pub struct FileDisk {
     file: File,
+    /// For reads past the cache; none where there is no such thing.
+    fresh: Option<Fresh>,
+    /// Reads and writes are through the cache alone.
+    cached: AtomicBool,
     path: PathBuf,
     length: Bytes,
     access: Access,
@@ -97,7 +105,43 @@ impl FileDisk {
             .map_err(|what| DiskError::NotADisk { path: path.to_owned(), what })?;
         // `stat` knows no size of a block device; the end of one can be sought.
         let length = Bytes(file.seek(SeekFrom::End(0)).map_err(failed("find the end of"))?);
-        Ok(FileDisk { file, path: path.to_owned(), length, access, identity })
+        let fresh = Fresh::open(path, identity).map_err(failed("open for direct reading"))?;
+        Ok(FileDisk { file, fresh, cached: AtomicBool::new(false), path: path.to_owned(), length, access, identity })
+    }
+
+    /// From now on reads and writes go through the page cache: for data in bulk, which is read ahead and read again, once the header
+    /// is known. Headers are not to be read or changed after this.
+    pub fn use_cache(&self) {
+        self.cached.store(true, Ordering::Relaxed);
+    }
+
+    /// The descriptor to read past the cache with, unless that is not wanted or there is none.
+    fn fresh(&self) -> Option<&Fresh> {
+        self.fresh.as_ref().filter(|_| !self.cached.load(Ordering::Relaxed))
+    }
+
+    /// Writes the pages that `from` touches as a whole, with what the medium holds around it. Otherwise the kernel would take the
+    /// rest of each from a copy in memory, which may be old, and write that too.
+    fn write_whole_pages(&self, offset: Bytes, from: &[u8]) -> io::Result<()> {
+        let end = offset.0.saturating_add(from.len() as u64);
+        let (first, last) = (fresh::down(offset.0), fresh::up(end).min(self.length.0));
+        if (first, last) == (offset.0, end) {
+            return self.file.write_all_at(from, offset.0);
+        }
+        let mut pages = vec![0; usize::try_from(last - first).map_err(|_| ErrorKind::InvalidInput)?];
+        self.read_exactly(Bytes(first), &mut pages)?;
+        let before = usize::try_from(offset.0 - first).unwrap_or_default();
+        pages.iter_mut().skip(before).zip(from).for_each(|(to, byte)| *to = *byte);
+        self.file.write_all_at(&pages, first)
+    }
+
+    fn read_exactly(&self, offset: Bytes, into: &mut [u8]) -> io::Result<()> {
+        if let Some(fresh) = self.fresh()
+            && fresh.read(offset.0, into)?
+        {
+            return Ok(());
+        }
+        self.file.read_exact_at(into, offset.0)
     }
 
     /// The name it was opened by.
@@ -147,7 +191,7 @@ impl BlockRead for FileDisk {
     fn read_at(&self, offset: Bytes, into: &mut [u8]) -> Result<(), BlockError> {
         BlockError::check_range(offset, into.len(), self.length)?;
         let failed = |source| BlockError::Failed { doing: "read", offset, source };
-        self.file.read_exact_at(into, offset.0).map_err(failed)
+        self.read_exactly(offset, into).map_err(failed)
     }
 }
 
@@ -156,7 +200,12 @@ impl BlockWrite for FileDisk {
     fn write_at(&self, offset: Bytes, from: &[u8]) -> Result<(), BlockError> {
         BlockError::check_range(offset, from.len(), self.length)?;
         let failed = |source| BlockError::Failed { doing: "write", offset, source };
-        self.file.write_all_at(from, offset.0).map_err(failed)
+        let written = if self.fresh().is_some() {
+            self.write_whole_pages(offset, from)
+        } else {
+            self.file.write_all_at(from, offset.0)
+        };
+        written.map_err(failed)
     }
 
     fn flush(&self) -> Result<(), BlockError> {

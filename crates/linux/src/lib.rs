@@ -11,6 +11,7 @@ mod clock;
 mod disk;
 pub mod dm;
 mod files;
+mod fresh;
 mod key_directory;
 mod keyring;
 mod lock;

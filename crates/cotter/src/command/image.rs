@@ -173,6 +173,7 @@ fn open(args: &Volume, disk: Arc<FileDisk>) -> Result<Content, CommandError> {
             (part, header, key)
         }
     };
+    disk.use_cache();
     Plain::new(part, &header, &key)
         .map_err(|source| CommandError::failed(format!("cannot decrypt {}", args.file.display()), source))
 }
