@@ -4,7 +4,7 @@
 use crate::disk::{FileDisk, Identity};
 use crate::dm::DeviceNumber;
 use crate::lock::{LockError, reopen};
-use crate::sys::{attach_loop, free_loop};
+use crate::sys::{attach_loop, file_of_loop, free_loop};
 use rustix::fs::{Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use std::fmt;
@@ -12,8 +12,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const CONTROL: &str = "/dev/loop-control";
 /// Others take free loop devices too, between our asking for one and our taking it.
@@ -71,30 +70,37 @@ impl LoopDevice {
         self.number
     }
 
-    /// The loop devices that have the plain file that `disk` is, whoever has made them.
+    /// The loop devices that have the plain file that `disk` is, whoever has made them and whatever the file is called by now. Those
+    /// that we may not open are not found.
     pub fn all_of(disk: &FileDisk) -> Vec<DeviceNumber> {
-        match disk.identity() {
-            Identity::File { device, inode } => having(Path::new("/sys/block"), device, inode),
-            Identity::Device { .. } => Vec::new(),
-        }
+        let Identity::File { device, inode } = disk.identity() else { return Vec::new() };
+        let Ok(entries) = fs::read_dir("/sys/block") else { return Vec::new() };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let loops = names.filter_map(|name| in_use(Path::new("/sys/block"), &name).map(|number| (name, number)));
+        let having = loops.filter(|(name, number)| file_of(name, *number) == Some((device, inode)));
+        having.map(|(_, number)| number).collect()
     }
 }
 
-/// The loop devices in this directory of `/sys` whose file is that one.
-fn having(block: &Path, device: u64, inode: u64) -> Vec<DeviceNumber> {
-    let Ok(entries) = fs::read_dir(block) else { return Vec::new() };
-    let directories = entries.flatten().map(|entry| entry.path());
-    let number = |directory: PathBuf| {
-        let file = fs::read_to_string(directory.join("loop/backing_file")).ok()?;
-        let about = fs::metadata(file.trim_end_matches('\n')).ok()?;
-        let (major, minor) = fs::read_to_string(directory.join("dev")).ok()?.trim().split_once(':').map(parsed)?;
-        ((about.dev(), about.ino()) == (device, inode)).then_some(DeviceNumber { major: major?, minor: minor? })
-    };
-    directories.filter_map(number).collect()
+/// The number of the loop device of this name in a directory like `/sys/block`, if it has a file.
+fn in_use(block: &Path, name: &str) -> Option<DeviceNumber> {
+    let directory = block.join(name);
+    if !directory.join("loop").is_dir() {
+        return None;
+    }
+    let number = fs::read_to_string(directory.join("dev")).ok()?;
+    let (major, minor) = number.trim().split_once(':')?;
+    Some(DeviceNumber { major: major.parse().ok()?, minor: minor.parse().ok()? })
 }
 
-fn parsed((major, minor): (&str, &str)) -> (Option<u32>, Option<u32>) {
-    (major.parse().ok(), minor.parse().ok())
+/// Device and inode of its file. The node is looked at before it is believed.
+fn file_of(name: &str, number: DeviceNumber) -> Option<(u64, u64)> {
+    let node = Path::new("/dev").join(name);
+    if DeviceNumber::of(&node) != Some(number) {
+        return None;
+    }
+    let device = open(node, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).ok()?;
+    file_of_loop(device.as_fd()).ok()
 }
 
 /// Why a file did not become a block device.
@@ -168,22 +174,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loop_devices_are_found_by_their_file_and_not_by_its_name() {
+    fn only_loop_devices_with_a_file_are_looked_at() {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("disk.img");
-        fs::write(&file, b"x").unwrap();
-        fs::hard_link(&file, dir.path().join("other name")).unwrap();
-        for (name, backing, dev) in [("loop0", "other name", "7:0"), ("loop7", "none", "7:7"), ("loop8", "", "7:8")] {
-            let directory = dir.path().join("block").join(name);
-            fs::create_dir_all(directory.join("loop")).unwrap();
-            let text = format!("{}\n", dir.path().join(backing).display());
-            fs::write(directory.join("loop/backing_file"), text).unwrap();
-            fs::write(directory.join("dev"), format!("{dev}\n")).unwrap();
+        for (name, dev) in [("loop0", "7:0\n"), ("loop1", "7:1\n"), ("loop2", "nonsense"), ("sda", "8:0\n")] {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join("dev"), dev).unwrap();
         }
-        fs::create_dir_all(dir.path().join("block/sda")).unwrap();
-        let about = fs::metadata(&file).unwrap();
-        let found = having(&dir.path().join("block"), about.dev(), about.ino());
-        assert_eq!(found, [DeviceNumber { major: 7, minor: 0 }]);
+        for used in ["loop1", "loop2"] {
+            fs::create_dir(dir.path().join(used).join("loop")).unwrap();
+        }
+        let found = ["loop0", "loop1", "loop2", "sda", "none"].map(|name| in_use(dir.path(), name));
+        assert_eq!(found, [None, Some(DeviceNumber { major: 7, minor: 1 }), None, None, None]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(crate) use device_mapper::{DM_HEADER, device_mapper};
 pub use hardening::forbid_dumps;
 pub use inherited::{Inherited, InheritedError, take_inherited};
 pub(crate) use keys::{KeyNumber, add_logon_key, revoke_key, unlink_key};
-pub(crate) use loop_device::{attach_loop, free_loop};
+pub(crate) use loop_device::{attach_loop, file_of_loop, free_loop};
 pub use name_service::use_own_name_service;
 pub use open_files::allow_many_open_files;
 pub(crate) use range_lock::lock_all_bytes;

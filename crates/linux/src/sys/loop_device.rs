@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 const SET_FD: libc::Ioctl = 0x4c00;
 const CLEAR_FD: libc::Ioctl = 0x4c01;
 const SET_STATUS: libc::Ioctl = 0x4c04;
+const GET_STATUS: libc::Ioctl = 0x4c05;
 const CONFIGURE: libc::Ioctl = 0x4c0a;
 const GET_FREE: libc::Ioctl = 0x4c82;
 
@@ -46,6 +47,27 @@ pub(crate) fn attach_loop(device: BorrowedFd<'_>, file: BorrowedFd<'_>, name: &[
     }
 }
 
+/// The device and the inode of a loop device's file, as stat(2) tells them of the file: the kernel asks the file it holds, whatever
+/// has become of the name, and asks no server for the two.
+///
+/// # Errors
+/// What the kernel says: `ENXIO` if the device has no file.
+pub(crate) fn file_of_loop(device: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
+    let mut info = [0; INFO];
+    // SAFETY: the descriptor is open, and the kernel writes a `struct loop_info64`, for which there is room.
+    checked(unsafe { libc::ioctl(device.as_raw_fd(), GET_STATUS, info.as_mut_ptr()) })?;
+    Ok(file_in(&info))
+}
+
+/// The first two numbers of a `struct loop_info64`.
+fn file_in(info: &[u8; INFO]) -> (u64, u64) {
+    let number = |at: usize| {
+        let bytes = info.get(at..).and_then(<[u8]>::first_chunk::<8>);
+        bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+    };
+    (number(0), number(8))
+}
+
 /// As it is done before Linux 5.8.
 fn attach_in_two_steps(device: BorrowedFd<'_>, file: BorrowedFd<'_>, config: &[u8; CONFIG]) -> io::Result<()> {
     let info = config.get(INFO_IN_CONFIG..INFO_IN_CONFIG + INFO).unwrap_or_default();
@@ -80,6 +102,14 @@ fn checked(result: libc::c_int) -> io::Result<()> {
 mod tests {
     #![allow(clippy::indexing_slicing)]
     use super::*;
+
+    #[test]
+    fn a_file_is_told_by_the_first_two_numbers() {
+        let mut info = [0xff; INFO];
+        info[..8].copy_from_slice(&0x0801_u64.to_ne_bytes());
+        info[8..16].copy_from_slice(&77_u64.to_ne_bytes());
+        assert_eq!(file_in(&info), (0x0801, 77));
+    }
 
     #[test]
     fn a_configuration_is_laid_out_as_the_kernel_reads_it() {
