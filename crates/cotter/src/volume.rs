@@ -154,6 +154,14 @@ pub fn claim(disk: &FileDisk) -> Result<Claim, CommandError> {
     })
 }
 
+/// Tells who uses a disk whose header is about to be destroyed or replaced. That is allowed, as cryptsetup allows it: what is open
+/// stays open, and then never opens again.
+pub fn tell_if_used(disk: &FileDisk) {
+    if let Err(source @ (LockError::Claimed { .. } | LockError::Attached { .. })) = disk.claim() {
+        output::say(&crate::error::visible(&format!("{source}; what is open stays open until it is closed")));
+    }
+}
+
 fn not_locked(disk: &FileDisk, source: LockError) -> CommandError {
     let hint = source.hint();
     CommandError::failed(format!("the header of {} is not free", disk.path().display()), source).hint(hint)

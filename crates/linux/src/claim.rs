@@ -3,15 +3,23 @@
 //! On a plain file it is a lock on all its bytes of the kind that QEMU uses (`F_OFD_SETLK`; QEMU locks bytes 100 to 300, each
 //! for one use of an image), so QEMU and we keep each other out too. It does not meet [`crate::HeaderLock`], which is
 //! `flock`: header changes still go by turns. Only NFS makes byte ranges of `flock`, so there the header of a claimed image
-//! cannot be locked either. A block device is held with `O_EXCL`, as a mount or a mapping holds it.
+//! cannot be locked either. Loop devices, and with them mounts and mappings of the file, lock nothing, so they are looked for: a
+//! file that is a block device is claimed by nobody else. A block device is held with `O_EXCL`, as a mount or a mapping holds it.
 
 use crate::disk::{Access, FileDisk};
 use crate::lock::{Holder, LockError, lock_on, reopen};
+use crate::loop_device::LoopDevice;
 use crate::sys::lock_all_bytes;
 use rustix::fs::{OFlags, fstat};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long a loop device may take to let its file go: udev looks at a device when somebody has closed it.
+const MOMENT: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The right to change the content of one disk, until it is dropped.
 #[derive(Debug)]
@@ -23,12 +31,13 @@ pub struct Claim {
 
 impl FileDisk {
     /// Claims the content of this disk against every other claim, QEMU, and on a block device whatever mounts or maps it.
-    /// It must be allowed to write it. Nobody is waited for: a claim may last for days.
+    /// It must be allowed to write it. Nobody is waited for: a claim may last for days. (A loop device that is on its way out has
+    /// half a second.)
     ///
     /// A device that was opened [`Access::Alone`] is claimed by that, until it is closed.
     ///
     /// # Errors
-    /// [`LockError::Claimed`]; [`LockError::Replaced`] and [`LockError::Failed`] as for [`crate::HeaderLock::acquire`].
+    /// [`LockError::Claimed`], [`LockError::Attached`]; [`LockError::Replaced`] and [`LockError::Failed`] as for [`crate::HeaderLock::acquire`].
     pub fn claim(&self) -> Result<Claim, LockError> {
         let held = match (self.is_device(), self.access()) {
             (true, Access::Alone) => None,
@@ -51,12 +60,27 @@ fn device(disk: &FileDisk) -> Result<File, LockError> {
 fn plain_file(disk: &FileDisk) -> Result<File, LockError> {
     let file = reopen(disk, OFlags::RDWR)?;
     match lock_all_bytes(&file) {
-        Ok(true) => Ok(file),
+        // In this order: who makes a loop device of it claims it meanwhile.
+        Ok(true) => not_attached(disk).map(|()| file),
         Ok(false) => {
             let holders = holders_of(&file).unwrap_or_default();
             Err(LockError::Claimed { path: disk.path().to_owned(), holders })
         }
         Err(source) => Err(LockError::failed("lock", disk, source)),
+    }
+}
+
+fn not_attached(disk: &FileDisk) -> Result<(), LockError> {
+    let until = Instant::now() + MOMENT;
+    loop {
+        let devices = LoopDevice::all_of(disk);
+        if devices.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            return Err(LockError::Attached { path: disk.path().to_owned(), devices });
+        }
+        sleep(PAUSE);
     }
 }
 

@@ -9,6 +9,7 @@
 //! which the error names.
 
 use crate::disk::{FileDisk, Identity};
+use crate::dm::DeviceNumber;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, open, openat, statat, unlinkat};
 use rustix::io::Errno;
 use std::fmt;
@@ -234,6 +235,13 @@ pub enum LockError {
         /// Who, if the system tells.
         holders: Vec<Holder>,
     },
+    /// The content of a plain file cannot be claimed: it is a block device, which may be mounted or mapped.
+    Attached {
+        /// The file.
+        path: PathBuf,
+        /// Its loop devices.
+        devices: Vec<DeviceNumber>,
+    },
     /// The directory of the lock files cannot be used.
     Directory {
         /// Which.
@@ -285,6 +293,12 @@ impl LockError {
                 Some(holder) => format!("end it first, or see what it does: `ps -fp {}`", holder.process),
                 None => format!("see who: `fuser -v {0}`, `lsblk {0}`", path.display()),
             },
+            LockError::Attached { devices, .. } => match devices.first() {
+                Some(device) => {
+                    format!("see what uses it: `lsblk /dev/block/{device}`; then let it go: `losetup -d /dev/block/{device}`")
+                }
+                None => "see which: `losetup -l`".to_owned(),
+            },
             LockError::Directory { .. } => "run it as root".to_owned(),
             LockError::OpenToAll { path, .. } => format!("`chmod go-w {}`", path.display()),
             LockError::Replaced { .. } => "start again".to_owned(),
@@ -313,6 +327,10 @@ impl fmt::Display for LockError {
                 }
                 None => write!(f, "{} is in use: another process, a mount or a mapping has it", path.display()),
             },
+            LockError::Attached { path, devices } => {
+                write!(f, "{} is in use: it is the loop device", path.display())?;
+                devices.iter().try_for_each(|device| write!(f, " {device}"))
+            }
             LockError::Directory { path, .. } => write!(f, "cannot use the lock directory {}", path.display()),
             LockError::OpenToAll { path, mode } => {
                 write!(f, "the lock directory {} may be written by others (mode {mode:04o})", path.display())

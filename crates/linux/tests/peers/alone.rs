@@ -2,7 +2,7 @@
 
 use crate::tool::{run, said, succeed, tool};
 use block::{BlockWrite, Bytes};
-use linux::{Access, DiskError, FileDisk, LockError};
+use linux::{Access, DiskError, FileDisk, LockError, LoopDevice};
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -87,6 +87,24 @@ fn a_claim_on_a_device_is_that_of_a_mount() {
     device.mount();
     let refused = disk.claim().unwrap_err();
     assert!(refused.to_string().contains("a mount"), "{refused}");
+}
+
+#[test]
+fn a_file_that_is_a_loop_device_is_claimed_by_nobody_whatever_its_name_is_now() {
+    let device = Device::new();
+    let file = device.folder.path().join("disk.img");
+    let disk = FileDisk::open(&file, Access::Write).unwrap();
+    let refused = disk.claim().unwrap_err();
+    let number = FileDisk::open(&device.path, Access::Read).unwrap().device_number().unwrap();
+    assert!(matches!(&refused, LockError::Attached { devices, .. } if *devices == [number]), "{refused:?}");
+    assert!(refused.to_string().ends_with(&format!("the loop device {number}")), "{refused}");
+    let other = FileDisk::create(device.folder.path().join("other.img"), Bytes(4096)).unwrap();
+    drop(other.claim().unwrap());
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(LoopDevice::all_of(&disk), [number], "the kernel calls it deleted");
+    std::fs::write(&file, b"another").unwrap();
+    drop(device);
+    assert_eq!(LoopDevice::all_of(&disk), []);
 }
 
 #[test]

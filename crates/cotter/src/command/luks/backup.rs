@@ -42,6 +42,7 @@ pub fn restore(args: &RestoreArgs) -> Result<(), CommandError> {
         return print_plan(args.format, &plan);
     }
     refuse_concerns(args, &plan)?;
+    volume::tell_if_used(disks.data());
     agree(args, &backup)?;
     let held = volume::lock(disks.header(), LockMode::Exclusive)?;
     let force = if args.force { Force::Yes } else { Force::No };

@@ -20,6 +20,7 @@ pub fn run(args: &EraseArgs) -> Result<(), CommandError> {
         return print_plan(args.format, &plan);
     }
     let host = Host::new(Duration::ZERO);
+    volume::tell_if_used(disks.data());
     let question = format!(
         "This destroys all {} keyslots of {}. Without a backup of the header its data is lost for ever. Go on?",
         plan.slots().len(),
