@@ -4,22 +4,28 @@ use super::control::Control;
 use super::error::DmError;
 use super::message::{self, Command, Malformed, Message, Whom};
 use super::name::{MappingName, MappingUuid};
-use super::node;
+use super::node::{self, DIRECTORY};
 use super::number::DeviceNumber;
 use super::table::{CRYPT, CryptFlag, CryptTable, Key, KeyPlace, TargetVersion};
 use super::udev::{Cookie, Udev};
 use super::users::users_of;
 use super::wait::Wait;
+use crate::clock::deadline_after;
 use crate::keyring::{KeyringError, ThreadKey};
+use clevis::Cancel;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long udev's look at a new device may keep us from taking it away again.
 const CLEAN_UP: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long others may take to make their mappings.
+const TURN: Duration = Duration::from_secs(30);
 
 /// A mapping to be made.
 #[derive(Clone, Copy, Debug)]
@@ -71,12 +77,16 @@ impl Control {
     /// # Errors
     /// [`DmError`], each but those about removing.
     pub fn create(&self, new: &NewMapping<'_>, wait: &Wait<'_>) -> Result<Mapping, DmError> {
+        // Better known before there is a mapping than after.
+        node::check_free(new.name).map_err(|source| DmError::Node { path: node::path(new.name), source })?;
+        let turn = Turn::take(wait)?;
         let device = self.create_empty(new)?;
-        let made = self.fill(new, device, wait);
-        if made.is_err() {
-            self.take_back(new.name, device, wait);
-        }
-        made
+        let made = self.fill(new, device, turn, wait);
+        made.map_err(|why| match self.take_back(new.name, device) {
+            TakenBack::Gone => why,
+            TakenBack::Later => DmError::LeftBehind { name: new.name.clone(), why: Box::new(why), goes: true },
+            TakenBack::No => DmError::LeftBehind { name: new.name.clone(), why: Box::new(why), goes: false },
+        })
     }
 
     /// The kernel keeps mounts and mappings apart, but lets any number of mappings share a device, and two of one volume would
@@ -128,7 +138,13 @@ impl Control {
         Ok(other.map(|status| DmError::UuidInUse { name: status.name }))
     }
 
-    fn fill(&self, new: &NewMapping<'_>, device: DeviceNumber, wait: &Wait<'_>) -> Result<Mapping, DmError> {
+    fn fill(
+        &self,
+        new: &NewMapping<'_>,
+        device: DeviceNumber,
+        turn: Turn,
+        wait: &Wait<'_>,
+    ) -> Result<Mapping, DmError> {
         self.check_unused(new.table.device)?;
         // Not every kernel looks; writing would fail later, one request at a time.
         if new.access == MappingAccess::Write && new.table.device.is_read_only() {
@@ -140,6 +156,8 @@ impl Control {
         let cookie = Cookie::new(new.udev);
         let resume = Message::new(Whom::Number(device), 0).event(cookie.event());
         let answer = self.ask("put the table to use", Command::Suspend, resume)?;
+        // From here on the others can see that the device is taken.
+        drop(turn);
         let told = !answer.has(message::UEVENT) || cookie.wait(wait);
         let path = node::path(new.name);
         node::ensure(new.name, device, new.udev).map_err(|source| DmError::Node { path: path.clone(), source })?;
@@ -179,18 +197,65 @@ impl Control {
         Ok((place, line.left_out))
     }
 
-    /// Takes a mapping away that did not come to be.
-    fn take_back(&self, name: &MappingName, device: DeviceNumber, wait: &Wait<'_>) {
-        let wait = wait.at_most(CLEAN_UP);
-        loop {
-            let event = Cookie::new(Udev::Absent).event();
-            let mut request = Message::new(Whom::Number(device), 0).event(event);
-            match self.send(Command::Remove, &mut request) {
-                Err(error) if Errno::from_io_error(&error) == Some(Errno::BUSY) && wait.pause(PAUSE) => {}
-                _ => break,
+    /// Takes a mapping away that did not come to be; if it is in use all the time, the kernel is to do it later.
+    fn take_back(&self, name: &MappingName, device: DeviceNumber) -> TakenBack {
+        // Whoever does not want to wait any longer wants the key left behind even less.
+        let cancel = Cancel::new();
+        let wait = Wait { until: deadline_after(CLEAN_UP), cancel: &cancel };
+        let is_busy = |error: &io::Error| Errno::from_io_error(error) == Some(Errno::BUSY);
+        let removed = loop {
+            match self.send_remove(device, 0) {
+                Err(error) if is_busy(&error) && wait.pause(PAUSE) => {}
+                Err(error) if is_busy(&error) => break self.send_remove(device, message::DEFERRED),
+                removed => break removed,
             }
+        };
+        match removed {
+            Ok(answer) if answer.has(message::DEFERRED) && !answer.has(message::UEVENT) => return TakenBack::Later,
+            Err(error) if Errno::from_io_error(&error) != Some(Errno::NXIO) => return TakenBack::No,
+            Ok(_) | Err(_) => {}
         }
         node::remove(name, device);
+        TakenBack::Gone
+    }
+
+    /// The answer to it.
+    fn send_remove(&self, device: DeviceNumber, flags: u32) -> io::Result<Message> {
+        let mut request = Message::new(Whom::Number(device), 0).flags(flags).event(Cookie::new(Udev::Absent).event());
+        self.send(Command::Remove, &mut request).map(|()| request)
+    }
+}
+
+/// What became of a mapping that was taken back.
+enum TakenBack {
+    Gone,
+    /// It goes when its last user leaves.
+    Later,
+    No,
+}
+
+/// The right to look for a mapping and to make one: two that look at once would find none, and both would map the volume. It is
+/// `flock` on the device mapper's own node, which every maker of mappings has; nobody else is known to lock it.
+struct Turn {
+    _locked: OwnedFd,
+}
+
+impl Turn {
+    /// Waits for the others, who need no more than the time of a few calls.
+    fn take(wait: &Wait<'_>) -> Result<Turn, DmError> {
+        let wait = wait.at_most(TURN);
+        // A descriptor of its own: such a lock belongs to one.
+        let node = open(Path::new(DIRECTORY).join("control"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let failed = |error: Errno| DmError::Failed { doing: "lock the device mapper", source: error.into() };
+        let node = node.map_err(failed)?;
+        loop {
+            match flock(&node, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Turn { _locked: node }),
+                Err(Errno::WOULDBLOCK) if wait.pause(PAUSE) => {}
+                Err(Errno::WOULDBLOCK) => return Err(DmError::NotOurTurn),
+                Err(error) => return Err(failed(error)),
+            }
+        }
     }
 }
 

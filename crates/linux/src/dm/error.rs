@@ -84,6 +84,17 @@ pub enum DmError {
         /// What the system said.
         source: io::Error,
     },
+    /// Others were making mappings for all the time there was.
+    NotOurTurn,
+    /// The mapping was not made as it should be, and could not be taken away again.
+    LeftBehind {
+        /// Its name.
+        name: MappingName,
+        /// What was wrong with it.
+        why: Box<DmError>,
+        /// The kernel takes it away when its last user leaves; otherwise it stays, with its key.
+        goes: bool,
+    },
     /// No mapping has that name.
     NotFound {
         /// The name.
@@ -135,6 +146,10 @@ impl DmError {
             DmError::Refused { .. } => "see the end of `dmesg`".to_owned(),
             DmError::Keyring(error) => error.hint(),
             DmError::Node { path, .. } => format!("what is it? `ls -l {}`", path.display()),
+            DmError::NotOurTurn => "see who has the device mapper: `fuser -v /dev/mapper/control`".to_owned(),
+            DmError::LeftBehind { name, .. } => {
+                format!("see who uses it: `dmsetup info {name}`, `lsblk`; then remove it: `dmsetup remove {name}`")
+            }
             DmError::NotFound { .. } => "`dmsetup ls` lists those that are there".to_owned(),
             DmError::InUse { name, users } => match users.first() {
                 Some(User::Mount { point, .. }) => format!("`umount {}`", point.display()),
@@ -182,6 +197,13 @@ impl fmt::Display for DmError {
             }
             DmError::Keyring(_) => f.write_str("the key does not reach the kernel"),
             DmError::Node { path, .. } => write!(f, "cannot make {}", path.display()),
+            DmError::NotOurTurn => f.write_str("another program is making a mapping and does not come to an end"),
+            DmError::LeftBehind { name, goes: true, .. } => {
+                write!(f, "the mapping {name} failed, is in use, and will be gone when its last user leaves")
+            }
+            DmError::LeftBehind { name, goes: false, .. } => {
+                write!(f, "the mapping {name} failed and could not be removed: it is still there, with its key")
+            }
             DmError::NotFound { name } => write!(f, "there is no mapping {name}"),
             DmError::InUse { name, users } => {
                 write!(f, "{name} is in use")?;
@@ -208,6 +230,7 @@ impl std::error::Error for DmError {
             | DmError::Refused { source, .. }
             | DmError::Node { source, .. }
             | DmError::Failed { source, .. } => Some(source),
+            DmError::LeftBehind { why, .. } => Some(why),
             DmError::Table(source) => Some(source),
             DmError::Keyring(source) => Some(source),
             _ => None,
@@ -231,6 +254,19 @@ mod tests {
         let nobody = DmError::InUse { name, users: Vec::new() };
         assert_eq!(nobody.to_string(), "home is in use");
         assert!(nobody.hint().contains("fuser -vm /dev/mapper/home"));
+    }
+
+    #[test]
+    fn a_mapping_that_is_left_behind_is_said_to_be_there_and_why() {
+        let left = |goes| {
+            let why = Box::new(DmError::NoCryptTarget);
+            DmError::LeftBehind { name: MappingName::new("home").unwrap(), why, goes }
+        };
+        assert!(left(false).to_string().ends_with("still there, with its key"));
+        assert!(left(true).to_string().ends_with("gone when its last user leaves"));
+        assert!(left(false).hint().contains("dmsetup remove home"));
+        let cause = std::error::Error::source(&left(false)).map(ToString::to_string);
+        assert_eq!(cause, Some(DmError::NoCryptTarget.to_string()));
     }
 
     #[test]

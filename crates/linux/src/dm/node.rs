@@ -34,6 +34,14 @@ fn ensure_at(node: &Path, dev: &Path, device: DeviceNumber, udev: Udev) -> io::R
     Ok(mknodat(CWD, node, FileType::BlockDevice, Mode::RUSR | Mode::WUSR, device.to_kernel())?)
 }
 
+/// Whether a mapping could have this name: a file of somebody's is not replaced.
+///
+/// # Errors
+/// `AlreadyExists`, and what the system says.
+pub(super) fn check_free(name: &MappingName) -> io::Result<()> {
+    is_replaceable(&path(name)).map(|_| ())
+}
+
 /// Removes the name of a mapping that is no more, if somebody left it.
 pub(super) fn remove(name: &MappingName, device: DeviceNumber) {
     let node = path(name);
@@ -45,11 +53,16 @@ pub(super) fn remove(name: &MappingName, device: DeviceNumber) {
 
 /// Takes away a block device's node or a link; anything else is somebody's file.
 fn clear(node: &Path) -> io::Result<()> {
+    if is_replaceable(node)? { fs::remove_file(node) } else { Ok(()) }
+}
+
+/// Whether there is a node of a block device or a link; false if there is nothing.
+fn is_replaceable(node: &Path) -> io::Result<bool> {
     use std::os::unix::fs::FileTypeExt;
     match fs::symlink_metadata(node) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
-        Ok(found) if found.file_type().is_block_device() || found.file_type().is_symlink() => fs::remove_file(node),
+        Ok(found) if found.file_type().is_block_device() || found.file_type().is_symlink() => Ok(true),
         Ok(_) => Err(ErrorKind::AlreadyExists.into()),
     }
 }
@@ -100,6 +113,8 @@ mod tests {
         let node = dir.path().join("foo");
         fs::write(&node, b"precious").unwrap();
         assert_eq!(ensure_at(&node, dir.path(), DEVICE, Udev::Absent).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(is_replaceable(&node).unwrap_err().kind(), ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&node).unwrap(), b"precious");
+        assert!(!is_replaceable(&dir.path().join("none")).unwrap());
     }
 }
