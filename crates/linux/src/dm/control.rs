@@ -52,9 +52,11 @@ pub struct Status {
 }
 
 impl Status {
-    /// Whether it is an encrypted volume as libcryptsetup and we make them.
+    /// Whether it is an encrypted volume that one mapping is all of, as libcryptsetup and we make them: LUKS, or one without a
+    /// header. What cryptsetup makes for other formats, or as a part of a volume, is not.
     pub fn is_crypt(&self) -> bool {
-        self.uuid.as_ref().is_some_and(|uuid| uuid.crypt_format().is_some())
+        let format = self.uuid.as_ref().and_then(MappingUuid::crypt_format);
+        matches!(format, Some("LUKS1" | "LUKS2" | "PLAIN"))
     }
 }
 

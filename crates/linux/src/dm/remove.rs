@@ -3,7 +3,6 @@
 use super::control::{Control, Status, found};
 use super::error::DmError;
 use super::message::{self, Command, Message, Whom};
-use super::name::MappingName;
 use super::node;
 use super::udev::{Cookie, Udev};
 use super::users::{User, users_of};
@@ -54,22 +53,21 @@ enum Attempt {
 }
 
 impl Control {
-    /// Removes the mapping of this name, waiting for its users as long as `wait` says; its key is gone from the kernel with it.
+    /// Removes this mapping, as it was found, and no other that has its name by now, waiting for its users as long as `wait` says; its key is gone from the kernel with it.
     /// `tell` is called once, with the users, when there are some to wait for. Nothing is ever taken away from under them.
     ///
     /// # Errors
     /// [`DmError::NotFound`], [`DmError::InUse`], [`DmError::Malformed`], [`DmError::Failed`].
     pub fn remove(
         &self,
-        name: &MappingName,
+        mapping: &Status,
         how: Removal,
         wait: &Wait<'_>,
         tell: &mut dyn FnMut(&[User]),
     ) -> Result<Removed, DmError> {
-        let status = self.find(name)?.ok_or_else(|| DmError::NotFound { name: name.clone() })?;
-        let removed = self.remove_found(&status, how, wait, tell)?;
+        let removed = self.remove_found(mapping, how, wait, tell)?;
         if removed == Removed::Now {
-            node::remove(name, status.device);
+            node::remove(&mapping.name, mapping.device);
         }
         Ok(removed)
     }

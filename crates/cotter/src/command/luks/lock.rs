@@ -77,7 +77,7 @@ fn close(args: &LockArgs, control: &Control, status: &Status) -> Result<(), Comm
     let mut tell = |users: &[User]| {
         output::say(&crate::error::visible(&format!("waiting for {}: {}", status.name, shown(users).join(", "))));
     };
-    let removed = control.remove(&status.name, how, &wait, &mut tell);
+    let removed = control.remove(status, how, &wait, &mut tell);
     match removed.map_err(|source| failed("the mapping stays open", source))? {
         Removed::Now => output::record(args.format, record(status, "closed"), || format!("{} is closed", status.name)),
         Removed::Later => output::record(args.format, record(status, "deferred"), || {

@@ -125,7 +125,9 @@ pub(crate) fn lock_within(
     let cancel = Cancel::new();
     let wait = Wait { until: Deadline::at(Instant::now() + limit), cancel: &cancel };
     let how = Removal { in_use, udev: Udev::found() };
-    Control::open()?.remove(&MappingName::new(name).unwrap(), how, &wait, tell)
+    let (control, name) = (Control::open()?, MappingName::new(name).unwrap());
+    let found = control.find(&name)?.ok_or(DmError::NotFound { name })?;
+    control.remove(&found, how, &wait, tell)
 }
 
 pub(crate) fn cryptsetup(words: &[&str]) -> String {
