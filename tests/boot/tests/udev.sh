@@ -91,8 +91,8 @@ udevadm settle
 step full-close-names names data
 echo "$limits" >/proc/sys/kernel/sem
 
-# Two that udev does not answer, at once because each takes half a minute: for one there is no rule that tells when it is done;
-# of the other it never hears, because it has died and left its socket behind.
+# Two that udev does not answer: for one there is no rule that tells when it is done, which takes half a minute; of the other it
+# never hears, because it has died and left its socket behind.
 ours_open mute /dev/vdb >/run/mute 2>&1 & mute=$!
 wait_for test -e /dev/disk/by-id/dm-name-mute
 step stop kill_udev

@@ -6,6 +6,8 @@
 
 use super::wait::Wait;
 use crate::sys::Semaphore;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -34,10 +36,22 @@ pub enum Udev {
 }
 
 impl Udev {
-    /// Whether udev runs, by the sign that libdevmapper goes by.
+    /// Whether udev runs: by its socket, the sign that libdevmapper goes by, and by somebody listening there. One that died may have
+    /// left the socket, and would be waited for.
     pub fn found() -> Udev {
-        if Path::new(CONTROL).exists() { Udev::Running } else { Udev::Absent }
+        if listens(Path::new(CONTROL)) { Udev::Running } else { Udev::Absent }
     }
+}
+
+/// Whether there is a socket that somebody listens on. Only a clear no counts as one; nothing is sent.
+fn listens(socket_path: &Path) -> bool {
+    if !socket_path.exists() {
+        return false;
+    }
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let asked = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+        .and_then(|socket| connect(&socket, &SocketAddrUnix::new(socket_path)?));
+    asked != Err(Errno::CONNREFUSED)
 }
 
 /// One event that udev will tell the end of.
@@ -111,6 +125,23 @@ mod tests {
         let key = MAGIC << 16 | event & 0xffff;
         let table = std::fs::read_to_string("/proc/sysvipc/sem").unwrap();
         table.lines().any(|line| line.split_whitespace().next() == Some(&key.to_string()))
+    }
+
+    #[test]
+    fn udev_runs_where_somebody_listens_and_not_where_a_socket_was_left() {
+        use rustix::net::{bind, listen};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control");
+        assert!(!listens(&path));
+        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        bind(&socket, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        listen(&socket, 1).unwrap();
+        assert!(listens(&path));
+        drop(socket);
+        assert!(path.exists() && !listens(&path));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, b"").unwrap();
+        assert!(!listens(&path), "nobody listens on a file");
     }
 
     #[test]
