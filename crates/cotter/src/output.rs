@@ -3,12 +3,19 @@
 use crate::args::Format;
 use crate::error::CommandError;
 use json::{Object, Value};
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 /// Writes bytes to standard output, all of them, and nothing else.
 pub fn data(bytes: &[u8]) -> Result<(), CommandError> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(|e| CommandError::failed("cannot write the output", e))
+    write(bytes).map_err(|e| CommandError::failed("cannot write the output", e))
+}
+
+/// Past the library's buffer, which nobody wipes: it may be a passphrase.
+fn write(bytes: &[u8]) -> io::Result<()> {
+    let out = io::stdout().lock();
+    File::from(out.as_fd().try_clone_to_owned()?).write_all(bytes)
 }
 
 /// Writes a line to standard output.
