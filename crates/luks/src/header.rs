@@ -76,6 +76,14 @@ impl Header {
         }
     }
 
+    /// The UUID as it is written in the header, which need not be in lower case: cryptsetup knows mappings by it.
+    pub fn uuid_text(&self) -> String {
+        match self {
+            Header::Luks1(header) => header.uuid_text().to_owned(),
+            Header::Luks2(header) => header.uuid_text(),
+        }
+    }
+
     /// The header, if it is LUKS1.
     pub fn as_luks1(&self) -> Option<&Luks1> {
         if let Header::Luks1(header) = self { Some(header) } else { None }

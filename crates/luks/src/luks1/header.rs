@@ -43,6 +43,7 @@ pub struct Luks1 {
     /// How many rounds the digest takes.
     pub digest_iterations: u32,
     pub(crate) uuid: Uuid,
+    pub(crate) uuid_text: String,
     /// The eight slots.
     pub slots: [Luks1Slot; Slot::LUKS1],
     pub(crate) meta: MetaState,
@@ -109,7 +110,8 @@ impl Luks1 {
         let payload = r.sectors()?;
         let key_bytes = r.u32()?;
         let (digest, digest_salt, digest_iterations) = (r.array()?, r.array()?, r.u32()?);
-        let uuid = Uuid::try_parse(&r.text::<40>("uuid")?).map_err(|_| Luks1Error::WrongUuid)?;
+        let uuid_text = r.text::<40>("uuid")?;
+        let uuid = Uuid::try_parse(&uuid_text).map_err(|_| Luks1Error::WrongUuid)?;
         let mut slots = Vec::with_capacity(Slot::LUKS1);
         for slot in 0..8 {
             slots.push(Luks1Slot::parse(&mut r, slot)?);
@@ -126,6 +128,7 @@ impl Luks1 {
             digest_salt,
             digest_iterations,
             uuid,
+            uuid_text,
             slots,
             meta,
             table,
@@ -137,6 +140,11 @@ impl Luks1 {
     /// The UUID of the volume.
     pub fn uuid(&self) -> Uuid {
         self.uuid
+    }
+
+    /// The UUID as it is written in the header.
+    pub(crate) fn uuid_text(&self) -> &str {
+        &self.uuid_text
     }
 
     /// What is in the gap between the key material and the data.

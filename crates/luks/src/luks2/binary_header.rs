@@ -122,7 +122,7 @@ pub(crate) struct BinaryHeader {
     /// Makes the two copies differ; used for nothing else.
     pub(crate) salt: [u8; SALT_LEN],
     pub(crate) uuid: Uuid,
-    uuid_text: FixedText<40>,
+    pub(crate) uuid_text: FixedText<40>,
     pub(crate) subsystem: FixedText<48>,
     pub(crate) offset: Bytes,
     padding: [u8; 184],

@@ -64,6 +64,11 @@ impl Luks2 {
         self.binary.uuid
     }
 
+    /// The UUID as it is written in the header.
+    pub(crate) fn uuid_text(&self) -> String {
+        self.binary.uuid_text.text()
+    }
+
     /// The label; empty if there is none.
     pub fn label(&self) -> String {
         self.binary.label.text()

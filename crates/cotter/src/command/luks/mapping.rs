@@ -25,7 +25,7 @@ pub struct Plan {
 impl Plan {
     /// The mapping of the volume with this header, whose data is on a disk so long.
     pub fn new(args: &UnlockArgs, header: &Accepted, disk: Bytes) -> Result<Plan, CommandError> {
-        let volume = header.header().uuid().to_string();
+        let volume = header.header().uuid_text();
         let name = args.name.clone().unwrap_or_else(|| format!("luks-{volume}"));
         let name = MappingName::new(&name).map_err(|source| {
             let hint = source.hint();
