@@ -295,7 +295,9 @@ impl LockError {
             },
             LockError::Attached { devices, .. } => match devices.first() {
                 Some(device) => {
-                    format!("see what uses it: `lsblk /dev/block/{device}`; then let it go: `losetup -d /dev/block/{device}`")
+                    format!(
+                        "see what uses it: `lsblk /dev/block/{device}`; then let it go: `losetup -d /dev/block/{device}`"
+                    )
                 }
                 None => "see which: `losetup -l`".to_owned(),
             },
