@@ -54,8 +54,8 @@ impl Header {
     pub fn read(disk: &dyn BlockRead) -> Result<Header, HeaderError> {
         // The end of a LUKS1 header may well lie where an old second copy of LUKS2 was: its version decides, nothing else.
         if let Some(bytes) = luks1_bytes(disk)? {
-            let header = bytes.and_then(|bytes| Luks1::read(bytes, disk));
-            return header.map(Box::new).map(Header::Luks1).map_err(|source| HeaderError::Luks1 { source });
+            let header = Luks1::read(bytes, disk).map_err(|source| HeaderError::Luks1 { source })?;
+            return Ok(Header::Luks1(Box::new(header)));
         }
         Luks2::read(disk).map(Box::new).map(Header::Luks2)
     }
@@ -122,19 +122,19 @@ impl Header {
 }
 
 /// The bytes of a LUKS1 header, if they are one: what decides is what is used, for the disk may be another the next time.
-fn luks1_bytes(disk: &dyn BlockRead) -> Result<Option<Result<Box<[u8; HEADER_LEN]>, Luks1Error>>, HeaderError> {
+fn luks1_bytes(disk: &dyn BlockRead) -> Result<Option<Box<[u8; HEADER_LEN]>>, HeaderError> {
     let mut bytes = Box::new([0; HEADER_LEN]);
     let there = disk.len().min(Bytes::from(HEADER_LEN));
     let start = bytes.get_mut(..usize::try_from(there.0).unwrap_or(HEADER_LEN)).unwrap_or_default();
     match disk.read_at(Bytes(0), start) {
         Ok(()) if !is_luks1(bytes.as_slice()) => Ok(None),
-        Ok(()) if there < Bytes::from(HEADER_LEN) => Ok(Some(Err(Luks1Error::CutOff))),
-        Ok(()) => Ok(Some(Ok(bytes))),
+        Ok(()) if there < Bytes::from(HEADER_LEN) => Err(HeaderError::Luks1 { source: Luks1Error::CutOff }),
+        Ok(()) => Ok(Some(bytes)),
         // A disk whose beginning is bad may still have a second copy; one that is too short has nothing.
         Err(source @ BlockError::Failed { .. }) => {
             let mut start = [0; 8];
             let is_luks1 = disk.read_at(Bytes(0), &mut start).is_ok() && is_luks1(&start);
-            Ok(is_luks1.then_some(Err(Luks1Error::Disk { source })))
+            if is_luks1 { Err(HeaderError::Luks1 { source: Luks1Error::Disk { source } }) } else { Ok(None) }
         }
         Err(_) => Err(HeaderError::NotLuks),
     }

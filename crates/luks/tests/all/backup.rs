@@ -437,7 +437,7 @@ fn the_header_of_another_volume_key_needs_a_word() {
     let concern = |disk: &[u8], backup: &[u8]| {
         let disk = MemoryDisk::from(disk.to_vec());
         let before = disk.to_vec();
-        let plan = plan(&Backup::read(&MemoryDisk::from(backup.to_vec())).unwrap().bytes().to_vec(), &disk).unwrap();
+        let plan = plan(Backup::read(&MemoryDisk::from(backup.to_vec())).unwrap().bytes(), &disk).unwrap();
         assert!(matches!(plan.concerns(), [RestoreConcern::OtherVolumeKey]), "{plan}");
         assert!(plan.to_string().ends_with("has another volume key or cipher than the backup"), "{plan}");
         assert!(matches!(plan.apply(&disk, Force::No), Err(ApplyError::NotForced)) && disk.to_vec() == before);

@@ -24,6 +24,7 @@ mod luksmeta;
 mod plain;
 mod recorder;
 mod repair;
+mod rescue;
 mod seal;
 mod settings;
 mod shapes;
