@@ -36,7 +36,7 @@ impl<'a> Edit<'a> {
     /// Begins with no change.
     ///
     /// # Errors
-    /// [`EditError::PrimaryGone`], [`EditError::SequenceExhausted`].
+    /// [`EditError::PrimaryGone`], [`EditError::Contradiction`], [`EditError::SequenceExhausted`].
     pub fn new(before: &'a Accepted, random: &'a dyn Random) -> Result<Edit<'a>, EditError> {
         match before.header() {
             Header::Luks1(header) => Ok(Edit::Luks1(Box::new(Luks1Edit::new(before, header, random)))),

@@ -11,12 +11,18 @@ use crypto::RandomFailed;
 use crypto::kdf::KdfError;
 use crypto::sector::SectorError;
 use std::fmt;
+use uuid::Uuid;
 
 /// Why a change is not possible. The edit is as it was before.
 #[derive(Debug)]
 pub enum EditError {
     /// The disk does not begin with a LUKS header any more; only the second copy was found. Something else may be there.
     PrimaryGone,
+    /// The two copies of the header contradict each other, and a change would overwrite the one that may be right.
+    Contradiction {
+        /// The UUID of the other copy, if it is of another volume.
+        other: Option<Uuid>,
+    },
     /// This version of the format has no such thing.
     NotInThisVersion {
         /// What it has not.
@@ -148,6 +154,12 @@ impl fmt::Display for EditError {
         match self {
             EditError::PrimaryGone => {
                 f.write_str("the disk does not begin with a LUKS header; only the second copy is there")
+            }
+            EditError::Contradiction { other: Some(uuid) } => {
+                write!(f, "the other copy of the header is of another volume, with the UUID {uuid}")
+            }
+            EditError::Contradiction { other: None } => {
+                f.write_str("the two copies of the header have one sequence number and say different things")
             }
             EditError::NotInThisVersion { what, version } => write!(f, "{version} has no {what}"),
             EditError::SequenceExhausted => f.write_str("the header's sequence number cannot grow any more"),

@@ -26,7 +26,8 @@ use zeroize::Zeroizing;
 pub enum UnusedAreas {
     /// What an interrupted change has left behind, where the other copy of the header tells of it.
     LeftOver,
-    /// All places for key material that no slot is in: whatever a change has left there, told of or not.
+    /// All places for key material that no slot is in, whatever a change has left there, told of or not; with LUKS1 also the data
+    /// of Clevis for slots that are not in use, and what of LUKSMeta no slot has data in.
     All,
 }
 
@@ -34,6 +35,8 @@ pub enum UnusedAreas {
 pub struct RepairPlan {
     /// What is recognised on the disk beside the only copy of a header that is there.
     beside: Option<&'static str>,
+    /// In what the copies of the header contradict each other.
+    contradiction: Option<String>,
     before: Before,
     steps: Vec<RepairStep>,
     ready: Ready,
@@ -71,7 +74,8 @@ pub enum RepairStep {
         /// What is wrong.
         fault: Luks1Fault,
     },
-    /// Data in LUKSMeta that an interrupted change has left is removed: its slot is not in use.
+    /// Data of Clevis in LUKSMeta is removed: its slot is not in use. An interrupted change leaves such data, but so does a header
+    /// that was restored, and then it is needed when the next one is.
     ForgetMeta {
         /// The slot.
         slot: Slot,
@@ -138,6 +142,7 @@ impl RepairPlan {
         let left_over = left_over(&header, disk);
         let unused = if areas == UnusedAreas::All { unused(&header, disk) } else { Vec::new() };
         let mended = mending(&header, disk, random)?;
+        let contradiction = header.contradiction().map(ToString::to_string);
         let header = Header::Luks2(Box::new(header));
         let (before, known) = (Before::Read(header.identity()), is_known(&header));
         let after = match mended {
@@ -148,13 +153,14 @@ impl RepairPlan {
             }
             None => header,
         };
-        if known {
+        // Of two copies that contradict each other the one that goes may be right about what is key material.
+        if known && contradiction.is_none() {
             let rest: Vec<Area> = unused.iter().flat_map(|area| area.without(&left_over)).collect();
             phases.push(noise(left_over.iter().chain(&rest), random)?);
             steps.extend(left_over.into_iter().map(|area| RepairStep::WipeLeftOver { area }));
             steps.extend(rest.into_iter().map(|area| RepairStep::WipeUnused { area }));
         }
-        Ok(RepairPlan { beside, before, steps, ready: Ready { after, phases } })
+        Ok(RepairPlan { beside, contradiction, before, steps, ready: Ready { after, phases } })
     }
 
     fn of_luks1(
@@ -168,23 +174,24 @@ impl RepairPlan {
         let mut steps = Vec::new();
         let mut ready = Ready { after: whole, phases: Vec::new() };
         if !is_known(&ready.after) {
-            return Ok(RepairPlan { beside: None, before, steps, ready });
-        }
-        if let Some((slots, forget)) = luks1::repair::forget_meta(header) {
-            steps.extend(slots.into_iter().map(|slot| RepairStep::ForgetMeta { slot }));
-            ready = forget;
+            return Ok(RepairPlan { beside: None, contradiction: None, before, steps, ready });
         }
         if areas == UnusedAreas::All {
+            if let Some((slots, forget)) = luks1::repair::forget_meta(header) {
+                steps.extend(slots.into_iter().map(|slot| RepairStep::ForgetMeta { slot }));
+                ready = forget;
+            }
             let unused = luks1::repair::unused(header, disk);
             ready.phases.push(noise(unused.iter(), random)?);
             steps.extend(unused.into_iter().map(|area| RepairStep::WipeUnused { area }));
-            let meta = ready.after.as_luks1().and_then(|after| after.meta().present());
+            // What the table refers to before is overwritten where it is forgotten.
+            let meta = header.meta().present();
             let blocks = meta.map_or(Ok(Vec::new()), |meta| luks1::repair::unused_blocks(meta, meta.table(), disk));
             let blocks = blocks.map_err(|source| RepairError::Disk { source })?;
             ready.phases.push(blocks.iter().map(Write::zeros).collect());
             steps.extend(blocks.into_iter().map(|area| RepairStep::WipeUnusedMeta { area }));
         }
-        Ok(RepairPlan { beside: None, before, steps, ready })
+        Ok(RepairPlan { beside: None, contradiction: None, before, steps, ready })
     }
 
     /// A header that is put right is all that is done: what its slots are worth is seen when they are tried.
@@ -197,7 +204,7 @@ impl RepairPlan {
             None
         };
         let steps = faults.into_iter().map(|fault| RepairStep::MendLuks1 { fault }).collect();
-        Ok(RepairPlan { beside, before: Before::Luks1(before), steps, ready })
+        Ok(RepairPlan { beside, contradiction: None, before: Before::Luks1(before), steps, ready })
     }
 
     /// What would be done, in that order.
@@ -207,7 +214,18 @@ impl RepairPlan {
 
     /// Whether something is wrong: there is more to do than to overwrite what nobody needs.
     pub fn finds_fault(&self) -> bool {
-        self.steps.iter().any(|step| !matches!(step, RepairStep::WipeUnused { .. } | RepairStep::WipeUnusedMeta { .. }))
+        let is_unused = |step: &RepairStep| {
+            use RepairStep::{ForgetMeta, WipeUnused, WipeUnusedMeta};
+            matches!(step, WipeUnused { .. } | WipeUnusedMeta { .. } | ForgetMeta { .. })
+        };
+        !self.steps.iter().all(is_unused)
+    }
+
+    /// What the copy of the header that would be overwritten is, if it contradicts the other one: it has another UUID, or the same
+    /// sequence number and other content. No interrupted change explains that, and it may be the one that is right; with
+    /// [`Force::Yes`] it is lost. Nothing else is overwritten along with it.
+    pub fn contradiction(&self) -> Option<&str> {
+        self.contradiction.as_deref()
     }
 
     /// What else is recognised on the disk. Then only the second copy of the header is there, and it may be what an older volume
@@ -221,7 +239,7 @@ impl RepairPlan {
     /// # Errors
     /// [`ApplyError`]; with [`ApplyError::NotForced`] and [`ApplyError::Changed`] nothing was written.
     pub fn apply(self, disk: &dyn BlockWrite, force: Force) -> Result<Applied, ApplyError> {
-        if force == Force::No && self.beside.is_some() {
+        if force == Force::No && (self.beside.is_some() || self.contradiction.is_some()) {
             return Err(ApplyError::NotForced);
         }
         let (before, found) = match &self.before {
@@ -291,6 +309,9 @@ impl fmt::Display for RepairPlan {
         }
         let lines: Vec<String> = self.steps.iter().map(ToString::to_string).collect();
         f.write_str(&lines.join("\n"))?;
+        if self.contradiction.is_some() {
+            f.write_str("\nnot without being told: the copies contradict each other, and that one may be right")?;
+        }
         self.beside.map_or(Ok(()), |found| {
             write!(f, "\nnot without being told: there is something else on the disk, which would be lost: {found}")
         })
@@ -310,7 +331,7 @@ impl fmt::Display for RepairStep {
             }
             RepairStep::MendLuks1 { fault } => fault.fmt(f),
             RepairStep::ForgetMeta { slot } => {
-                write!(f, "remove data from LUKSMeta that an interrupted change has left: slot {slot} is not in use")
+                write!(f, "remove data of Clevis for slot {slot} from LUKSMeta: the slot is not in use")
             }
             RepairStep::WipeUnusedMeta { area } => {
                 write!(f, "overwrite a place in LUKSMeta that no slot has data in: {}", place(area))

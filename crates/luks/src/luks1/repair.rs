@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use uuid::{Uuid, uuid};
 
-/// The data of Clevis belongs to a slot in use, or to nothing: only an interrupted change leaves it without one. Other data
+/// The data of Clevis belongs to a slot in use; without one it serves only a header that may be restored. Other data
 /// may well be kept for slots that are not in use.
 const CLEVIS: Uuid = uuid!("cb6e8904-81ff-40da-a84a-07ab9ab5715e");
 
@@ -161,7 +161,7 @@ fn sectors(before: &[u8; HEADER_LEN], after: &[u8; HEADER_LEN]) -> Vec<Phase> {
     phases.collect::<Vec<_>>().into_iter().rev().collect()
 }
 
-/// Empties the slots of LUKSMeta that an interrupted change has left there. `None` if there are none.
+/// Empties the slots of LUKSMeta with data of Clevis that are not in use. `None` if there are none.
 pub(crate) fn forget_meta(header: &Luks1) -> Option<(Vec<Slot>, Ready)> {
     let meta = header.meta().present()?;
     let active = |slot: Slot| header.slots.get(usize::from(slot.number())).is_some_and(|entry| entry.active);

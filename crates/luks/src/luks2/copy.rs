@@ -4,6 +4,7 @@ use crate::luks2::binary_header::BinaryError;
 use crate::luks2::json::MetadataError;
 use block::BlockError;
 use std::fmt;
+use uuid::Uuid;
 
 /// What was found of one copy of the header.
 #[derive(Debug)]
@@ -19,6 +20,13 @@ pub enum CopyState {
     /// programs at once.
     Different {
         /// The sequence number of both.
+        sequence: u64,
+    },
+    /// It is whole and has another UUID: that of another volume, which was written over this one, or the other way round.
+    Foreign {
+        /// Its UUID.
+        uuid: Uuid,
+        /// Its sequence number.
         sequence: u64,
     },
     /// It cannot be used.
@@ -72,6 +80,9 @@ impl fmt::Display for CopyState {
             CopyState::Good => f.write_str("good"),
             CopyState::Older { sequence } => write!(f, "older (sequence number {sequence})"),
             CopyState::Different { sequence } => write!(f, "different (sequence number {sequence} like the other one)"),
+            CopyState::Foreign { uuid, sequence } => {
+                write!(f, "of another volume (UUID {uuid}, sequence number {sequence})")
+            }
             CopyState::Damaged { error } => write!(f, "damaged: {error}"),
         }
     }

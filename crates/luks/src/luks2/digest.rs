@@ -22,7 +22,7 @@ pub struct Digest {
 }
 
 /// The kinds of digests.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DigestKind {
     /// `pbkdf2`
     Pbkdf2(Pbkdf2Digest),
@@ -34,7 +34,7 @@ pub enum DigestKind {
 }
 
 /// The members of a digest of type `pbkdf2`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pbkdf2Digest {
     /// The hash.
     pub hash: String,

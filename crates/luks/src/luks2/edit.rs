@@ -14,6 +14,7 @@ use crate::accept::Accepted;
 use crate::edit_error::EditError;
 use crate::header::Header;
 use crate::luks2::binary_header::{BinaryHeader, HeaderCopy};
+use crate::luks2::copy::CopyState;
 use crate::luks2::header::Luks2;
 use crate::luks2::json::Metadata;
 use crate::luks2::pair::{self, SealedHeader};
@@ -54,6 +55,11 @@ impl<'a> Luks2Edit<'a> {
     ) -> Result<Luks2Edit<'a>, EditError> {
         if header.is_primary_gone() {
             return Err(EditError::PrimaryGone);
+        }
+        match header.contradiction() {
+            Some(CopyState::Foreign { uuid, .. }) => return Err(EditError::Contradiction { other: Some(*uuid) }),
+            Some(_) => return Err(EditError::Contradiction { other: None }),
+            None => {}
         }
         let pair = pair::next_pair(header, random).map_err(|source| EditError::Random { source })?;
         let (primary, secondary) = pair.ok_or(EditError::SequenceExhausted)?;

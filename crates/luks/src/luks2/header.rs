@@ -23,6 +23,8 @@ pub struct Luks2 {
     /// The copy that was not chosen, if it is whole.
     pub(crate) other: Option<BinaryHeader>,
     pub(crate) metadata: Metadata,
+    /// What the other copy says, if it is whole and says something else.
+    contrary: Option<Metadata>,
     state: [CopyState; 2],
     disk: Bytes,
 }
@@ -56,7 +58,8 @@ impl Luks2 {
 
     /// The header made of these copies' common content, both whole.
     pub(crate) fn of_both(primary: BinaryHeader, secondary: BinaryHeader, metadata: Metadata, disk: Bytes) -> Luks2 {
-        Luks2 { binary: primary, other: Some(secondary), metadata, state: [CopyState::Good, CopyState::Good], disk }
+        let state = [CopyState::Good, CopyState::Good];
+        Luks2 { binary: primary, other: Some(secondary), metadata, contrary: None, state, disk }
     }
 
     /// The UUID of the volume.
@@ -99,6 +102,19 @@ impl Luks2 {
         &self.state
     }
 
+    /// The copy that contradicts the chosen one. No interrupted change explains it, so it may be the one that is right: nothing
+    /// overwrites it unless told.
+    pub fn contradiction(&self) -> Option<&CopyState> {
+        self.state.iter().find(|state| matches!(state, CopyState::Different { .. } | CopyState::Foreign { .. }))
+    }
+
+    /// What the header said before a change that was interrupted between its copies: that of an older copy of this volume, with
+    /// this key of the data.
+    pub(crate) fn interrupted(&self) -> Option<&Metadata> {
+        let is_older = self.state.iter().any(|state| matches!(state, CopyState::Older { .. }));
+        self.contrary.as_ref().filter(|older| is_older && older.has_data_key_of(&self.metadata))
+    }
+
     /// Whether the disk does not begin with the magic of a header any more.
     pub(crate) fn is_primary_gone(&self) -> bool {
         let [primary, _] = &self.state;
@@ -131,6 +147,20 @@ impl Copy {
     /// Whether the two differ in nothing but what makes them two copies.
     fn says_the_same(&self, other: &Copy) -> bool {
         self.binary.says_the_same(&other.binary) && self.metadata.document() == other.metadata.document()
+    }
+
+    /// What it is beside the copy that was chosen.
+    fn state_beside(&self, chosen: &Copy) -> CopyState {
+        let (sequence, uuid) = (self.binary.sequence, self.binary.uuid);
+        if uuid != chosen.binary.uuid {
+            CopyState::Foreign { uuid, sequence }
+        } else if sequence < chosen.binary.sequence {
+            CopyState::Older { sequence }
+        } else if self.says_the_same(chosen) {
+            CopyState::Good
+        } else {
+            CopyState::Different { sequence }
+        }
     }
 }
 
@@ -182,24 +212,20 @@ fn choose(
     secondary: Result<Copy, CopyError>,
 ) -> Result<Luks2, HeaderError> {
     let damaged = |error| CopyState::Damaged { error };
-    let header = |chosen: Copy, other, state| {
-        Ok(Luks2 { binary: chosen.binary, other, metadata: chosen.metadata, state, disk: disk.len() })
+    let header = |chosen: Copy, other: Option<Copy>, state: [CopyState; 2]| {
+        let contrary = state.iter().any(|state| !matches!(state, CopyState::Good));
+        let (other, contrary) = other.map(|other| (other.binary, contrary.then_some(other.metadata))).unzip();
+        let (binary, metadata) = (chosen.binary, chosen.metadata);
+        Ok(Luks2 { binary, other, metadata, contrary: contrary.flatten(), state, disk: disk.len() })
     };
     match (primary, secondary) {
         (Ok(first), Ok(second)) if second.binary.sequence > first.binary.sequence => {
-            let older = CopyState::Older { sequence: first.binary.sequence };
-            header(second, Some(first.binary), [older, CopyState::Good])
+            let state = [first.state_beside(&second), CopyState::Good];
+            header(second, Some(first), state)
         }
         (Ok(first), Ok(second)) => {
-            let sequence = second.binary.sequence;
-            let second_state = if sequence < first.binary.sequence {
-                CopyState::Older { sequence }
-            } else if first.says_the_same(&second) {
-                CopyState::Good
-            } else {
-                CopyState::Different { sequence }
-            };
-            header(first, Some(second.binary), [CopyState::Good, second_state])
+            let state = [CopyState::Good, second.state_beside(&first)];
+            header(first, Some(second), state)
         }
         (Ok(first), Err(error)) => header(first, None, [CopyState::Good, damaged(error)]),
         (Err(error), Ok(second)) => header(second, None, [damaged(error), CopyState::Good]),

@@ -8,7 +8,7 @@
 
 use crate::area::Area;
 use crate::luks2::binary_header::HeaderSize;
-use crate::luks2::digest::Digest;
+use crate::luks2::digest::{Digest, DigestKind};
 use crate::luks2::keyslot::{Keyslot, KeyslotKind};
 use crate::luks2::segment::{Segment, texts};
 use crate::luks2::token::Token;
@@ -158,6 +158,17 @@ impl Metadata {
     /// Where key material may lie; `None` if there is no room for any.
     pub(crate) fn keyslots_area(&self) -> Option<Area> {
         Area::new(self.size.both(), self.config.keyslots_size)
+    }
+
+    /// Whether both say by the same digests what the key of the data is. One that is not understood proves nothing.
+    pub(crate) fn has_data_key_of(&self, other: &Metadata) -> bool {
+        let digests = |metadata: &Metadata| {
+            let digests = metadata.digests.values().filter(|digest| !digest.segments.is_empty());
+            digests.map(|digest| digest.kind.clone()).collect::<Vec<_>>()
+        };
+        let (one, other) = (digests(self), digests(other));
+        let understood = |kind: &DigestKind| matches!(kind, DigestKind::Pbkdf2(_));
+        !one.is_empty() && one == other && one.iter().all(understood)
     }
 
     /// Refuses areas that reach behind the end of the disk.

@@ -4,7 +4,7 @@ use crate::area::Area;
 use crate::header_error::HeaderError;
 use crate::luks2::binary_header::HeaderCopy;
 use crate::luks2::copy::CopyState;
-use crate::luks2::header::{Luks2, read_copy};
+use crate::luks2::header::Luks2;
 use crate::luks2::pair::{MendError, Pair};
 use crate::undo::{Phase, Write};
 use block::{BlockRead, Bytes};
@@ -35,13 +35,12 @@ pub(crate) fn mending(header: &Luks2, disk: &dyn BlockRead, random: &dyn Random)
     Ok(Some(Mending { copy, state: Causes(state).to_string(), write: vec![write], after }))
 }
 
-/// The places that the other copy knows as key material and this one does not: a change was interrupted before they were
-/// overwritten, or after they were written.
+/// The places that an older copy knows as key material and this one does not: a change was interrupted before they were
+/// overwritten, or after they were written. A copy that contradicts this one proves nothing of the kind.
 pub(crate) fn left_over(header: &Luks2, disk: &dyn BlockRead) -> Vec<Area> {
-    let Some(other) = &header.other else { return Vec::new() };
-    let Ok(other) = read_copy(disk, other.copy, other.offset) else { return Vec::new() };
+    let Some(older) = header.interrupted() else { return Vec::new() };
     let in_use = in_use(header);
-    let known = other.metadata.keyslots.values().flat_map(|keyslot| keyslot.area.without(&in_use));
+    let known = older.keyslots.values().flat_map(|keyslot| keyslot.area.without(&in_use));
     let room = header.metadata().keyslots_area();
     known.filter(|area| room.is_some_and(|room| room.contains(area) && room.end() <= disk.len())).collect()
 }

@@ -177,22 +177,107 @@ fn something_else_on_the_disk_needs_a_word() {
     assert!(unsalted(&disk.to_vec()) == unsalted(&good));
 }
 
-/// Two different headers under one number: cryptsetup takes the first and sees nothing wrong.
+/// Two different headers under one number: cryptsetup takes the first, sees nothing wrong, and leaves key material alone. Which
+/// of the two is right only a person can know.
 #[test]
 fn copies_that_contradict_each_other_are_seen() {
-    let (disk, ..) = states();
+    let Volume { disk, key } = volume(small_options());
+    let one_slot = disk.to_vec();
+    let two = passphrase("two");
+    edit(&disk, |edit| {
+        let new = NewKeyslot { key: &key, passphrase: &two, slot: None, kdf: pbkdf2(), af_hash: Hash::Sha256 };
+        assert_eq!(edit.add_keyslot(&new).unwrap(), slot(1));
+    });
+    // The first copy knows one slot, the second one two.
     let mut bytes = disk.to_vec();
-    bytes[SECONDARY + 24..SECONDARY + 29].copy_from_slice(b"label");
-    seal(&mut bytes, SECONDARY, SECONDARY);
-    let disk = MemoryDisk::from(bytes);
+    bytes[..SECONDARY].copy_from_slice(&one_slot[..SECONDARY]);
+    bytes[PRIMARY + 23] = bytes[SECONDARY + 23];
+    seal(&mut bytes, PRIMARY, SECONDARY);
+    let material = bytes[2 * SECONDARY..].to_vec();
+    let disk = MemoryDisk::from(bytes.clone());
     let header = Luks2::read(&disk).unwrap();
     assert!(matches!(header.copies(), [CopyState::Good, CopyState::Different { sequence: 3 }]));
-    assert_eq!(header.label(), "");
-    let plan = repair(&disk, UnusedAreas::LeftOver).unwrap();
-    let text = "write the secondary header anew: it is different (sequence number 3 like the other one)";
-    assert_eq!(plan.to_string(), text);
-    plan.apply(&disk, Force::No).unwrap();
-    assert_both_good(&disk);
+    assert!(matches!(header.contradiction(), Some(CopyState::Different { .. })));
+    let error = Edit::new(&accepted(&disk), &SystemRandom).unwrap_err();
+    assert!(matches!(error, EditError::Contradiction { other: None }), "{error}");
+
+    let file = TestFile::new(&bytes);
+    cryptsetup(&["repair", "-q", file.name()], "").unwrap();
+    assert!(file.bytes()[2 * SECONDARY..] == material, "they touch key material");
+    for areas in [UnusedAreas::LeftOver, UnusedAreas::All] {
+        let disk = MemoryDisk::from(bytes.clone());
+        let plan = repair(&disk, areas).unwrap();
+        assert_eq!(plan.contradiction(), Some("different (sequence number 3 like the other one)"));
+        let text = "write the secondary header anew: it is different (sequence number 3 like the other one)\n\
+                    not without being told: the copies contradict each other, and that one may be right";
+        assert_eq!(plan.to_string(), text);
+        assert!(matches!(plan.apply(&disk, Force::No), Err(ApplyError::NotForced)));
+        assert!(disk.to_vec() == bytes);
+        repair(&disk, areas).unwrap().apply(&disk, Force::Yes).unwrap();
+        assert_both_good(&disk);
+        assert!(disk.to_vec()[2 * SECONDARY..] == material, "key material is touched");
+    }
+}
+
+/// The first copy of another volume, with a higher number, was written over that of this one by mistake.
+#[test]
+fn a_copy_of_another_volume_does_not_replace_the_only_one_of_this() {
+    let Volume { disk, key } = volume(small_options());
+    let two = passphrase("two");
+    edit(&disk, |edit| {
+        let new = NewKeyslot { key: &key, passphrase: &two, slot: None, kdf: pbkdf2(), af_hash: Hash::Sha256 };
+        edit.add_keyslot(&new).unwrap();
+    });
+    let own = disk.to_vec();
+    let uuid = Luks2::read(&disk).unwrap().uuid();
+    let Volume { disk: other, .. } = volume(small_options());
+    (0..3).for_each(|n| edit(&other, |edit| edit.set_label(&n.to_string()).unwrap()));
+    for (copy, range) in [(1, 0..SECONDARY), (0, SECONDARY..2 * SECONDARY)] {
+        let mut bytes = own.clone();
+        bytes[range.clone()].copy_from_slice(&other.to_vec()[range]);
+        let disk = MemoryDisk::from(bytes.clone());
+        let header = Luks2::read(&disk).unwrap();
+        let CopyState::Foreign { uuid: found, sequence: 3 } = &header.copies()[copy] else {
+            panic!("{:?}", header.copies())
+        };
+        assert_eq!(*found, uuid);
+        let error = Edit::new(&accepted(&disk), &SystemRandom).unwrap_err();
+        assert!(matches!(error, EditError::Contradiction { other: Some(other) } if other == uuid), "{error}");
+        for areas in [UnusedAreas::LeftOver, UnusedAreas::All] {
+            let plan = repair(&disk, areas).unwrap();
+            assert!(matches!(plan.steps(), [RepairStep::Mend { .. }]), "{plan}");
+            assert!(plan.contradiction().unwrap().contains(&uuid.to_string()));
+            assert!(matches!(plan.apply(&disk, Force::No), Err(ApplyError::NotForced)));
+            assert!(disk.to_vec() == bytes);
+        }
+        repair(&disk, UnusedAreas::All).unwrap().apply(&disk, Force::Yes).unwrap();
+        assert_both_good(&disk);
+        assert!(disk.to_vec()[2 * SECONDARY..] == own[2 * SECONDARY..], "key material is touched");
+    }
+}
+
+/// An older copy with another key of the data is no trace of an interrupted change.
+#[test]
+fn an_older_copy_proves_something_only_with_the_same_key() {
+    let Volume { disk, key } = volume(small_options());
+    let before = disk.to_vec();
+    let two = passphrase("two");
+    let new = NewKeyslot { key: &key, passphrase: &two, slot: None, kdf: pbkdf2(), af_hash: Hash::Sha256 };
+    edit(&disk, |edit| edit.replace_keyslot(slot(0), &new).unwrap());
+    let mut bytes = disk.to_vec();
+    bytes[SECONDARY..2 * SECONDARY].copy_from_slice(&before[SECONDARY..2 * SECONDARY]);
+    let wipes = |bytes: &[u8]| {
+        let plan = repair(&MemoryDisk::from(bytes.to_vec()), UnusedAreas::LeftOver).unwrap();
+        plan.steps().iter().filter(|step| matches!(step, RepairStep::WipeLeftOver { .. })).count()
+    };
+    assert_eq!(wipes(&bytes), 1);
+    let area = &mut bytes[SECONDARY + 4096..2 * SECONDARY];
+    let name = b"\"digest\":\"";
+    let at = area.windows(name.len()).position(|found| found == name).unwrap() + name.len();
+    area[at] = if area[at] == b'A' { b'B' } else { b'A' };
+    seal(&mut bytes, SECONDARY, SECONDARY);
+    assert!(matches!(Luks2::read(&MemoryDisk::from(bytes.clone())).unwrap().copies()[1], CopyState::Older { .. }));
+    assert_eq!(wipes(&bytes), 0);
 }
 
 fn slots(disk: &MemoryDisk) -> Vec<(std::ops::Range<usize>, Vec<u8>)> {

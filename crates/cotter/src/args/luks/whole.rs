@@ -43,10 +43,11 @@ pub struct RestoreArgs {
 pub struct RepairArgs {
     #[command(flatten)]
     pub device: Device,
-    /// Overwrite every place for key material that no keyslot is in, not only what an interrupted change is known to have left
+    /// Overwrite every place for key material that no keyslot is in, not only what an interrupted change is known to have left; with
+    /// LUKS1 also the data of Clevis for keyslots that are not in use, which an older backup of the header may need
     #[arg(long)]
     pub wipe_unused: bool,
-    /// Bring the header back although something else is recognised on the disk, which is then lost
+    /// Bring the header back although something else is recognised on the disk, or its copies contradict each other: one is lost then
     #[arg(long)]
     pub force: bool,
     /// Say what would be written, and write nothing

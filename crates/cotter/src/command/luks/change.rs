@@ -81,6 +81,9 @@ fn hint_of(source: &EditError) -> &'static str {
         EditError::TokenInUse { .. } => "leave out the token's number for the lowest free one",
         EditError::MetadataFull { .. } => "remove a token or a keyslot that nobody needs: `cotter luks dump`",
         EditError::PrimaryGone => "see what is there now, then `cotter luks repair`",
+        EditError::Contradiction { .. } => {
+            "one of them may have been written by mistake: keep both (`cotter luks backup`), then see `cotter luks dump` and `cotter luks repair`"
+        }
         EditError::SealBroken { .. } => {
             "somebody else may have changed the header; if it is as it should be: `cotter luks seal`"
         }

@@ -25,6 +25,12 @@ pub fn run(args: &RepairArgs) -> Result<(), CommandError> {
     if args.dry_run {
         return print_plan(args.format, &plan);
     }
+    if let (Some(state), false) = (plan.contradiction(), args.force) {
+        let error = CommandError::plain(format!("the copies of the header contradict each other: one is {state}"));
+        let hint = "no interrupted change does that, so it may be the one that is right: keep both (`cotter luks backup`), \
+                    then --force overwrites that one";
+        return Err(error.hint(hint));
+    }
     let force = match plan.beside() {
         Some(found) if !args.force => {
             let error = CommandError::plain(format!(
