@@ -91,6 +91,14 @@ pub(crate) struct SealParts {
     pub(crate) tokens: BTreeMap<TokenId, Value>,
 }
 
+/// What a change has made, or replaced as a whole: nothing of it is somebody else's.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Own {
+    pub(crate) slots: BTreeSet<Slot>,
+    pub(crate) tokens: BTreeSet<TokenId>,
+    pub(crate) flags: bool,
+}
+
 /// The key of the codes of one volume.
 pub(crate) struct SealKey(Secret);
 
@@ -131,16 +139,20 @@ impl SealValues {
         }
     }
 
-    /// Seals what differs between `before` and `after`, and leaves what was said about the rest as it was, right or wrong: a
-    /// change that somebody else made is not hidden by one of ours.
-    pub(crate) fn renewed(&self, before: &SealParts, after: &SealParts, key: &SealKey) -> SealValues {
-        let same_flags = before.flags == after.flags;
+    /// Seals what differs between `before` and `after`, as far as that is ours: what `before` said was as it was sealed, or `own`
+    /// has replaced it as a whole. What was said about the rest stays, right or wrong: a change that somebody else made is not
+    /// hidden by one of ours, not even by one to the same slot or token.
+    pub(crate) fn renewed(&self, before: &SealParts, after: &SealParts, own: &Own, key: &SealKey) -> SealValues {
+        let flags = |value: &Value| key.mac("flags", "", value);
+        let vouched = own.flags || before.flags != after.flags && same(&flags(&before.flags), &self.flags);
+        let slot = |slot, value: &Value| key.mac("slot", slot, value);
+        let token = |token, value: &Value| key.mac("token", token, value);
         SealValues {
             epoch: self.epoch,
             header: self.header,
-            flags: if same_flags { self.flags } else { key.mac("flags", "", &after.flags) },
-            slots: renewed(&self.slots, &before.slots, &after.slots, |slot, value| key.mac("slot", slot, value)),
-            tokens: renewed(&self.tokens, &before.tokens, &after.tokens, |token, value| key.mac("token", token, value)),
+            flags: if vouched { flags(&after.flags) } else { self.flags },
+            slots: renewed(&self.slots, &before.slots, &after.slots, &own.slots, slot),
+            tokens: renewed(&self.tokens, &before.tokens, &after.tokens, &own.tokens, token),
         }
     }
 
@@ -222,13 +234,18 @@ fn renewed<K: Ord + Copy>(
     sealed: &BTreeMap<K, Mac>,
     before: &BTreeMap<K, Value>,
     after: &BTreeMap<K, Value>,
+    own: &BTreeSet<K>,
     mac: impl Fn(K, &Value) -> Mac,
 ) -> BTreeMap<K, Mac> {
     // What was removed before this change stays missing.
     let missing = sealed.iter().filter(|(name, _)| !before.contains_key(name));
     let mut values: BTreeMap<K, Mac> = missing.map(|(name, mac)| (*name, *mac)).collect();
     for (name, value) in after {
-        let known = if before.get(name) == Some(value) { sealed.get(name).copied() } else { Some(mac(*name, value)) };
+        let said = sealed.get(name);
+        let was = before.get(name);
+        let is_right = || said.zip(was).is_some_and(|(said, was)| same(said, &mac(*name, was)));
+        let vouched = own.contains(name) || was != Some(value) && is_right();
+        let known = if vouched { Some(mac(*name, value)) } else { said.copied() };
         values.extend(known.map(|mac| (*name, mac)));
     }
     values

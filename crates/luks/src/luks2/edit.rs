@@ -20,7 +20,7 @@ use crate::luks2::json::Metadata;
 use crate::luks2::pair::{self, SealedHeader};
 use crate::luks2::seal::Sealing;
 use crate::material::random_bytes;
-use crate::seal::TOKEN_KIND;
+use crate::seal::{Own, TOKEN_KIND};
 use crate::slot::{Slot, TokenId};
 use crate::step::Step;
 use crate::undo::{Phase, Ready, Write};
@@ -44,6 +44,8 @@ pub struct Luks2Edit<'a> {
     wipes: Vec<Write>,
     steps: Vec<Step>,
     sealing: Option<Sealing>,
+    /// What the seal may vouch for, whatever was there before.
+    own: Own,
 }
 
 impl<'a> Luks2Edit<'a> {
@@ -74,6 +76,7 @@ impl<'a> Luks2Edit<'a> {
             wipes: Vec::new(),
             steps: Vec::new(),
             sealing: None,
+            own: Own::default(),
         })
     }
 
@@ -165,10 +168,24 @@ impl<'a> Luks2Edit<'a> {
         if is_seal(&members) || self.metadata.tokens.get(&token).is_some_and(|old| is_seal(&old.members)) {
             return Err(EditError::SealToken { token });
         }
-        self.change(|document| set_object(document, "tokens", &token.to_string(), members))?;
+        let own = Own { tokens: [token].into(), ..Own::default() };
+        self.change_own(own, |document| set_object(document, "tokens", &token.to_string(), members))?;
         // It has just been read back from the document.
         let read = self.metadata.tokens.get(&token).ok_or(EditError::NoSuchToken { token })?;
         Ok((read.kind.clone(), read.keyslots.clone()))
+    }
+
+    /// Makes a change that makes, or replaces as a whole, what `more` names.
+    fn change_own(&mut self, more: Own, change: impl FnOnce(&mut Value)) -> Result<(), EditError> {
+        let kept = self.own.clone();
+        self.own.slots.extend(more.slots);
+        self.own.tokens.extend(more.tokens);
+        self.own.flags |= more.flags;
+        let result = self.change(change);
+        if result.is_err() {
+            self.own = kept;
+        }
+        result
     }
 
     /// Changes a copy of the document, and takes it if it is good metadata that fits.

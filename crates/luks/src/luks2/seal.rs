@@ -4,7 +4,7 @@ use crate::luks2::binary_header::BinaryHeader;
 use crate::luks2::digest::Digest;
 use crate::luks2::json::Metadata;
 use crate::luks2::token::TokenKind;
-use crate::seal::{SealBroken, SealKey, SealParts, SealState, SealValues, TOKEN_KIND, as_set};
+use crate::seal::{Own, SealBroken, SealKey, SealParts, SealState, SealValues, TOKEN_KIND, as_set};
 use crate::slot::TokenId;
 use json::{Object, Value};
 
@@ -92,9 +92,9 @@ pub(crate) struct Sealing {
 
 impl Sealing {
     /// The token for the header that consists of these parts now.
-    pub(crate) fn renewed(&self, after: &SealParts) -> Object {
+    pub(crate) fn renewed(&self, after: &SealParts, own: &Own) -> Object {
         let token = Object::new().with("type", TOKEN_KIND).with("keyslots", Vec::<&str>::new());
-        self.sealed.renewed(&self.before, after, &self.key).to_object(token, &self.key)
+        self.sealed.renewed(&self.before, after, own, &self.key).to_object(token, &self.key)
     }
 }
 

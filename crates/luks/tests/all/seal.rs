@@ -380,6 +380,41 @@ fn renewing_hides_nothing() {
     assert_eq!(differences(&disk, &key), left[..2]);
 }
 
+/// Nor by one to the same slot, token or list of flags, of which it replaces only a part.
+#[test]
+fn renewing_hides_nothing_in_what_is_changed() {
+    let Volume { disk, key } = sealed();
+    edit(&disk, |edit| {
+        edit.set_priority(slot(0), Priority::Prefer).unwrap();
+        edit.set_priority(slot(1), Priority::Ignore).unwrap();
+        edit.add_token(Some(token(8)), object(r#"{"type":"evil","keyslots":["1","0"]}"#)).unwrap();
+        edit.replace_token(token(0), object(r#"{"type":"clevis","keyslots":["1","0"],"jwe":{}}"#)).unwrap();
+    });
+    let bytes = with_json(&disk.to_vec(), "\"flags\":[", "\"flags\":[\"evil\",");
+    let disk = MemoryDisk::from(bytes);
+    let three = passphrase("three");
+    edit(&disk, |edit| {
+        edit.hold_key(&key).unwrap();
+        edit.remove_keyslot(slot(1)).unwrap();
+        edit.replace_keyslot(slot(0), &add(&key, &three)).unwrap();
+        edit.set_flags(&[]).unwrap();
+    });
+    let left = [
+        Difference::SlotChanged(slot(0)),
+        Difference::TokenChanged(token(0)),
+        Difference::TokenAdded(token(8)),
+        Difference::FlagsChanged,
+    ];
+    assert_eq!(differences(&disk, &key), left);
+    // What is put there as a whole is ours, and what is no more needs no seal.
+    edit(&disk, |edit| {
+        edit.hold_key(&key).unwrap();
+        edit.replace_token(token(0), object(r#"{"type":"clevis","keyslots":["0"],"jwe":{}}"#)).unwrap();
+        edit.remove_token(token(8)).unwrap();
+    });
+    assert_eq!(differences(&disk, &key), [left[0], left[3]]);
+}
+
 #[test]
 fn a_broken_seal_is_not_renewed_but_sealed_anew() {
     let Volume { disk, key } = sealed();

@@ -13,6 +13,7 @@ use crate::kdf::{Kdf, KdfCost};
 use crate::luks2::digest::Pbkdf2Digest;
 use crate::luks2::keyslot::{KdfMember, Luks2Keyslot};
 use crate::material::{self, NewKeyslot};
+use crate::seal::Own;
 use crate::slot::{Priority, Slot};
 use crate::step::Step;
 use crate::undo::Write;
@@ -39,7 +40,8 @@ impl Luks2Edit<'_> {
         let area = self.choose_area(new.key.secret().len())?;
         let Made { object, material } = self.make(slot, new, area)?;
         let digest = self.before.digest_name().to_owned();
-        self.change(|document| {
+        let own = Own { slots: [slot].into(), ..Own::default() };
+        self.change_own(own, |document| {
             set_object(document, "keyslots", &slot.to_string(), object);
             list_slot(document, &digest, slot);
         })?;
@@ -63,7 +65,8 @@ impl Luks2Edit<'_> {
         let digest = digest.map_err(|source| EditError::Random { source })?.to_json(&[slot], &[]);
         let names = &self.metadata.digests;
         let name = (0..=names.len()).map(|n| n.to_string()).find(|n| !names.contains_key(n)).unwrap_or_default();
-        self.change(|document| {
+        let own = Own { slots: [slot].into(), ..Own::default() };
+        self.change_own(own, |document| {
             set_object(document, "keyslots", &slot.to_string(), object);
             set_object(document, "digests", &name, digest);
         })?;

@@ -104,7 +104,7 @@ impl Luks2Edit<'_> {
         let Some(sealing) = &self.sealing else { return Ok(()) };
         let metadata = Metadata::from_document(document.clone(), self.primary.size);
         let metadata = metadata.map_err(|source| EditError::Metadata { source })?;
-        let token = sealing.renewed(&seal::parts(&self.primary, &metadata));
+        let token = sealing.renewed(&seal::parts(&self.primary, &metadata), &self.own);
         set_object(document, "tokens", &sealing.token.to_string(), token);
         Ok(())
     }

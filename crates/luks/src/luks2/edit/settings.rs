@@ -5,6 +5,7 @@ use super::document::member;
 use crate::edit_error::EditError;
 use crate::luks2::binary_header::FixedText;
 use crate::luks2::flag::Flag;
+use crate::seal::Own;
 use crate::slot::{Priority, Slot};
 use crate::step::Step;
 use json::Value;
@@ -61,9 +62,12 @@ impl Luks2Edit<'_> {
     pub fn set_flags(&mut self, flags: &[Flag]) -> Result<(), EditError> {
         let wanted = Flag::ALL.into_iter().filter(|flag| flags.contains(flag)).map(|flag| flag.name().to_owned());
         let foreign = self.metadata.config.flags.iter().filter(|name| Flag::from_name(name).is_none()).cloned();
+        let foreign: Vec<String> = foreign.collect();
+        // Who keeps what somebody else may have put there does not vouch for it.
+        let own = Own { flags: foreign.is_empty(), ..Own::default() };
         let names: Vec<String> = wanted.chain(foreign).collect();
         let value = Value::from(names.clone());
-        self.change(|document| {
+        self.change_own(own, |document| {
             if let Some(config) = member(document, "config") {
                 config.insert("flags", value);
             }
