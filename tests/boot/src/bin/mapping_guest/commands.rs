@@ -16,6 +16,8 @@ pub(crate) const CHECKS: &[Check] = &[
     ("a volume with its header apart is mapped", detached),
     ("an image file is mapped through a loop device that goes with the mapping", image_file),
     ("an image file that somebody writes is not mapped", claimed_image),
+    ("of two that map a volume at once one does", two_at_once),
+    ("a file in the way of a name is found before there is a mapping", file_in_the_way),
     ("flags of the header and of the arguments hold, and are told", flags),
     ("a read-only mapping is one, asked for or not", read_only),
     ("cryptsetup and we close what the other has opened", each_others),
@@ -94,6 +96,8 @@ fn image_file(_: &Volume) {
     has(&told, &["type: LUKS2", "loop: /run/work/image", "mode: read/write"]);
     let again = unlock(&["-n", "other", "-d", "image"]).run().failed_with(1);
     has(&again.said(), &["ours (dm-0) is on top of it"]);
+    let format = cotter(&["format", "-q", "--force", "-k", "-", "-d", "image"]).input(PASSPHRASE).run().failed_with(1);
+    has(&format.said(), &["image is in use: it is the loop device 7:0"]);
     lock(&["-d", "image"]);
     assert_eq!(shell("losetup --noheadings --output NAME"), "");
     cryptsetup(&["open", "--key-file", "-", "image", "theirs"]);
@@ -109,6 +113,24 @@ fn claimed_image(_: &Volume) {
     has(&refused.said(), &["image is in use: mapping_guest"]);
     assert_eq!(shell("losetup --noheadings --output NAME"), "");
     drop(claim);
+}
+
+fn two_at_once(_: &Volume) {
+    for device in ["/dev/ubda", "image"] {
+        let begun = ["one", "two"].map(|name| unlock(&["-n", name, "-d", device]).start());
+        let codes = begun.map(|unlock| unlock.wait().status.code());
+        assert!(matches!(codes, [Some(0), Some(1)] | [Some(1), Some(0)]), "{device}: {codes:?}");
+        lock(&["-d", device]);
+    }
+}
+
+fn file_in_the_way(_: &Volume) {
+    std::fs::write("/dev/mapper/ours", b"precious").unwrap();
+    let refused = unlock(&["-n", "ours", "-d", "/dev/ubda"]).run().failed_with(1);
+    has(&refused.said(), &["cannot make /dev/mapper/ours"]);
+    assert_eq!(dmsetup(&["ls"]), "No devices found");
+    assert_eq!(std::fs::read("/dev/mapper/ours").unwrap(), b"precious");
+    std::fs::remove_file("/dev/mapper/ours").unwrap();
 }
 
 fn flags(volume: &Volume) {
