@@ -105,7 +105,8 @@ impl FileDisk {
             .map_err(|what| DiskError::NotADisk { path: path.to_owned(), what })?;
         // `stat` knows no size of a block device; the end of one can be sought.
         let length = Bytes(file.seek(SeekFrom::End(0)).map_err(failed("find the end of"))?);
-        let fresh = Fresh::open(path, identity).map_err(failed("open for direct reading"))?;
+        let is_same = |file: &File| Ok(Identity::of(file)? == Ok(identity));
+        let fresh = Fresh::open(path, is_same).map_err(failed("open for direct reading"))?;
         Ok(FileDisk { file, fresh, cached: AtomicBool::new(false), path: path.to_owned(), length, access, identity })
     }
 
