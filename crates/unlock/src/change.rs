@@ -3,7 +3,7 @@
 use crate::bind::{Place, Prepared};
 use crate::binding::{Binding, bindings};
 use crate::commit_error::CommitError;
-use crate::human::{LastHumanSlot, human_slots};
+use crate::human::{Holder, LastHumanSlot, Orphans, holder, human_slots, is_ignored, slots_of};
 use crate::seal::Mark;
 use crate::store;
 use crypto::{Passphrase, Random, VolumeKey};
@@ -109,22 +109,22 @@ pub(crate) fn stale_edit<'a>(header: &'a Accepted, random: &'a dyn Random) -> Re
 ///
 /// # Errors
 /// [`CommitError::NotBound`] if the header no longer has this very binding, [`CommitError::LastSlot`] if nothing else would open
-/// the volume, [`CommitError::Edit`].
+/// the volume, [`CommitError::LastBinding`] if nothing else is known to and `last` does not allow for that, [`CommitError::Edit`].
 pub fn unbind_edit<'a>(
     header: &'a Accepted,
     binding: &Binding,
+    last: LastHumanSlot,
     random: &'a dyn Random,
 ) -> Result<Edit<'a>, CommitError> {
     still_bound(header, binding)?;
-    // A bound keyslot is no person's.
-    kill_edit(header, binding.slot, LastHumanSlot::Keep, random)
+    kill_edit(header, binding.slot, last, random)
 }
 
 /// The change that removes a keyslot, and a binding if it has one.
 ///
 /// # Errors
-/// [`CommitError::LastSlot`] if nothing else would open the volume, [`CommitError::LastHumanSlot`] if only policies would and `last` does
-/// not allow for that, [`CommitError::Edit`].
+/// [`CommitError::LastSlot`] if nothing else would open the volume; [`CommitError::LastHumanSlot`] if only policies would, and
+/// [`CommitError::LastBinding`] if nothing that is left is known to, and `last` does not allow for that; [`CommitError::Edit`].
 pub fn kill_edit<'a>(
     header: &'a Accepted,
     slot: Slot,
@@ -166,10 +166,41 @@ fn removal<'a>(header: &'a Accepted, slot: Slot, random: &'a dyn Random) -> Resu
     Ok(edit)
 }
 
-/// Refuses to remove the last keyslot that a person can use, unless that is meant.
+/// Refuses to remove the last keyslot that is known to open the volume, for a person or at all, unless that is meant.
+///
+/// # Errors
+/// [`CommitError::LastHumanSlot`], [`CommitError::LastBinding`].
 pub(crate) fn spare(header: &Accepted, slot: Slot, last: LastHumanSlot) -> Result<(), CommitError> {
-    let spared = last == LastHumanSlot::Keep && human_slots(header) == [slot];
-    if spared { Err(CommitError::LastHumanSlot { slot }) } else { Ok(()) }
+    let is_bound = |slot| holder(header.header(), slot) == Holder::Policy;
+    match last {
+        LastHumanSlot::Remove => return Ok(()),
+        LastHumanSlot::Shown(other)
+            if other != slot && header.slots().any(|found| found == other) && !is_bound(other) =>
+        {
+            return Ok(());
+        }
+        LastHumanSlot::Shown(_) | LastHumanSlot::Keep => {}
+    }
+    let lost: Vec<Slot> = slots_of(header, Holder::Unknown).into_iter().filter(|other| *other != slot).collect();
+    let people = human_slots(header);
+    if is_bound(slot) {
+        let others = slots_of(header, Holder::Policy).iter().any(|other| *other != slot) || !people.is_empty();
+        return if others || lost.is_empty() { Ok(()) } else { Err(CommitError::LastBinding { slot, lost }) };
+    }
+    if header.slots().all(|other| other != slot) || people.iter().any(|other| *other != slot) {
+        return Ok(());
+    }
+    let ignored = slots_of(header, Holder::Person).into_iter();
+    let ignored = ignored.filter(|other| *other != slot && is_ignored(header.header(), *other)).collect();
+    Err(CommitError::LastHumanSlot { slot, ignored, lost })
+}
+
+/// Refuses a change that leaves keyslots behind without what brings their passphrases, unless that is meant.
+///
+/// # Errors
+/// [`CommitError::Orphans`].
+pub fn spare_orphans(slots: Vec<Slot>, orphans: Orphans) -> Result<(), CommitError> {
+    if slots.is_empty() || orphans == Orphans::Leave { Ok(()) } else { Err(CommitError::Orphans { slots }) }
 }
 
 /// The change that adds a passphrase. Bindings whose keyslot is gone are cleared away: they would be taken for the new one's.
@@ -205,7 +236,7 @@ pub fn change_edit<'a>(
     slot: Slot,
     random: &'a dyn Random,
 ) -> Result<Edit<'a>, CommitError> {
-    if header.slots().any(|found| found == slot) && !human_slots(header).contains(&slot) {
+    if header.slots().any(|found| found == slot) && holder(header.header(), slot) == Holder::Policy {
         return Err(CommitError::Bound { slot });
     }
     let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;

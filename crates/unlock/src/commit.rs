@@ -93,8 +93,8 @@ pub fn bind_instead(
 ///
 /// # Errors
 /// [`CommitError`].
-pub fn unbind(volume: &Volume<'_>, binding: &Binding) -> Result<(), CommitError> {
-    volume.write(|header, random| Ok((unbind_edit(header, binding, random)?, ()))).map(|_| ())
+pub fn unbind(volume: &Volume<'_>, binding: &Binding, last: LastHumanSlot) -> Result<(), CommitError> {
+    volume.write(|header, random| Ok((unbind_edit(header, binding, last, random)?, ()))).map(|_| ())
 }
 
 /// Removes a keyslot: its key material is overwritten. A seal tells of it until the header is sealed anew, for no key is needed here.

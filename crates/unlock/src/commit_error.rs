@@ -43,10 +43,26 @@ pub enum CommitError {
         /// The keyslot.
         slot: Slot,
     },
-    /// The keyslot is the last one that a person can use; the others open by policies alone.
+    /// The keyslot is the last one that a person can use; the others open by policies alone, or nobody knows by what.
     LastHumanSlot {
         /// The keyslot.
         slot: Slot,
+        /// Keyslots that open only for who names them.
+        ignored: Vec<Slot>,
+        /// Keyslots that may be those of bindings which are gone.
+        lost: Vec<Slot>,
+    },
+    /// The keyslot is the last one that is known to open the volume.
+    LastBinding {
+        /// The keyslot.
+        slot: Slot,
+        /// The others: they may be those of bindings which are gone.
+        lost: Vec<Slot>,
+    },
+    /// The keyslots would stay, and what brings their passphrases would go.
+    Orphans {
+        /// The keyslots.
+        slots: Vec<Slot>,
     },
     /// The keyslot is bound to a policy, whose passphrase cannot be another's.
     Bound {
@@ -126,8 +142,25 @@ impl fmt::Display for CommitError {
             CommitError::LastSlot { slot } => {
                 write!(f, "keyslot {slot} is the last one: without it nothing opens the volume")
             }
-            CommitError::LastHumanSlot { slot } => {
-                write!(f, "keyslot {slot} is the last one that a person can use: the others open by policies alone")
+            CommitError::LastHumanSlot { slot, ignored, lost } => {
+                write!(f, "keyslot {slot} is the last one that a person can use: the others open by policies alone")?;
+                if !ignored.is_empty() {
+                    write!(f, ", or only when they are named ({})", listed(ignored))?;
+                }
+                if lost.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, ", or belong to bindings that were lost ({})", listed(lost))
+                }
+            }
+            CommitError::LastBinding { slot, lost } => write!(
+                f,
+                "keyslot {slot} is the last one that is known to open the volume: the others may belong to bindings that were \
+                 lost ({})",
+                listed(lost)
+            ),
+            CommitError::Orphans { slots } => {
+                write!(f, "the passphrases of these keyslots would be lost, and the keyslots stay: {}", listed(slots))
             }
             CommitError::Bound { slot } => {
                 write!(f, "keyslot {slot} is bound to a policy, and another passphrase would break it")
@@ -183,6 +216,8 @@ impl Error for CommitError {
             | CommitError::NotReadBack
             | CommitError::NotBound { .. }
             | CommitError::LastHumanSlot { .. }
+            | CommitError::LastBinding { .. }
+            | CommitError::Orphans { .. }
             | CommitError::Unproved
             | CommitError::NoMeta
             | CommitError::NothingToSeal
@@ -198,8 +233,11 @@ impl CommitError {
     /// One thing to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            CommitError::LastSlot { .. } | CommitError::LastHumanSlot { .. } => {
+            CommitError::LastSlot { .. } | CommitError::LastHumanSlot { .. } | CommitError::LastBinding { .. } => {
                 "add a passphrase first: `cotter luks add`"
+            }
+            CommitError::Orphans { .. } => {
+                "remove the keyslot with it: `cotter luks unbind`; or say that it is meant: --orphan"
             }
             CommitError::SealFault(fault) => fault.hint(),
             CommitError::NothingToSeal => "bind a keyslot first, or seal where its servers answer",
@@ -225,6 +263,10 @@ impl CommitError {
             _ => "",
         }
     }
+}
+
+fn listed(slots: &[Slot]) -> String {
+    slots.iter().map(Slot::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Display for RevertFailure {

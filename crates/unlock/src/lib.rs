@@ -29,11 +29,11 @@ pub use bind::{BindError, BindRequest, NewMeta, Prepared, Proof, prepare};
 pub use binding::{Binding, CLEVIS, CLEVIS_UUID, TokenError, Unreadable, bindings, unreadable};
 pub use change::{
     BindPlan, NewPassphrase, Purpose, ReplacePlan, add_edit, bind_edit, change_edit, kill_edit, replace_edit,
-    unbind_edit,
+    spare_orphans, unbind_edit,
 };
 pub use commit::{Bound, add, bind, bind_instead, change, kill, unbind};
 pub use commit_error::{CommitError, RevertFailure};
-pub use human::{LastHumanSlot, human_slots};
+pub use human::{Holder, LastHumanSlot, Orphans, holder, human_slots, orphans_of_meta, orphans_of_tokens};
 pub use plan::{Attempt, MOST_ATTEMPTS, plan};
 pub use rebind::{edit, regen};
 pub use recheck::{RecheckError, recheck};

@@ -62,7 +62,7 @@ impl Disk {
 
     /// Formatted with the usual cipher and the cheapest legal derivation, which is what a test wants.
     pub fn formatted(maker: Maker) -> Disk {
-        Disk::formatted_with(maker, Cipher::USUAL, &["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"])
+        Disk::formatted_with(maker, Cipher::USUAL, &["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1001"])
     }
 
     /// Formatted with these words of cryptsetup, which cotter keeps.
@@ -90,7 +90,7 @@ impl Disk {
         let file = File::options().write(true).open(disk.path()).unwrap();
         file.set_len(content.len() as u64 + ROOM_FOR_HEADER).unwrap();
         let program = Program::new("cryptsetup").args(["reencrypt", "--encrypt", "-q", "--type", "luks2"]);
-        let program = program.args(["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]).args(cipher.words());
+        let program = program.args(["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1001"]).args(cipher.words());
         let program = program.args(["--reduce-device-size", "32M", "--key-file"]).arg(disk.passphrase_file());
         program.arg(disk.path()).succeed();
         disk

@@ -167,7 +167,12 @@ fn a_binding_of_luks1_is_data_of_luksmeta() {
     disk.bind(Maker::Theirs, "tang", &server.config());
     let passphrase = disk.pass(Maker::Theirs, "1");
     let jwe = meta(Maker::Ours, &disk, "load", &["-s", "1", "-u", CLEVIS], b"").succeeded().stdout;
-    meta(Maker::Ours, &disk, "wipe", &["-f", "-s", "1"], b"").succeeded();
+    let before = disk.bytes();
+    for (command, words) in [("wipe", &["-f", "-s", "1"][..]), ("nuke", &["-f"]), ("init", &["-f", "-n"])] {
+        let said = meta(Maker::Ours, &disk, command, words, b"").failed_with(71).said();
+        assert!(said.contains("--orphan") && disk.bytes() == before, "{command}: {said}");
+    }
+    meta(Maker::Ours, &disk, "wipe", &["-f", "-s", "1", "--orphan"], b"").succeeded();
     meta(Maker::Ours, &disk, "save", &["-s", "1", "-u", CLEVIS], &jwe).succeeded();
     assert_eq!(disk.pass(Maker::Theirs, "1"), passphrase);
     assert_eq!(disk.pass(Maker::Ours, "1"), passphrase);

@@ -78,7 +78,13 @@ fn a_token_that_was_taken_off_and_put_back_opens_the_disk_again() {
     disk.cotter(["token", "export", "--slot", "1"]).arg("--json-file").arg(&file).succeed();
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     disk.cotter(["token", "export", "--slot", "1"]).arg("--json-file").arg(&file).run().failed_with(1);
-    disk.cotter(["token", "remove", "--slot", "1"]).succeed();
+    let before = disk.bytes();
+    let said = disk.cotter(["token", "remove", "--slot", "1"]).run().failed_with(1).said();
+    assert!(said.contains("--orphan") && disk.bytes() == before, "{said}");
+    disk.cotter(["token", "remove", "--slot", "1", "--orphan"]).succeed();
+    assert!(disk.cotter(["dump"]).succeed().text().contains("a passphrase, or a binding that was lost"));
+    // The keyslot that nobody can open is no reason to remove the one that somebody can.
+    disk.cotter(["kill", "-q", "-s", "0"]).run().failed_with(1);
     disk.unlock().failed_with(1);
     disk.cotter(["token", "import"]).arg("--json-file").arg(&file).succeed();
     assert_eq!(disk.unlock().succeeded().stdout, passphrase);

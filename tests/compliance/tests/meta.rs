@@ -20,7 +20,7 @@ impl Pair {
     fn new() -> Pair {
         let theirs = Disk::blank(4 << 20);
         let program = Program::new("cryptsetup").args(["luksFormat", "-q", "--type", "luks1", "--key-size", "512"]);
-        let program = program.args(["--hash", "sha512", "--pbkdf-force-iterations", "1000", "--key-file"]);
+        let program = program.args(["--hash", "sha512", "--pbkdf-force-iterations", "1001", "--key-file"]);
         program.arg(theirs.passphrase_file()).arg(theirs.path()).succeed();
         let ours = Disk::blank(0);
         std::fs::copy(theirs.path(), ours.path()).unwrap();

@@ -59,7 +59,7 @@ fn a_disk_keeps_its_secrets() {
     let passphrase_file = disk.passphrase_file();
     let key = ["-k", passphrase_file.to_str().unwrap()];
 
-    let kdf = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"];
+    let kdf = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1001"];
     scratch.run(luks(&disk, &["format", "-q"]).args(kdf).args(key), &[&passphrase]);
     let volume_key = Planted::new("the volume key", &disk.volume_key());
     let config = server.config();

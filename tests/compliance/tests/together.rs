@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::thread;
 
 /// The cheapest derivation that is legal.
-const KDF: [&str; 4] = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"];
+const KDF: [&str; 4] = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1001"];
 /// How often each loop goes over the two that it owns; every turn adds and, except for the last one, removes.
 const ROUNDS: usize = 51;
 /// With two loops instead of five.

@@ -12,7 +12,7 @@ use luks::{Edit, KdfCost, Slot, TokenId, open_any, open_keyslot};
 use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use unlock::{BindError, BindRequest, CommitError, Event, Proof};
+use unlock::{BindError, BindRequest, CommitError, Event, LastHumanSlot, Proof};
 
 #[test]
 fn a_bound_disk_opens_while_its_server_answers_and_only_then() {
@@ -159,7 +159,7 @@ fn unbinding_takes_the_slot_and_its_token_and_nothing_else() {
     let header = accepted(&disk);
     let binding = unlock::bindings(header.header()).remove(0);
     assert_eq!(binding.slot, first.slot);
-    unlock::unbind(&volume(&disk, &free, &Cancel::new()), &binding).unwrap();
+    unlock::unbind(&volume(&disk, &free, &Cancel::new()), &binding, LastHumanSlot::Keep).unwrap();
     let header = accepted(&disk);
     let left: Vec<Slot> = unlock::bindings(header.header()).iter().map(|b| b.slot).collect();
     assert_eq!(left, [second.slot]);
@@ -172,7 +172,7 @@ fn the_last_keyslot_and_somebody_elses_are_not_unbound() {
     let net = OneServer::new();
     bind(&disk, &key, &net, "null", "{}");
     let binding = unlock::bindings(accepted(&disk).header()).remove(0);
-    let unbind = || unlock::unbind(&volume(&disk, &free, &Cancel::new()), &binding);
+    let unbind = || unlock::unbind(&volume(&disk, &free, &Cancel::new()), &binding, LastHumanSlot::Keep);
     // While the person was asked, somebody else took the passphrase's slot away.
     let remove = |slot: u64| {
         let header = accepted(&disk);
@@ -208,7 +208,7 @@ fn unbinding_one_keyslot_of_a_shared_token_keeps_the_other() {
     edit.apply(&disk).unwrap();
     let found = unlock::bindings(accepted(&disk).header());
     assert_eq!(found.iter().map(|b| b.slot.number()).collect::<Vec<_>>(), [1, 2]);
-    unlock::unbind(&volume(&disk, &free, &Cancel::new()), &found[0]).unwrap();
+    unlock::unbind(&volume(&disk, &free, &Cancel::new()), &found[0], LastHumanSlot::Keep).unwrap();
     let left = unlock::bindings(accepted(&disk).header());
     assert_eq!(left.iter().map(|b| b.slot.number()).collect::<Vec<_>>(), [2]);
 }

@@ -6,10 +6,11 @@ use crate::scripted::{
 };
 use block::{BlockRead, Bytes, MemoryDisk};
 use clevis::Cancel;
-use crypto::{Hash, SystemRandom, VolumeKey};
-use luks::{Edit, EditError, KdfCost, MetaState, Slot, open_any, open_keyslot};
+use crypto::{SystemRandom, VolumeKey};
+use luks::{Edit, EditError, MetaState, Slot, open_any, open_keyslot};
 use unlock::{
-    BindRequest, CLEVIS_UUID, CommitError, LastHumanSlot, NewMeta, NewPassphrase, Prepared, Purpose, human_slots,
+    BindRequest, CLEVIS_UUID, CommitError, Holder, LastHumanSlot, NewMeta, NewPassphrase, Prepared, Purpose,
+    human_slots,
 };
 use uuid::Uuid;
 
@@ -156,7 +157,7 @@ fn unbinding_takes_slot_and_data_and_nothing_else() {
     bind(&disk, &key, &net, "tang", TANG);
     bind(&disk, &key, &net, "null", "{}");
     change(&disk, |edit| edit.save_meta(Some(slot(5)), THEIRS, b"theirs").map(|_| ()));
-    unlock::unbind(&volume(&disk, &free, &Cancel::new()), &binding(&disk, slot(1))).unwrap();
+    unlock::unbind(&volume(&disk, &free, &Cancel::new()), &binding(&disk, slot(1)), LastHumanSlot::Keep).unwrap();
     assert_eq!(accepted(&disk).slots().collect::<Vec<_>>(), [slot(0), slot(2)]);
     assert_eq!(meta_slots(&disk), [(slot(2), CLEVIS_UUID), (slot(5), THEIRS)]);
     assert!(data_is_untouched(&disk));
@@ -166,7 +167,7 @@ fn unbinding_takes_slot_and_data_and_nothing_else() {
 fn bindings_whose_keyslots_are_gone_make_room() {
     let (disk, key) = formatted_luks1();
     let net = OneServer::new();
-    let kdf = KdfCost::random_passphrase(Hash::Sha256);
+    let kdf = cheap_luks1();
     let big = |n: usize| format!(r#"{{"t":1,"pins":{{"null":[{}]}}}}"#, vec!["{}"; n].join(","));
     let stale = commit(&disk, &key, prepare(&net, "sss", &big(35))).unwrap().slot;
     // `cryptsetup luksKillSlot` knows nothing of LUKSMeta.
@@ -252,4 +253,19 @@ fn a_volume_without_a_gap_says_so() {
     let net = OneServer::new();
     let error = commit(&tight, &key, prepare(&net, "tang", TANG)).unwrap_err();
     assert!(matches!(error, CommitError::Edit(EditError::NoGap)), "{error}");
+}
+
+/// Wiping the data of a keyslot that stays leaves it to nobody.
+#[test]
+fn a_keyslot_without_its_luksmeta_is_no_persons() {
+    let (disk, key) = formatted_luks1();
+    let net = OneServer::new();
+    let bound = bind(&disk, &key, &net, "null", "{}").slot;
+    assert_eq!(unlock::orphans_of_meta(&accepted(&disk), None), [bound]);
+    assert_eq!(unlock::orphans_of_meta(&accepted(&disk), Some(slot(0))), []);
+    change(&disk, |edit| edit.wipe_meta(bound));
+    assert_eq!(unlock::holder(accepted(&disk).header(), bound), Holder::Unknown);
+    assert_eq!(human_slots(&accepted(&disk)), [slot(0)]);
+    let error = unlock::kill(&volume(&disk, &free, &Cancel::new()), slot(0), LastHumanSlot::Keep).unwrap_err();
+    assert!(matches!(&error, CommitError::LastHumanSlot { lost, .. } if *lost == [bound]), "{error}");
 }

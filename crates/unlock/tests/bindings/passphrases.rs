@@ -6,9 +6,9 @@ use crate::scripted::{
 use block::MemoryDisk;
 use clevis::Cancel;
 use crypto::{Passphrase, SystemRandom, VolumeKey};
-use luks::{KdfCost, Slot, open_any, open_keyslot};
+use luks::{Edit, KdfCost, Slot, open_any, open_keyslot};
 use std::sync::{Arc, Mutex};
-use unlock::{CommitError, LastHumanSlot, NewPassphrase, Purpose, human_slots};
+use unlock::{CommitError, Holder, LastHumanSlot, NewPassphrase, Orphans, Purpose, human_slots};
 
 fn slot(number: u64) -> Slot {
     Slot::new(number).unwrap()
@@ -66,7 +66,7 @@ fn the_last_keyslot_of_a_person_goes_only_by_name() {
     let bound = bind(&disk, &key, &net, "tang", TANG).slot;
     assert_eq!(human_slots(&accepted(&disk)), [slot(0)]);
     let error = kill(&disk, slot(0), LastHumanSlot::Keep).unwrap_err();
-    assert!(matches!(error, CommitError::LastHumanSlot { slot } if slot == self::slot(0)), "{error}");
+    assert!(matches!(error, CommitError::LastHumanSlot { slot, .. } if slot == self::slot(0)), "{error}");
     assert!(error.hint().contains("luks add"));
     // One that is bound is no person's, and goes with its token.
     kill(&disk, bound, LastHumanSlot::Keep).unwrap();
@@ -90,7 +90,7 @@ fn a_second_persons_slot_makes_the_first_free_to_go() {
 fn whoever_types_in_a_persons_place_is_no_person() {
     let (disk, key) = formatted();
     let header = accepted(&disk);
-    let mut edit = luks::Edit::new(&header, &SystemRandom).unwrap();
+    let mut edit = Edit::new(&header, &SystemRandom).unwrap();
     let token = json::Object::new().with("type", "systemd-tpm2").with("keyslots", vec!["0"]);
     edit.add_token(None, token).unwrap();
     edit.apply(&disk).unwrap();
@@ -105,6 +105,64 @@ fn whoever_types_in_a_persons_place_is_no_person() {
     let tokens = &header.header().as_luks2().unwrap().metadata().tokens;
     assert!(tokens.values().any(|token| token.kind == "systemd-recovery" && token.keyslots == [added]));
     assert!(open_keyslot(&disk, &header, added, &recovery).is_ok());
+}
+
+/// What cannot be told from a keyslot whose binding is gone never makes a person's keyslot one too many.
+#[test]
+fn a_keyslot_that_lost_its_token_is_no_persons() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    let bound = bind(&disk, &key, &net, "null", "{}");
+    let header = accepted(&disk);
+    let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+    edit.remove_token(bound.token.unwrap()).unwrap();
+    let orphans = unlock::orphans_of_tokens(&header, &edit);
+    assert_eq!(orphans, [bound.slot]);
+    let refused = unlock::spare_orphans(orphans.clone(), Orphans::Refuse).unwrap_err();
+    assert!(matches!(&refused, CommitError::Orphans { slots } if *slots == orphans), "{refused}");
+    assert!(refused.hint().contains("--orphan") && unlock::spare_orphans(orphans, Orphans::Leave).is_ok());
+    edit.apply(&disk).unwrap();
+
+    assert_eq!(unlock::holder(accepted(&disk).header(), bound.slot), Holder::Unknown);
+    let error = kill(&disk, slot(0), LastHumanSlot::Keep).unwrap_err();
+    assert!(matches!(&error, CommitError::LastHumanSlot { lost, .. } if *lost == [bound.slot]), "{error}");
+    // A passphrase that is shown to open it proves the contrary; of a slot that is not there it proves nothing.
+    assert!(kill(&disk, slot(0), LastHumanSlot::Shown(slot(7))).is_err());
+    assert!(kill(&disk, slot(0), LastHumanSlot::Shown(slot(0))).is_err());
+    kill(&disk, slot(0), LastHumanSlot::Shown(bound.slot)).unwrap();
+}
+
+#[test]
+fn the_last_binding_beside_keyslots_that_may_be_lost_goes_only_by_name() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    let [lost, kept] = ["null", "null"].map(|pin| bind(&disk, &key, &net, pin, "{}"));
+    let header = accepted(&disk);
+    let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+    edit.remove_token(lost.token.unwrap()).unwrap();
+    edit.apply(&disk).unwrap();
+    kill(&disk, slot(0), LastHumanSlot::Remove).unwrap();
+    let kept = binding(&disk, kept.slot);
+    let unbind = |last| unlock::unbind(&volume(&disk, &free, &Cancel::new()), &kept, last);
+    let error = unbind(LastHumanSlot::Keep).unwrap_err();
+    assert!(matches!(&error, CommitError::LastBinding { lost: left, .. } if *left == [lost.slot]), "{error}");
+    unbind(LastHumanSlot::Remove).unwrap();
+}
+
+#[test]
+fn a_keyslot_that_is_tried_only_by_name_counts_where_there_is_no_other() {
+    let (disk, key) = formatted();
+    let named = add(&disk, &key, "second");
+    let header = accepted(&disk);
+    let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+    edit.set_priority(named, luks::Priority::Ignore).unwrap();
+    edit.apply(&disk).unwrap();
+    assert_eq!(human_slots(&accepted(&disk)), [slot(0)]);
+    let error = kill(&disk, slot(0), LastHumanSlot::Keep).unwrap_err();
+    assert!(matches!(&error, CommitError::LastHumanSlot { ignored, .. } if *ignored == [named]), "{error}");
+    assert!(error.to_string().contains("only when they are named (1)"), "{error}");
+    kill(&disk, slot(0), LastHumanSlot::Remove).unwrap();
+    assert_eq!(human_slots(&accepted(&disk)), [named]);
 }
 
 #[test]

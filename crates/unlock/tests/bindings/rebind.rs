@@ -199,7 +199,7 @@ fn a_preset_passphrase_goes_once_the_binding_is_proved_and_not_before() {
     let before = disk.to_vec();
     // Nobody could open it afterwards but the policy.
     let error = replace(prepare(TANG), LastHumanSlot::Keep).unwrap_err();
-    assert!(matches!(error, CommitError::LastHumanSlot { slot } if slot == zero), "{error}");
+    assert!(matches!(error, CommitError::LastHumanSlot { slot, .. } if slot == zero), "{error}");
     net.unplug();
     let away = format!(r#"{{"url":"http://s","adv":{}}}"#, net.advertisement());
     assert!(matches!(replace(prepare(&away), LastHumanSlot::Remove), Err(CommitError::Unproved)));

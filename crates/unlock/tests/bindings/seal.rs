@@ -359,6 +359,6 @@ fn a_new_seal_comes_after_all_that_unreached_bindings_know_of() {
     assert_eq!((made.epoch, made.slots), (3, vec![second]));
     net.plug_in();
     assert!(open(&disk, &net).unwrap().seal.is_clean());
-    unlock::unbind(&volume(&disk, &free, &Cancel::new()), &binding(&disk, second)).unwrap();
+    unlock::unbind(&volume(&disk, &free, &Cancel::new()), &binding(&disk, second), LastHumanSlot::Keep).unwrap();
     assert!(matches!(open(&disk, &net).unwrap(), Unlocked { slot, .. } if slot == first));
 }

@@ -65,6 +65,9 @@ pub struct UnbindArgs {
     /// Do not ask
     #[arg(short = 'f', long)]
     pub force: bool,
+    /// Do so although nothing else is known to open the volume: what is left may be keyslots of bindings that were lost
+    #[arg(long)]
+    pub last_binding: bool,
     /// Say what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -56,6 +56,9 @@ pub struct MetaArgs {
     /// With init: first overwrite the whole gap with zeros
     #[arg(short = 'n', long)]
     pub nuke: bool,
+    /// Do so although a keyslot stays whose passphrase nothing brings any more
+    #[arg(long)]
+    pub orphan: bool,
     #[command(flatten)]
     pub ceilings: Ceilings,
     /// Say what would be written, and write nothing

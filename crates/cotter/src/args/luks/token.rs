@@ -59,6 +59,9 @@ pub struct TokenImportArgs {
     /// Put it in the place of the token of this number
     #[arg(long, requires = "token")]
     pub token_replace: bool,
+    /// Do so although a keyslot stays whose passphrase nothing brings any more
+    #[arg(long)]
+    pub orphan: bool,
     #[command(flatten)]
     pub ceilings: Ceilings,
     /// Say what would be written, and write nothing
@@ -75,6 +78,9 @@ pub struct TokenRemoveArgs {
     pub device: Device,
     #[command(flatten)]
     pub which: TokenChoice,
+    /// Do so although a keyslot stays whose passphrase nothing brings any more
+    #[arg(long)]
+    pub orphan: bool,
     #[command(flatten)]
     pub ceilings: Ceilings,
     /// Say what would be written, and write nothing

@@ -4,11 +4,11 @@ use crate::args::KillArgs;
 use crate::command::luks::change;
 use crate::error::CommandError;
 use crate::host::Host;
-use crate::opening;
+use crate::opening::{self, Opened};
 use crate::passphrase;
 use crate::volume::{self, Disks};
 use ::luks::{Accepted, Slot};
-use crypto::{SystemRandom, VolumeKey};
+use crypto::SystemRandom;
 use json::Object;
 use linux::Terminal;
 use std::time::Duration;
@@ -20,14 +20,18 @@ pub fn run(args: &KillArgs) -> Result<(), CommandError> {
     let disks = Disks::open_to_change(&args.device, args.dry_run)?;
     let header = disks.accepted(&args.ceilings)?;
     refuse_wrong(&header, slot, args)?;
-    let last = if args.last_passphrase { LastHumanSlot::Remove } else { LastHumanSlot::Keep };
+    let host = Host::new(Duration::ZERO);
+    let shown = what_remains(&disks, &header, slot, args, &host)?;
+    let last = match &shown {
+        _ if args.last_passphrase => LastHumanSlot::Remove,
+        Some(other) => LastHumanSlot::Shown(other.slot),
+        None => LastHumanSlot::Keep,
+    };
     // Said before anybody is asked, and checked again on the header that is changed.
     let plan = unlock::kill_edit(&header, slot, last, &SystemRandom).map_err(|source| needed(source, args))?;
     if args.dry_run {
         return change::print_plan(args.format, &plan);
     }
-    let host = Host::new(Duration::ZERO);
-    let key = what_remains(&disks, &header, slot, args, &host)?;
     host.cancel_on_signal()?;
     let question = format!("Remove keyslot {slot} of {} for ever?", args.device.path.display());
     if !args.quiet && Terminal::types_stdin() && !change::agreed(&host, &question, "-q asks nothing")? {
@@ -37,11 +41,11 @@ pub fn run(args: &KillArgs) -> Result<(), CommandError> {
     let killed = disks.volume(&args.ceilings, &exclusive, &host).write(|header, random| {
         let mut edit = unlock::kill_edit(header, slot, last, random)?;
         // Who holds the key makes the seal anew.
-        let held = key.as_ref().map_or(Ok(()), |key| edit.hold_key(key));
+        let held = shown.as_ref().map_or(Ok(()), |shown| edit.hold_key(&shown.key));
         held.map(|()| (edit, ())).map_err(CommitError::Edit)
     });
     let (applied, ()) = killed.map_err(|source| needed(source, args))?;
-    if key.is_none() {
+    if shown.is_none() {
         change::tell_seal(&applied.header);
     }
     let record = Object::new().with("slot", u64::from(slot.number())).with("removed", true);
@@ -69,7 +73,9 @@ fn needed(source: CommitError, args: &KillArgs) -> CommandError {
             format!("to destroy all keys: cotter luks erase -d {}", args.device.path.display())
         }
         CommitError::LastHumanSlot { .. } => {
-            "add a passphrase first: `cotter luks add`; or say that you mean it: --last-passphrase".to_owned()
+            "add a passphrase first: `cotter luks add`; or show one that opens another keyslot: -k FILE; or say that you mean it: \
+             --last-passphrase"
+                .to_owned()
         }
         source => return change::not_written("cannot remove the keyslot", source),
     };
@@ -83,12 +89,12 @@ fn what_remains(
     slot: Slot,
     args: &KillArgs,
     host: &Host,
-) -> Result<Option<VolumeKey>, CommandError> {
+) -> Result<Option<Opened>, CommandError> {
     let Some(source) = args.remaining() else { return Ok(None) };
     let mut passphrase = passphrase::existing(&source, host.person())?;
     for other in header.slots().filter(|other| *other != slot) {
         match opening::by_passphrase(disks, header, passphrase, Some(other)) {
-            Ok(opened) => return Ok(Some(opened.key)),
+            Ok(opened) => return Ok(Some(opened)),
             Err(failed) => passphrase = failed.passphrase,
         }
     }

@@ -11,7 +11,7 @@ use crypto::{Random, Secret};
 use json::{Limits, Object, Value};
 use linux::{Access, Terminal};
 use std::path::Path;
-use unlock::CommitError;
+use unlock::{CommitError, Orphans};
 
 /// Carries out one of the commands.
 pub fn run(which: TokenCommand) -> Result<(), CommandError> {
@@ -47,7 +47,9 @@ fn import(args: &TokenImportArgs) -> Result<(), CommandError> {
     let (ceilings, format, dry_run) = (&args.ceilings, args.format, args.dry_run);
     let change = Change { failing: "cannot import the token", disks: &disks, ceilings, format, dry_run };
     let imported = change.carry_out(&header, |header, random| {
-        import_edit(header, id, args.token_replace, &members, random).map_err(CommitError::Edit)
+        let (edit, id) = import_edit(header, id, args.token_replace, &members, random).map_err(CommitError::Edit)?;
+        unlock::spare_orphans(unlock::orphans_of_tokens(header, &edit), orphans(args.orphan))?;
+        Ok((edit, id))
     })?;
     let Some(id) = imported else { return Ok(()) };
     let record = Object::new().with("token", u64::from(id.number()));
@@ -108,13 +110,19 @@ fn remove(args: &TokenRemoveArgs) -> Result<(), CommandError> {
     let change = Change { failing: "cannot remove the token", disks: &disks, ceilings, format, dry_run };
     let removed = change.carry_out(&header, |header, random| {
         let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
-        edit.remove_token(token).map(|()| (edit, ())).map_err(CommitError::Edit)
+        edit.remove_token(token).map_err(CommitError::Edit)?;
+        unlock::spare_orphans(unlock::orphans_of_tokens(header, &edit), orphans(args.orphan))?;
+        Ok((edit, ()))
     })?;
     if removed.is_none() {
         return Ok(());
     }
     let record = Object::new().with("token", u64::from(token.number())).with("removed", true);
     change::report(args.format, &format!("token {token} is removed{served}"), record)
+}
+
+fn orphans(named: bool) -> Orphans {
+    if named { Orphans::Leave } else { Orphans::Refuse }
 }
 
 /// What stays when a token goes.

@@ -9,15 +9,25 @@ use crate::output;
 use crate::volume::{self, Disks};
 use crypto::SystemRandom;
 use std::time::Duration;
+use unlock::{CommitError, LastHumanSlot};
 
 /// Removes a binding and its keyslot.
 pub fn run(args: &UnbindArgs) -> Result<(), CommandError> {
     let disks = Disks::open_to_change(&args.device, args.dry_run)?;
     let header = disks.accepted(&args.ceilings)?;
     let binding = chosen::binding(header.header(), &args.which, disks.header().path())?;
-    let failed = |source| change::not_written("cannot unbind", source);
+    let last = if args.last_binding { LastHumanSlot::Remove } else { LastHumanSlot::Keep };
+    let failed = |source| {
+        let last = matches!(source, CommitError::LastBinding { .. });
+        let error = change::not_written("cannot unbind", source);
+        if last {
+            error.hint("add a passphrase first: `cotter luks add`; or say that you mean it: --last-binding")
+        } else {
+            error
+        }
+    };
     // Said before anybody is asked, and checked again on the header that is changed.
-    let plan = unlock::unbind_edit(&header, &binding, &SystemRandom).map_err(failed)?;
+    let plan = unlock::unbind_edit(&header, &binding, last, &SystemRandom).map_err(failed)?;
     if args.dry_run {
         return change::print_plan(args.format, &plan);
     }
@@ -32,7 +42,7 @@ pub fn run(args: &UnbindArgs) -> Result<(), CommandError> {
     // A signal is noticed before the first write and not after it: a change that has begun is finished, because key material
     // that is overwritten cannot be put together again.
     let exclusive = || volume::exclusive(disks.header());
-    unlock::unbind(&disks.volume(&args.ceilings, &exclusive, &host), &binding).map_err(failed)?;
+    unlock::unbind(&disks.volume(&args.ceilings, &exclusive, &host), &binding, last).map_err(failed)?;
     let record = chosen::record(&binding).with("removed", true);
     change::report(args.format, &format!("keyslot {} is removed", binding.slot), record)
 }

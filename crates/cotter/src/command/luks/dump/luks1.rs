@@ -1,14 +1,13 @@
 //! What a LUKS1 header says.
 
 use super::lines::Lines;
-use super::opener::opened_by;
+use super::opener::Openers;
 use crate::volume;
 use ::luks::{Luks1, Luks1Slot, MetaState, STRIPES, Slot};
 use block::Bytes;
 use json::{Object, Value};
-use unlock::Binding;
 
-pub fn as_json(header: &Luks1, bindings: &[Binding]) -> Object {
+pub fn as_json(header: &Luks1, openers: &Openers<'_>) -> Object {
     let slots = Slot::all().zip(&header.slots).map(|(slot, entry)| {
         let object = Object::new().with("slot", u64::from(slot.number())).with("active", entry.active);
         if !entry.active {
@@ -19,7 +18,7 @@ pub fn as_json(header: &Luks1, bindings: &[Binding]) -> Object {
             .with("material_offset", entry.material.0)
             .with("stripes", entry.stripes)
             .with("memory_kib", memory(header, entry).0.div_ceil(1024))
-            .with("opened_by", opened_by(slot, bindings))
+            .with("opened_by", openers.opened_by(slot))
     });
     Object::new()
         .with("version", 1u64)
@@ -58,7 +57,7 @@ fn state_in_words(state: &MetaState) -> String {
     }
 }
 
-pub fn as_text(header: &Luks1, bindings: &[Binding]) -> Lines {
+pub fn as_text(header: &Luks1, openers: &Openers<'_>) -> Lines {
     let mut text = Lines::default();
     text.line("Version", 1);
     text.line("UUID", header.uuid());
@@ -72,7 +71,7 @@ pub fn as_text(header: &Luks1, bindings: &[Binding]) -> Lines {
     text.line("Digest", format!("{} iterations", header.digest_iterations));
     for (slot, entry) in Slot::all().zip(&header.slots) {
         if entry.active {
-            describe_slot(&mut text, header, slot, entry, bindings);
+            describe_slot(&mut text, header, slot, entry, openers);
         }
     }
     let free: Vec<String> =
@@ -82,13 +81,13 @@ pub fn as_text(header: &Luks1, bindings: &[Binding]) -> Lines {
     text
 }
 
-fn describe_slot(text: &mut Lines, header: &Luks1, slot: Slot, entry: &Luks1Slot, bindings: &[Binding]) {
+fn describe_slot(text: &mut Lines, header: &Luks1, slot: Slot, entry: &Luks1Slot, openers: &Openers<'_>) {
     text.heading("Keyslot", slot);
     text.line("  Derivation", format!("pbkdf2, {}, {} iterations", header.hash, entry.iterations));
     text.line("  Memory", format!("{}, for the key material", memory(header, entry)));
     text.line("  Splitter", format!("{}, {} stripes", header.hash, entry.stripes));
     text.line("  Area", format!("at byte {}", entry.material.0));
-    text.line("  Opened by", opened_by(slot, bindings));
+    text.line("  Opened by", openers.opened_by(slot));
 }
 
 /// PBKDF2 takes none worth the name; the stripes of the key are held at once.

@@ -1,16 +1,15 @@
 //! What a LUKS2 header says.
 
 use super::lines::Lines;
-use super::opener::opened_by;
+use super::opener::Openers;
 use ::luks::{
     DigestKind, KdfMember, Keyslot, KeyslotKind, Luks2, Metadata, Segment, SegmentKind, Slot, Token, TokenKind,
 };
 use block::Bytes;
 use json::{Object, Value};
 use linux::machine;
-use unlock::Binding;
 
-pub fn as_json(header: &Luks2, bindings: &[Binding]) -> Object {
+pub fn as_json(header: &Luks2, openers: &Openers<'_>) -> Object {
     let copies: Vec<Value> = header.copies().iter().map(|copy| copy.to_string().into()).collect();
     let metadata = header.metadata();
     let keyslots = metadata.keyslots.iter().map(|(slot, keyslot)| {
@@ -19,7 +18,7 @@ pub fn as_json(header: &Luks2, bindings: &[Binding]) -> Object {
             .with("bound_to_data", opens_data(metadata, *slot))
             .with("priority", keyslot.priority.name())
             .with("memory_kib", memory(keyslot).0.div_ceil(1024))
-            .with("opened_by", whose(metadata, *slot, bindings))
+            .with("opened_by", whose(metadata, *slot, openers))
     });
     let tokens = metadata.tokens.iter().map(|(id, token)| {
         Object::new()
@@ -41,7 +40,7 @@ pub fn as_json(header: &Luks2, bindings: &[Binding]) -> Object {
         .with("metadata", metadata.document().clone())
 }
 
-pub fn as_text(header: &Luks2, bindings: &[Binding]) -> Lines {
+pub fn as_text(header: &Luks2, openers: &Openers<'_>) -> Lines {
     let metadata = header.metadata();
     let mut text = Lines::default();
     describe_header(&mut text, header);
@@ -52,7 +51,7 @@ pub fn as_text(header: &Luks2, bindings: &[Binding]) -> Lines {
     for (slot, keyslot) in &metadata.keyslots {
         text.heading("Keyslot", slot);
         describe_keyslot(&mut text, keyslot);
-        text.line("  Opened by", whose(metadata, *slot, bindings));
+        text.line("  Opened by", whose(metadata, *slot, openers));
         if !opens_data(metadata, *slot) {
             text.line("  Opens", "no data: its key is not that of the volume (unbound)");
         }
@@ -155,12 +154,12 @@ fn opens_data(metadata: &Metadata, slot: Slot) -> bool {
 }
 
 /// What opens a slot, as far as bindings and tokens tell.
-fn whose(metadata: &Metadata, slot: Slot, bindings: &[Binding]) -> String {
-    let bound = bindings.iter().any(|binding| binding.slot == slot);
+fn whose(metadata: &Metadata, slot: Slot, openers: &Openers<'_>) -> String {
+    let bound = openers.is_bound(slot);
     let token = metadata.tokens.values().find(|token| token.keyslots.contains(&slot));
     match token {
         Some(token) if !bound => meaning(token),
-        _ => opened_by(slot, bindings),
+        _ => openers.opened_by(slot),
     }
 }
 

@@ -14,7 +14,7 @@ use json::Object;
 use linux::{StdinError, Terminal};
 use std::error::Error;
 use std::time::Duration;
-use unlock::CommitError;
+use unlock::{CommitError, Orphans};
 
 /// Most data that is read: no gap that anybody made is larger.
 const MOST: usize = 16 << 20;
@@ -33,7 +33,7 @@ pub fn run(args: &MetaArgs, wanted: &Wanted, disks: &Disks) -> Result<(), Comman
 
 fn nuke(args: &MetaArgs, disks: &Disks, header: &Accepted) -> Result<(), CommandError> {
     ask(args, "This erases all data in the gap that LUKSMeta lies in.")?;
-    let done = change(args, disks, header, |header, random| {
+    let done = change(args, disks, header, Wiped::All, |header, random| {
         let mut edit = Edit::new(header, random)?;
         edit.nuke_meta()?;
         Ok((edit, ()))
@@ -48,7 +48,7 @@ fn init(args: &MetaArgs, disks: &Disks, header: &Accepted) -> Result<(), Command
         return Ok(());
     }
     ask(args, "This makes an empty LUKSMeta in the gap of the LUKS1 header. What other programs put there is lost.")?;
-    let done = change(args, disks, header, |header, random| {
+    let done = change(args, disks, header, if args.nuke { Wiped::All } else { Wiped::Nothing }, |header, random| {
         let mut edit = Edit::new(header, random)?;
         if args.nuke {
             edit.nuke_meta()?;
@@ -68,7 +68,7 @@ fn wipe(args: &MetaArgs, wanted: &Wanted, disks: &Disks, header: &Accepted) -> R
     check_uuid(found, slot, wanted.uuid)?;
     ask(args, &format!("This erases the data of slot {slot}. It cannot be undone."))?;
     let found = *found;
-    let done = change(args, disks, header, |header, random| {
+    let done = change(args, disks, header, Wiped::Of(slot), |header, random| {
         let mut edit = Edit::new(header, random)?;
         let now = header.header().as_luks1().and_then(|header| header.meta().present()?.slot(slot).copied());
         // Somebody else may have stored something else there meanwhile.
@@ -84,7 +84,7 @@ fn save(args: &MetaArgs, wanted: &Wanted, disks: &Disks, header: &Accepted) -> R
     present(luks1(header.header(), disks)?, disks)?;
     let data = read_data()?;
     let uuid = wanted.uuid.unwrap_or(Uuid::nil());
-    let saved = change(args, disks, header, |header, random| {
+    let saved = change(args, disks, header, Wiped::Nothing, |header, random| {
         let mut edit = Edit::new(header, random)?;
         let slot = edit.save_meta(wanted.slot, uuid, data.expose())?;
         Ok((edit, slot))
@@ -109,16 +109,40 @@ fn read_data() -> Result<crypto::Secret, CommandError> {
     read.and_then(|data| if data.is_empty() { Err(nothing("standard input is empty")) } else { Ok(data) })
 }
 
+/// Whose data goes.
+#[derive(Clone, Copy)]
+enum Wiped {
+    Nothing,
+    Of(Slot),
+    All,
+}
+
+impl Wiped {
+    /// The keyslots that stay without what brought their passphrases.
+    fn orphans(self, header: &Accepted) -> Vec<Slot> {
+        match self {
+            Wiped::Nothing => Vec::new(),
+            Wiped::Of(slot) => unlock::orphans_of_meta(header, Some(slot)),
+            Wiped::All => unlock::orphans_of_meta(header, None),
+        }
+    }
+}
+
 /// Prints the change or writes it, with the exit code of what went wrong.
 fn change<T>(
     args: &MetaArgs,
     disks: &Disks,
     header: &Accepted,
+    wiped: Wiped,
     make: impl for<'h> Fn(&'h Accepted, &'h dyn Random) -> Result<(Edit<'h>, T), EditError>,
 ) -> Result<Option<T>, CommandError> {
     let (ceilings, format, dry_run) = (&args.ceilings, args.format, args.dry_run);
     let change = Change { failing: "cannot change LUKSMeta", disks, ceilings, format, dry_run };
-    let made = change.carry_out(header, |header, random| make(header, random).map_err(CommitError::Edit));
+    let orphans = if args.orphan { Orphans::Leave } else { Orphans::Refuse };
+    let made = change.carry_out(header, |header, random| {
+        unlock::spare_orphans(wiped.orphans(header), orphans)?;
+        make(header, random).map_err(CommitError::Edit)
+    });
     made.map_err(|error| {
         let code = code_of(&error);
         error.code(code)
