@@ -197,11 +197,11 @@ impl<'a> Edit<'a> {
         self.luks1(LUKSMETA)?.nuke_meta()
     }
 
-    /// Holds the volume key for the rest of this edit: if the header is sealed, every change renews the seal. Adding and
-    /// replacing a keyslot do so by themselves.
+    /// Holds the volume key for the rest of this edit: if the header is sealed, every change renews the seal, and the epoch grows
+    /// by one if the edit takes away or replaces something sealed. Adding and replacing a keyslot do so by themselves.
     ///
     /// # Errors
-    /// [`EditError::WrongVolumeKey`]; [`EditError::SealBroken`] if the seal is no good now.
+    /// [`EditError::WrongVolumeKey`]; [`EditError::SealBroken`] if the seal is no good now; [`EditError::EpochExhausted`].
     pub fn hold_key(&mut self, key: &VolumeKey) -> Result<(), EditError> {
         match self {
             Edit::Luks1(edit) => edit.hold_key(key),
@@ -223,6 +223,16 @@ impl<'a> Edit<'a> {
     /// [`EditError`]; nothing has been changed then.
     pub fn seal_after(&mut self, key: &VolumeKey, after: u64) -> Result<u64, EditError> {
         self.luks2("token for a seal")?.seal_after(key, after)
+    }
+
+    /// Whether the header is sealed and this edit changes, without the volume key, what is sealed: then it should be sealed again
+    /// (`cotter luks seal`). Until then the seal tells of the change, and the header from before passes for the latest. With
+    /// LUKS1, whose seal is in the bindings, it is for who reads them to say: here it is `false`.
+    pub fn needs_seal(&self) -> bool {
+        match self {
+            Edit::Luks1(_) => false,
+            Edit::Luks2(edit) => edit.needs_seal(),
+        }
     }
 
     /// The seal of the header as it would be, as members to be kept outside of it: in a binding of LUKS1.

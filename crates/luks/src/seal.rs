@@ -2,7 +2,11 @@
 //!
 //! It tells after opening a volume, and before its data is used, whether somebody without the volume key has changed the header.
 //! It cannot tell that the whole header is an older one that was sealed too, nor that there should be a seal and is none: for
-//! that each binding says under which epoch it was made, and whoever wants more keeps the epoch outside the disk.
+//! that each binding says under which epoch it was made. Who puts back header and bindings together is found out only where the
+//! epoch is also held outside of the disk, and then only as far as epochs go: the epoch grows with each new seal, and with each
+//! change by who holds the volume key that takes away or replaces something sealed, a passphrase above all. It does not grow
+//! when slots or tokens are added, so that the header from before that is as good as the one after. A change without the key
+//! cannot make it grow: until the header is sealed again, a header from before it passes for the latest.
 //!
 //! With `K` = HMAC-SHA256(volume key, "cotter header seal v1" ‖ UUID, 16 bytes), each code is HMAC-SHA256(K, text), where the text
 //! is compact JSON with sorted members that names what it is about. One code is over what decides how the data is read
@@ -37,7 +41,7 @@ pub enum SealState {
     Unsealed,
     /// What decides how the data is read is as it was sealed.
     Sealed {
-        /// How often the volume has been sealed.
+        /// Which seal it is: it grows when the volume is sealed again, and when something sealed is taken away or replaced.
         epoch: u64,
         /// What has been changed since by somebody without the volume key, or by a program that knows no seal. None: nothing.
         differences: Vec<Difference>,
@@ -137,6 +141,30 @@ impl SealValues {
             slots: parts.slots.iter().map(|(slot, value)| (*slot, key.mac("slot", slot, value))).collect(),
             tokens: parts.tokens.iter().map(|(token, value)| (*token, key.mac("token", token, value))).collect(),
         }
+    }
+
+    /// Whether something that `before` had is gone in `after`, or another.
+    fn takes_away(before: &SealParts, after: &SealParts) -> bool {
+        let slots = before.slots.iter().any(|(slot, value)| after.slots.get(slot) != Some(value));
+        let tokens = before.tokens.iter().any(|(token, value)| after.tokens.get(token) != Some(value));
+        slots || tokens || before.flags != after.flags
+    }
+
+    /// As [`SealValues::renewed`], and in the next epoch if something goes that was there: with it the header before could be put
+    /// back unseen. `None` if there is no next one. The header's own part must be as it was sealed.
+    pub(crate) fn advanced(
+        &self,
+        before: &SealParts,
+        after: &SealParts,
+        own: &Own,
+        key: &SealKey,
+    ) -> Option<SealValues> {
+        let renewed = self.renewed(before, after, own, key);
+        if !SealValues::takes_away(before, after) {
+            return Some(renewed);
+        }
+        let epoch = self.epoch.checked_add(1)?;
+        Some(SealValues { epoch, header: key.mac("header", epoch, &before.header), ..renewed })
     }
 
     /// Seals what differs between `before` and `after`, as far as that is ours: what `before` said was as it was sealed, or `own`

@@ -88,13 +88,20 @@ pub(crate) struct Sealing {
     pub(crate) sealed: SealValues,
     /// The header that `sealed` was read with.
     pub(crate) before: SealParts,
+    /// Whether this very edit has made the seal: its epoch is new already.
+    pub(crate) is_new: bool,
 }
 
 impl Sealing {
-    /// The token for the header that consists of these parts now.
-    pub(crate) fn renewed(&self, after: &SealParts, own: &Own) -> Object {
+    /// The token for the header that consists of these parts now; `None` if the epoch cannot grow.
+    pub(crate) fn renewed(&self, after: &SealParts, own: &Own) -> Option<Object> {
         let token = Object::new().with("type", TOKEN_KIND).with("keyslots", Vec::<&str>::new());
-        self.sealed.renewed(&self.before, after, own, &self.key).to_object(token, &self.key)
+        let values = if self.is_new {
+            self.sealed.renewed(&self.before, after, own, &self.key)
+        } else {
+            self.sealed.advanced(&self.before, after, own, &self.key)?
+        };
+        Some(values.to_object(token, &self.key))
     }
 }
 

@@ -321,14 +321,19 @@ fn an_edit_that_holds_the_key_renews_the_seal() {
         edit.add_token(Some(token(5)), object(r#"{"type":"y","keyslots":["1"]}"#)).unwrap();
         edit.replace_token(token(1), object(r#"{"type":"z","keyslots":["1"]}"#)).unwrap();
         assert!(edit.to_string().contains("renew the seal, token 2"), "{edit}");
+        assert!(!edit.needs_seal());
     });
-    assert_eq!(state(&disk, &key), clean(1));
+    assert_eq!(state(&disk, &key), clean(2));
     edit(&disk, |edit| {
         edit.add_keyslot(&add(&key, &four)).unwrap();
     });
-    assert_eq!(state(&disk, &key), clean(1));
+    assert_eq!(state(&disk, &key), clean(2));
     // Without the key it shows.
-    edit(&disk, |edit| edit.set_priority(slot(0), Priority::Normal).unwrap());
+    edit(&disk, |edit| {
+        assert!(!edit.needs_seal());
+        edit.set_priority(slot(0), Priority::Normal).unwrap();
+        assert!(edit.needs_seal());
+    });
     assert_eq!(differences(&disk, &key), [Difference::SlotChanged(slot(0))]);
     edit(&disk, |edit| {
         edit.hold_key(&key).unwrap();
@@ -336,12 +341,61 @@ fn an_edit_that_holds_the_key_renews_the_seal() {
     });
     assert_eq!(differences(&disk, &key), [Difference::SlotChanged(slot(0))], "it says so until it is sealed anew");
     edit(&disk, |edit| {
-        edit.seal(&key).unwrap();
+        // It is not made twice in one change.
+        assert_eq!(edit.seal(&key).unwrap(), 3);
         edit.set_priority(slot(0), Priority::Prefer).unwrap();
     });
-    assert_eq!(state(&disk, &key), clean(2));
-    edit(&disk, |edit| edit.remove_token(token(2)).unwrap());
+    assert_eq!(state(&disk, &key), clean(3));
+    edit(&disk, |edit| {
+        edit.remove_token(token(2)).unwrap();
+        assert!(!edit.needs_seal(), "there is none any more");
+    });
     assert_eq!(state(&disk, &key), SealState::Unsealed);
+}
+
+/// Who keeps the epoch outside of the disk sees an older header in which a passphrase opens that was taken away since.
+#[test]
+fn a_header_from_before_something_was_taken_away_is_of_an_older_epoch() {
+    let Volume { disk, key } = sealed();
+    let three = passphrase("three");
+    let taken: [(&str, &dyn Fn(&mut Edit<'_>)); 6] = [
+        ("a passphrase", &|edit| edit.remove_keyslot(slot(1)).unwrap()),
+        ("the place of a passphrase", &|edit| edit.replace_keyslot(slot(0), &add(&key, &three)).unwrap()),
+        ("a token", &|edit| edit.remove_token(token(0)).unwrap()),
+        ("what a token says", &|edit| {
+            edit.replace_token(token(1), object(r#"{"type":"z","keyslots":["1"]}"#)).unwrap();
+        }),
+        ("a priority", &|edit| edit.set_priority(slot(0), Priority::Ignore).unwrap()),
+        ("flags", &|edit| edit.set_flags(&[]).unwrap()),
+    ];
+    for (what, change) in taken {
+        let disk = MemoryDisk::from(disk.to_vec());
+        let older = MemoryDisk::from(disk.to_vec());
+        edit(&disk, |edit| {
+            edit.hold_key(&key).unwrap();
+            change(edit);
+        });
+        assert_eq!(state(&disk, &key), clean(2), "{what}");
+        assert_eq!(state(&older, &key), clean(1), "{what}");
+    }
+    // What only comes takes nothing away.
+    edit(&disk, |edit| {
+        edit.add_keyslot(&add(&key, &three)).unwrap();
+        edit.add_token(None, object(r#"{"type":"y","keyslots":["0"]}"#)).unwrap();
+        edit.set_label("another").unwrap();
+    });
+    assert_eq!(state(&disk, &key), clean(1));
+    // Where the epoch cannot grow, nothing can be taken away under the seal.
+    let header = accepted(&disk);
+    let mut last = Edit::new(&header, &SystemRandom).unwrap();
+    last.remove_token(token(2)).unwrap();
+    assert_eq!(last.seal_after(&key, u64::MAX - 1).unwrap(), u64::MAX);
+    last.apply(&disk).unwrap();
+    let header = accepted(&disk);
+    let mut full = Edit::new(&header, &SystemRandom).unwrap();
+    full.hold_key(&key).unwrap();
+    assert!(matches!(full.remove_keyslot(slot(1)), Err(EditError::EpochExhausted)));
+    assert!(full.add_token(None, object(r#"{"type":"y","keyslots":["0"]}"#)).is_ok());
 }
 
 /// What somebody else has done to a sealed header is not sealed along by the next change of ours.

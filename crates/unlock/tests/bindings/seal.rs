@@ -228,33 +228,34 @@ fn our_own_changes_keep_the_seal_clean() {
     let net = OneServer::new();
     bind(&disk, &key, &net, "tang", TANG);
     seal(&disk, &key, &net).unwrap();
-    let clean = || assert_eq!(open(&disk, &net).unwrap().seal, sealed(1, vec![]));
+    // What takes something away or replaces it begins an epoch.
+    let clean = |epoch| assert_eq!(open(&disk, &net).unwrap().seal, sealed(epoch, vec![]));
     let cancel = Cancel::new();
     let volume = volume(&disk, &free, &cancel);
     let (second, third) = (passphrase("second"), passphrase("third"));
     let new = |passphrase| NewPassphrase { passphrase, kdf: cheap(), purpose: Purpose::Memory };
     let added = unlock::add(&volume, &key, &new(&second), None).unwrap();
-    clean();
+    clean(1);
     unlock::change(&volume, &key, &new(&third), added).unwrap();
-    clean();
+    clean(2);
     let bound = bind(&disk, &key, &net, "null", "{}").slot;
-    clean();
+    clean(2);
     let said = clevis::annotation(&binding(&disk, bound).jwe)
         .unwrap()
         .get("sealed")
         .and_then(Value::as_str)
         .map(str::to_owned);
-    assert_eq!(said.as_deref(), Some("1"), "a new binding knows of the seal too");
+    assert_eq!(said.as_deref(), Some("2"), "a new binding knows of the seal too");
     net.rotate();
     let old = binding(&disk, slot(1));
     let opened = open(&disk, &net).unwrap();
     let prepared = unlock::regen(&old, Some(&opened), &ports(&net, &cancel)).unwrap();
     unlock::bind(&volume, &key, prepared).unwrap();
-    clean();
+    clean(3);
     let tang = config(TANG);
     let prepared = unlock::prepare(&request("tang", &tang), &asking_yes(&net, &cancel)).unwrap();
     unlock::bind_instead(&volume, &key, prepared, added, LastHumanSlot::Keep).unwrap();
-    clean();
+    clean(4);
     // Removing needs no key, and is told.
     unlock::kill(&volume, bound, LastHumanSlot::Keep).unwrap();
     let SealState::Sealed { differences, .. } = open(&disk, &net).unwrap().seal else { panic!() };

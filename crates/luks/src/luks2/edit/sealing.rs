@@ -12,10 +12,11 @@ use crypto::VolumeKey;
 use json::{Object, Value};
 
 impl Luks2Edit<'_> {
-    /// Holds the volume key for the rest of this edit: if the header is sealed, every change renews the seal.
+    /// Holds the volume key for the rest of this edit: if the header is sealed, every change renews the seal, and the epoch grows
+    /// by one if the edit takes away or replaces something sealed.
     ///
     /// # Errors
-    /// [`EditError::WrongVolumeKey`]; [`EditError::SealBroken`] if the seal is no good now.
+    /// [`EditError::WrongVolumeKey`]; [`EditError::SealBroken`] if the seal is no good now; [`EditError::EpochExhausted`].
     pub fn hold_key(&mut self, key: &VolumeKey) -> Result<(), EditError> {
         if !self.before.digest().fits(key) {
             return Err(EditError::WrongVolumeKey);
@@ -35,7 +36,7 @@ impl Luks2Edit<'_> {
             return Err(EditError::SealBroken { source });
         }
         let sealed = SealValues::read(members, &key).map_err(broken)?;
-        let sealing = Sealing { key, token, sealed, before: seal::parts(binary, metadata) };
+        let sealing = Sealing { key, token, sealed, before: seal::parts(binary, metadata), is_new: false };
         self.change_sealing(Some(sealing), |_| {})?;
         self.steps.push(Step::RenewSeal { token });
         Ok(())
@@ -66,7 +67,7 @@ impl Luks2Edit<'_> {
         let key = SealKey::of(key, self.header.uuid());
         let before = seal::parts(&self.primary, &self.metadata);
         let sealed = SealValues::of(&before, &key, epoch);
-        self.change_sealing(Some(Sealing { key, token, sealed, before }), |document| {
+        self.change_sealing(Some(Sealing { key, token, sealed, before, is_new: true }), |document| {
             for token in old.iter().skip(1) {
                 member(document, "tokens").map(|tokens| tokens.remove(&token.to_string()));
             }
@@ -83,6 +84,15 @@ impl Luks2Edit<'_> {
         let key = SealKey::of(key, self.header.uuid());
         let values = SealValues::of(&seal::parts(&self.primary, &self.metadata), &key, epoch);
         Ok(values.to_object(Object::new(), &key))
+    }
+
+    /// Whether the header is sealed and this edit changes, without the volume key, what is sealed: the seal will tell of it until
+    /// the header is sealed again, and until then the header from before passes for the latest.
+    pub fn needs_seal(&self) -> bool {
+        let before = self.header.metadata();
+        let is_sealed = !seal::seals(before).is_empty() && !seal::seals(&self.metadata).is_empty();
+        let parts = |metadata| seal::parts(&self.primary, metadata);
+        is_sealed && self.sealing.is_none() && parts(before) != parts(&self.metadata)
     }
 
     /// Makes a change with another seal, or none; without the change, the seal stays as it was.
@@ -105,6 +115,7 @@ impl Luks2Edit<'_> {
         let metadata = Metadata::from_document(document.clone(), self.primary.size);
         let metadata = metadata.map_err(|source| EditError::Metadata { source })?;
         let token = sealing.renewed(&seal::parts(&self.primary, &metadata), &self.own);
+        let token = token.ok_or(EditError::EpochExhausted)?;
         set_object(document, "tokens", &sealing.token.to_string(), token);
         Ok(())
     }
