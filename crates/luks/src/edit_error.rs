@@ -77,6 +77,13 @@ pub enum EditError {
         /// How much there is of it.
         size: Bytes,
     },
+    /// Data for LUKSMeta, or what its table says is there, is longer than [`crate::META_MOST`].
+    MetaTooLong {
+        /// Of which slot.
+        slot: Slot,
+        /// How long it is.
+        size: Bytes,
+    },
     /// There is no such slot, or it does not hold the key of the data.
     NoSuchSlot {
         /// The slot.
@@ -177,6 +184,9 @@ impl fmt::Display for EditError {
             EditError::NoMetaData { slot } => write!(f, "there are no data for slot {slot} of LUKSMeta"),
             EditError::NoRoomForMeta { slot, size } => {
                 write!(f, "there is no room in LUKSMeta for {} bytes for slot {slot}", size.0)
+            }
+            EditError::MetaTooLong { slot, size } => {
+                write!(f, "{} bytes are more than LUKSMeta is allowed to hold for slot {slot}", size.0)
             }
             EditError::NoSuchSlot { slot } => write!(f, "there is no slot {slot}"),
             EditError::TokenInUse { token } => write!(f, "token {token} is in use"),

@@ -16,7 +16,7 @@ use crate::luks2::repair::{Mending, left_over, mending, read_anyway, unused};
 use crate::luks2::unmarked::Unmarked;
 use crate::slot::Slot;
 use crate::undo::{Applied, ApplyError, Phase, Ready, Write};
-use block::{BlockError, BlockRead, BlockWrite, signature};
+use block::{BlockError, BlockRead, BlockWrite, Bytes, signature};
 use crypto::{Random, RandomFailed};
 use std::fmt;
 use zeroize::Zeroizing;
@@ -101,6 +101,11 @@ pub enum RepairError {
     Random {
         /// What went wrong.
         source: RandomFailed,
+    },
+    /// The gap that LUKSMeta lies in holds more that no slot has data in than is overwritten at once.
+    TooMuchUnused {
+        /// How much would be.
+        limit: Bytes,
     },
     /// The disk could not be read.
     Disk {
@@ -187,7 +192,7 @@ impl RepairPlan {
             // What the table refers to before is overwritten where it is forgotten.
             let meta = header.meta().present();
             let blocks = meta.map_or(Ok(Vec::new()), |meta| luks1::repair::unused_blocks(meta, meta.table(), disk));
-            let blocks = blocks.map_err(|source| RepairError::Disk { source })?;
+            let blocks = blocks?;
             ready.phases.push(blocks.iter().map(Write::zeros).collect());
             steps.extend(blocks.into_iter().map(|area| RepairStep::WipeUnusedMeta { area }));
         }
@@ -346,6 +351,12 @@ impl fmt::Display for RepairError {
             RepairError::Header { .. } => f.write_str("there is no good copy of a header to repair the other one from"),
             RepairError::Changed => f.write_str("somebody has changed the header while it was read"),
             RepairError::Random { .. } => f.write_str("there are no random bytes"),
+            RepairError::TooMuchUnused { limit } => {
+                write!(
+                    f,
+                    "more than {limit} in the gap of LUKSMeta belong to no slot: too much to be overwritten at once"
+                )
+            }
             RepairError::Disk { .. } => f.write_str("the header cannot be read"),
         }
     }
@@ -357,7 +368,7 @@ impl std::error::Error for RepairError {
             RepairError::Header { source } => Some(source),
             RepairError::Random { source } => Some(source),
             RepairError::Disk { source } => Some(source),
-            RepairError::Changed => None,
+            RepairError::Changed | RepairError::TooMuchUnused { .. } => None,
         }
     }
 }

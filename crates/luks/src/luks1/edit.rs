@@ -11,7 +11,7 @@ use crate::header::Version;
 use crate::kdf::{Kdf, KdfCost};
 use crate::luks1::change::{Bridge, Change, MetaChange, Noise, Sealed, SlotChange};
 use crate::luks1::header::{Luks1, Luks1Slot, SALT_LEN};
-use crate::luks1::meta::{MetaSlot, MetaState, Table};
+use crate::luks1::meta::{META_MOST, MetaSlot, MetaState, Table};
 use crate::luks1::writes;
 use crate::material::{self, NewKeyslot, random_bytes};
 use crate::slot::{Priority, Slot};
@@ -156,6 +156,9 @@ impl<'a> Luks1Edit<'a> {
         let Some(length) = u32::try_from(data.len()).ok().filter(|length| *length > 0) else {
             return Err(if data.is_empty() { EditError::NoMetaData { slot } } else { no_room });
         };
+        if length > META_MOST {
+            return Err(EditError::MetaTooLong { slot, size: Bytes(length.into()) });
+        }
         // Data that goes is still needed if this edit is interrupted.
         let before = self.change.header.meta().present().filter(|_| !self.change.meta.nuked).map(|meta| *meta.table());
         let taken = [Some(&table), before.as_ref()];
@@ -171,10 +174,13 @@ impl<'a> Luks1Edit<'a> {
     /// Empties a slot of LUKSMeta, and overwrites its data with zeros. If it is empty, nothing happens.
     ///
     /// # Errors
-    /// [`EditError::NoGap`], [`EditError::NoMeta`], [`EditError::Meta`].
+    /// [`EditError::NoGap`], [`EditError::NoMeta`], [`EditError::Meta`], [`EditError::MetaTooLong`].
     pub fn wipe_meta(&mut self, slot: Slot) -> Result<(), EditError> {
         let mut table = self.table()?;
-        let Some(uuid) = table.slot(slot).map(|entry| entry.uuid) else { return Ok(()) };
+        let Some(MetaSlot { uuid, length, .. }) = table.slot(slot).copied() else { return Ok(()) };
+        if length > META_MOST {
+            return Err(EditError::MetaTooLong { slot, size: Bytes(length.into()) });
+        }
         table.set(slot, None);
         self.change.meta.table = Some(table);
         self.change.meta.new.retain(|(of, _)| *of != slot);

@@ -23,6 +23,10 @@ pub(crate) const TABLE_LEN: usize = 272;
 /// Data of a slot up to this length is read together with the header.
 pub const META_KEPT: u32 = 64 << 10;
 
+/// Data of a slot beyond this length is neither read nor written nor wiped: the table, which anybody can write, says how long it
+/// is, and all of it would have to be held in memory.
+pub const META_MOST: u32 = 1 << 20;
+
 const MAGIC: [u8; 8] = *b"LUKSMETA";
 const VERSION: u32 = 1;
 
@@ -58,6 +62,11 @@ pub enum MetaError {
     Misplaced {
         /// The slot.
         slot: Slot,
+    },
+    /// The table says that there is more data for a slot than anybody keeps there: more than [`META_MOST`].
+    TooLong {
+        /// How much, in bytes.
+        length: u32,
     },
     /// The data of a slot would reach out of the gap.
     Outside,
@@ -167,7 +176,7 @@ impl LuksMeta {
         self.kept(slot).map(|kept| kept.0.as_ref().as_deref())
     }
 
-    /// Reads the data of a slot, however long it is: at most as long as the gap.
+    /// Reads the data of a slot: at most [`META_MOST`] bytes.
     ///
     /// # Errors
     /// [`MetaError`].
@@ -209,6 +218,9 @@ impl MetaSlot {
             return Ok(Vec::new());
         }
         let place = self.place(gap).ok_or(MetaError::Outside)?;
+        if self.length > META_MOST {
+            return Err(MetaError::TooLong { length: self.length });
+        }
         let mut bytes = vec![0; usize::try_from(self.length).map_err(|_| MetaError::Outside)?];
         disk.read_at(place.offset(), &mut bytes).map_err(|source| MetaError::Disk { source: Arc::new(source) })?;
         if crc32c(&[&bytes]) == self.crc { Ok(bytes) } else { Err(MetaError::DataChecksum) }
@@ -353,6 +365,9 @@ impl fmt::Display for MetaError {
             MetaError::UnknownVersion { found } => write!(f, "LUKSMeta of the unknown version {found}"),
             MetaError::Checksum => f.write_str("the table of LUKSMeta does not have its checksum"),
             MetaError::Misplaced { slot } => write!(f, "the table of LUKSMeta misplaces the data of slot {slot}"),
+            MetaError::TooLong { length } => {
+                write!(f, "the table of LUKSMeta says that the data is {length} bytes long; nobody keeps so much there")
+            }
             MetaError::Outside => f.write_str("the data would reach out of the gap behind the key material"),
             MetaError::DataChecksum => f.write_str("the data does not have its checksum"),
             MetaError::Empty => f.write_str("there is no data for the slot"),

@@ -9,11 +9,12 @@ use crate::area::Area;
 use crate::header::{Header, Identity};
 use crate::luks1::change::{Change, MetaChange};
 use crate::luks1::header::{ACTIVE, ENTRIES, ENTRY_LEN, HEADER_LEN, INACTIVE, Luks1, Luks1Slot};
-use crate::luks1::meta::{self, BLOCK, LuksMeta, Table};
+use crate::luks1::meta::{self, BLOCK, LuksMeta, META_MOST, MetaSlot, Table};
 use crate::luks1::places::slot_place;
 use crate::luks1::writes;
 use crate::luks2::binary_header::HeaderCopy;
 use crate::refused::Refused;
+use crate::repair::RepairError;
 use crate::slot::Slot;
 use crate::undo::{ApplyError, Phase, Ready, Write};
 use block::{BlockError, BlockRead, Bytes, SECTOR};
@@ -24,6 +25,9 @@ use uuid::{Uuid, uuid};
 /// The data of Clevis belongs to a slot in use; without one it serves only a header that may be restored. Other data
 /// may well be kept for slots that are not in use.
 const CLEVIS: Uuid = uuid!("cb6e8904-81ff-40da-a84a-07ab9ab5715e");
+
+/// What is overwritten is kept in memory. More than this of rubbish is in no gap that anybody made for LUKSMeta.
+const MOST_WIPED: Bytes = Bytes(64 << 20);
 
 /// One thing that is wrong with a LUKS1 header, and can be put right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +169,8 @@ fn sectors(before: &[u8; HEADER_LEN], after: &[u8; HEADER_LEN]) -> Vec<Phase> {
 pub(crate) fn forget_meta(header: &Luks1) -> Option<(Vec<Slot>, Ready)> {
     let meta = header.meta().present()?;
     let active = |slot: Slot| header.slots.get(usize::from(slot.number())).is_some_and(|entry| entry.active);
-    let left = meta.slots().filter(|(slot, entry)| entry.uuid == CLEVIS && !active(*slot));
+    let is_left = |slot, entry: &MetaSlot| entry.uuid == CLEVIS && entry.length <= META_MOST && !active(slot);
+    let left = meta.slots().filter(|(slot, entry)| is_left(*slot, entry));
     let left: Vec<Slot> = left.map(|(slot, _)| slot).collect();
     let mut table = *meta.table();
     left.iter().for_each(|slot| table.set(*slot, None));
@@ -175,21 +180,28 @@ pub(crate) fn forget_meta(header: &Luks1) -> Option<(Vec<Slot>, Ready)> {
 }
 
 /// The blocks of the gap that no slot of LUKSMeta has data in, and that are not zeros.
-pub(crate) fn unused_blocks(meta: &LuksMeta, table: &Table, disk: &dyn BlockRead) -> Result<Vec<Area>, BlockError> {
+pub(crate) fn unused_blocks(meta: &LuksMeta, table: &Table, disk: &dyn BlockRead) -> Result<Vec<Area>, RepairError> {
     let gap = meta.gap();
     let block = |at: u64| Area::new(Bytes(at), Bytes(BLOCK));
     let used: Vec<Area> = table.slots().filter_map(|(_, slot)| slot.inside(gap)).collect();
     let mut unused: Vec<Area> = Vec::new();
     let mut bytes = vec![0; usize::try_from(BLOCK).unwrap_or(usize::MAX)];
+    let mut size = Bytes(0);
     let mut at = gap.offset().0.saturating_add(BLOCK);
     while let Some(area) = block(at).filter(|area| gap.contains(area)) {
         at = area.end().0;
         if used.iter().any(|used| used.overlaps(&area)) {
             continue;
         }
-        disk.read_at(area.offset(), &mut bytes)?;
+        disk.read_at(area.offset(), &mut bytes).map_err(|source| RepairError::Disk { source })?;
+        if bytes.iter().all(|b| *b == 0) {
+            continue;
+        }
+        size = Bytes(size.0.saturating_add(BLOCK));
+        if size > MOST_WIPED {
+            return Err(RepairError::TooMuchUnused { limit: MOST_WIPED });
+        }
         match unused.last_mut() {
-            _ if bytes.iter().all(|b| *b == 0) => {}
             Some(last) if last.end() == area.offset() => last.extend_to(area.end()),
             _ => unused.push(area),
         }

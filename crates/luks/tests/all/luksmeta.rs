@@ -2,7 +2,7 @@
 
 use crate::luks1_support::*;
 use crate::support::*;
-use block::{BlockRead, BlockWrite, Bytes, MemoryDisk};
+use block::{BlockError, BlockRead, BlockWrite, Bytes, MemoryDisk};
 use crypto::{Hash, SystemRandom};
 use luks::*;
 use proptest::prelude::*;
@@ -433,10 +433,77 @@ fn each_impossible_change_is_refused() {
     assert!(broken.to_vec()[GAP + 4099..PAYLOAD].iter().all(|b| *b == 0));
 }
 
+/// The beginning of a long disk of which nobody reads or writes much at once; the rest of it is this byte.
+struct Long {
+    disk: MemoryDisk,
+    len: u64,
+    rest: u8,
+}
+
+const AT_ONCE: usize = 4 << 20;
+
+impl Long {
+    fn refused(doing: &'static str, offset: Bytes) -> BlockError {
+        BlockError::Failed { doing, offset, source: std::io::Error::other("too much at once") }
+    }
+}
+
+impl BlockRead for Long {
+    fn len(&self) -> Bytes {
+        Bytes(self.len)
+    }
+
+    fn read_at(&self, offset: Bytes, into: &mut [u8]) -> Result<(), BlockError> {
+        if into.len() > AT_ONCE {
+            return Err(Long::refused("read", offset));
+        }
+        into.fill(self.rest);
+        let there = self.disk.len().0.saturating_sub(offset.0).min(into.len() as u64) as usize;
+        if there == 0 { Ok(()) } else { self.disk.read_at(offset, &mut into[..there]) }
+    }
+}
+
+impl BlockWrite for Long {
+    fn write_at(&self, offset: Bytes, from: &[u8]) -> Result<(), BlockError> {
+        if from.len() > AT_ONCE { Err(Long::refused("write", offset)) } else { self.disk.write_at(offset, from) }
+    }
+
+    fn flush(&self) -> Result<(), BlockError> {
+        Ok(())
+    }
+}
+
+/// Anybody can write a table, and a payload that begins late: that costs no memory.
+#[test]
+fn data_of_any_length_is_not_held_in_memory() {
+    const LENGTH: u32 = 1200 << 20;
+    let Volume { disk, .. } = luks1_volume();
+    disk.write_at(Bytes(104), &(3u32 << 20).to_be_bytes()).unwrap();
+    let disk = with_gap(&disk, &[(0, &table(&[(1, 4096, LENGTH, 0)])), (4096, &[0; 16_384])]);
+    let long = |rest| Long { disk: MemoryDisk::from(disk.to_vec()), len: (3 << 29) + 65_536, rest };
+    let thin = long(0);
+    assert!(matches!(meta_of(&thin).load(&thin, slot(1)), Err(MetaError::TooLong { length: LENGTH })));
+    let header = accepted(&thin);
+    let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+    let error = edit.wipe_meta(slot(1)).unwrap_err();
+    assert!(matches!(error, EditError::MetaTooLong { size: Bytes(size), .. } if size == u64::from(LENGTH)), "{error}");
+    let much = vec![1; META_MOST as usize + 1];
+    let error = edit.save_meta(Some(slot(2)), CLEVIS, &much).unwrap_err();
+    assert!(matches!(error, EditError::MetaTooLong { .. }), "{error}");
+    // Other changes are possible beside it, and repairing does not follow it.
+    edit.save_meta(Some(slot(3)), CLEVIS, &[5; 5]).unwrap();
+    let repair = RepairPlan::new(&thin, UnusedAreas::All, &SystemRandom).unwrap();
+    assert!(repair.steps().iter().all(|step| matches!(step, RepairStep::WipeUnused { .. })), "{repair}");
+    repair.apply(&thin, Force::No).unwrap();
+    let full = long(7);
+    let error = RepairPlan::new(&full, UnusedAreas::All, &SystemRandom).unwrap_err();
+    assert!(matches!(error, RepairError::TooMuchUnused { .. }), "{error}");
+}
+
 /// The gap ends where the data begins, in whole blocks.
 #[test]
 fn a_gap_of_any_length() {
-    for (sector, blocks) in [(4040u32, 0), (4044, 0), (4048, 1), (4056, 2), (4063, 2), (8192, 519)] {
+    for (sector, blocks) in [(4040u32, 0), (4044, 0), (4048, 1), (4056, 2), (4063, 2), (5120, 135)] {
         let Volume { disk, .. } = luks1_volume();
         let mut bytes = disk.to_vec();
         bytes[104..108].copy_from_slice(&sector.to_be_bytes());
