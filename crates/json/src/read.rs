@@ -1,6 +1,6 @@
 //! Bytes to [`Value`], within limits.
 
-use crate::value::{Number, Object, Value};
+use crate::value::{Number, Object, Text, Value};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::cell::Cell;
 use std::fmt;
@@ -69,17 +69,55 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Value, JsonError> {
     }
     let left = Cell::new(limits.values);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let read = Seed { depth: limits.depth, left: &left }.deserialize(&mut reader);
+    let numbers = Cell::new(bytes);
+    let read = Seed { depth: limits.depth, left: &left, numbers: &numbers }.deserialize(&mut reader);
     read.and_then(|value| reader.end().map(|()| value)).map_err(|source| JsonError::Malformed { source })
+}
+
+/// The first number in text that begins between two tokens of a JSON document, and what is behind it.
+fn first_number(mut text: &[u8]) -> Option<(&[u8], &[u8])> {
+    loop {
+        let (first, rest) = text.split_first()?;
+        match first {
+            b'"' => text = behind_string(rest)?,
+            b'-' | b'0'..=b'9' => {
+                let in_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+                let end = text.iter().position(|byte| !in_number(byte)).unwrap_or(text.len());
+                return text.split_at_checked(end);
+            }
+            _ => text = rest,
+        }
+    }
+}
+
+/// What is behind the string whose inside begins here.
+fn behind_string(mut text: &[u8]) -> Option<&[u8]> {
+    loop {
+        let (first, rest) = text.split_first()?;
+        match first {
+            b'"' => return Some(rest),
+            b'\\' => text = rest.get(1..)?,
+            _ => text = rest,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
 struct Seed<'a> {
     depth: usize,
     left: &'a Cell<usize>,
+    /// The document from behind the last number on.
+    numbers: &'a Cell<&'a [u8]>,
 }
 
 impl Seed<'_> {
+    /// The text of the number that has just been read. They come in the order in which they stand.
+    fn number(&self) -> Option<Text> {
+        let (number, rest) = first_number(self.numbers.get())?;
+        self.numbers.set(rest);
+        std::str::from_utf8(number).ok().map(Text::new)
+    }
+
     fn deeper<E: de::Error>(self) -> Result<Self, E> {
         let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))?;
         Ok(Seed { depth, ..self })
@@ -112,15 +150,18 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        self.number();
         Ok(Value::Number(Number::Unsigned(value)))
     }
 
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        self.number();
         Ok(Value::Number(u64::try_from(value).map_or(Number::Negative(value), Number::Unsigned)))
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Number(Number::Real(value)))
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Value, E> {
+        let text = self.number().ok_or_else(|| E::custom("a number without text"))?;
+        Ok(Value::Number(Number::Real(text)))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
@@ -198,7 +239,7 @@ mod tests {
         for (text, number) in [
             ("18446744073709551615", Some(Number::Unsigned(u64::MAX))),
             ("-9223372036854775808", Some(Number::Negative(i64::MIN))),
-            ("18446744073709551616", Some(Number::Real(18_446_744_073_709_551_616.0))),
+            ("18446744073709551616", Some(Number::Real(Text::new("18446744073709551616")))),
             ("1e400", None),
         ] {
             match (parse(text.as_bytes(), &TINY), number) {

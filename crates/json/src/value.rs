@@ -25,15 +25,15 @@ pub enum Value {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Text(Zeroizing<String>);
 
-/// A JSON number. Integers keep their value; anything else keeps only that it was one.
-#[derive(Clone, Copy, PartialEq)]
+/// A JSON number. Integers of 64 bits are values; anything else keeps its text, for whoever wrote it knows what it means.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Number {
     /// A whole number that is not negative.
     Unsigned(u64),
     /// A negative whole number.
     Negative(i64),
-    /// A number with a fraction or an exponent, or beyond 64 bits.
-    Real(f64),
+    /// A number with a fraction or an exponent, or beyond 64 bits, or the negative zero: as it was written.
+    Real(Text),
 }
 
 /// The members of a JSON object, in the order in which they were written.
@@ -41,6 +41,10 @@ pub enum Number {
 pub struct Object(IndexMap<String, Value>);
 
 impl Text {
+    pub(crate) fn new(text: &str) -> Text {
+        Text(Zeroizing::new(text.to_owned()))
+    }
+
     /// The characters.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -49,7 +53,7 @@ impl Text {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Value {
-        Value::Text(Text(Zeroizing::new(text.to_owned())))
+        Value::Text(Text::new(text))
     }
 }
 
@@ -173,6 +177,7 @@ impl Value {
     fn text_size(&self) -> usize {
         match self {
             Value::Null | Value::Bool(_) => 6,
+            Value::Number(Number::Real(text)) => text.as_str().len() + 1,
             Value::Number(_) => 26,
             Value::Text(text) => text.as_str().len() + 3,
             Value::Array(items) => 3 + items.iter().map(Value::text_size).sum::<usize>(),
@@ -255,8 +260,7 @@ impl fmt::Display for Number {
         match self {
             Number::Unsigned(n) => write!(f, "{n}"),
             Number::Negative(n) => write!(f, "{n}"),
-            // Debug keeps a fraction or an exponent on it, so that it is read back as what it was.
-            Number::Real(n) => write!(f, "{n:?}"),
+            Number::Real(text) => f.write_str(text.as_str()),
         }
     }
 }
@@ -294,6 +298,20 @@ mod tests {
         let again = parse(value.to_compact().as_bytes(), &Limits::SMALL).unwrap();
         assert!(value == again);
         assert!(parse(value.to_pretty().as_bytes(), &Limits::SMALL).unwrap() == value);
+    }
+
+    #[test]
+    fn numbers_keep_their_text() {
+        let text = concat!(
+            r#"{"a":[0,-0,1.50,1e2,1E+2,-1.0e-007,0.1000000000000000055511151231257827,-0.0,18446744073709551615],"#,
+            r#""1.5\"2.5":"3.50,\\","b":{"4.0":-9223372036854775809,"c":[[],{"d":18446744073709551616}]},"e":1e308,"#,
+            r#""f":-9223372036854775808}"#
+        );
+        let value = parse(text.as_bytes(), &Limits::SMALL).unwrap();
+        assert_eq!(value.to_compact().as_str(), text);
+        let spaced = text.replace(",", " , ").replace(":", "\n:\t").replace("3.50 , ", "3.50,");
+        assert_eq!(parse(spaced.as_bytes(), &Limits::SMALL).unwrap().to_compact().as_str(), text);
+        assert_eq!(parse(b" 1.00 ", &Limits::SMALL).unwrap().to_compact().as_str(), "1.00");
     }
 
     #[test]

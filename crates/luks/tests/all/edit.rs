@@ -137,7 +137,7 @@ fn we_place_and_list_as_cryptsetup_does() {
 #[test]
 fn what_is_not_understood_is_left_alone() {
     let Volume { disk, key } = volume(small_options());
-    let foreign = r#""tokens":{"9":{"type":"x","keyslots":["0"],"deep":{"a":[1,-2.5,null,true,"é\u0001"]}}}"#;
+    let foreign = r#""tokens":{"9":{"type":"x","keyslots":["0"],"deep":{"a":[1,-2.50,1e2,-0,0.1000000000000000055511151231257827,18446744073709551616,null,true,"é\u0001"]}}}"#;
     let bytes = with_json(&disk.to_vec(), "\"tokens\":{}", foreign);
     let bytes = with_json(
         &bytes,
@@ -152,7 +152,7 @@ fn what_is_not_understood_is_left_alone() {
     });
     let json = json_of(&disk.to_vec(), 0);
     for kept in [
-        r#""9":{"type":"x","keyslots":["0"],"deep":{"a":[1,-2.5,null,true,"é\u0001"]}}"#,
+        r#""9":{"type":"x","keyslots":["0"],"deep":{"a":[1,-2.50,1e2,-0,0.1000000000000000055511151231257827,18446744073709551616,null,true,"é\u0001"]}}"#,
         r#""future":[{}]"#,
         r#""flags":["allow-discards"],"more":{"x":1}"#,
         r#""note":"mine""#,
