@@ -358,7 +358,8 @@ fn an_edit_that_holds_the_key_renews_the_seal() {
 fn a_header_from_before_something_was_taken_away_is_of_an_older_epoch() {
     let Volume { disk, key } = sealed();
     let three = passphrase("three");
-    let taken: [(&str, &dyn Fn(&mut Edit<'_>)); 6] = [
+    type Change<'c> = &'c dyn Fn(&mut Edit<'_>);
+    let taken: [(&str, Change<'_>); 6] = [
         ("a passphrase", &|edit| edit.remove_keyslot(slot(1)).unwrap()),
         ("the place of a passphrase", &|edit| edit.replace_keyslot(slot(0), &add(&key, &three)).unwrap()),
         ("a token", &|edit| edit.remove_token(token(0)).unwrap()),
