@@ -1,10 +1,10 @@
-//! What is true of mending and of destroying: the header reads back, nothing is left to mend, and what is wrong with a header
+//! What is true of mending, of keeping and of destroying: the header reads back, nothing is left to mend, and what is wrong with a header
 //! never leads to the data.
 
 use crate::header::say;
 use crate::replayed::Replayed;
 use crate::sparse::SparseDisk;
-use luks::{ErasePlan, Force, Header, RepairPlan, UnusedAreas};
+use luks::{Backup, ErasePlan, Force, Header, RepairPlan, UnusedAreas};
 
 /// Mends what is on the disk and takes it back. `data` is where the data begins, if that is known for sure.
 pub(crate) fn try_repair(disk: &SparseDisk, areas: UnusedAreas, data: Option<u64>) {
@@ -31,6 +31,20 @@ pub(crate) fn try_repair(disk: &SparseDisk, areas: UnusedAreas, data: Option<u64
     applied.undo.revert(disk).expect("a repair cannot be taken back");
     assert!(disk.content() == content, "a repair was taken back, and something is left of it");
     disk.take_written();
+}
+
+/// Keeps the header, reads what was kept, and `start`, the beginning of the disk, as if that were all.
+pub(crate) fn try_backup(disk: &SparseDisk, start: &[u8]) {
+    if let Err(error) = Backup::parse(start.to_vec()) {
+        say(&error);
+    }
+    match Backup::read(disk) {
+        Err(error) => say(&error),
+        Ok(kept) => {
+            let again = Backup::parse(kept.bytes().to_vec()).expect("a backup is not read");
+            assert!(again.bytes() == kept.bytes(), "a backup reads back as something else");
+        }
+    }
 }
 
 /// Destroys all keyslots. There is no way back: the disk is of no use afterwards.
