@@ -191,8 +191,10 @@ impl RepairPlan {
             steps.extend(unused.into_iter().map(|area| RepairStep::WipeUnused { area }));
             // What the table refers to before is overwritten where it is forgotten.
             let meta = header.meta().present();
-            let blocks = meta.map_or(Ok(Vec::new()), |meta| luks1::repair::unused_blocks(meta, meta.table(), disk));
-            let blocks = blocks?;
+            let blocks =
+                meta.map_or(Ok(Some(Vec::new())), |meta| luks1::repair::unused_blocks(meta, meta.table(), disk));
+            let blocks = blocks.map_err(|source| RepairError::Disk { source })?;
+            let blocks = blocks.ok_or(RepairError::TooMuchUnused { limit: luks1::repair::MOST_WIPED })?;
             ready.phases.push(blocks.iter().map(Write::zeros).collect());
             steps.extend(blocks.into_iter().map(|area| RepairStep::WipeUnusedMeta { area }));
         }

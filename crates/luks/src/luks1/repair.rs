@@ -14,7 +14,6 @@ use crate::luks1::places::slot_place;
 use crate::luks1::writes;
 use crate::luks2::binary_header::HeaderCopy;
 use crate::refused::Refused;
-use crate::repair::RepairError;
 use crate::slot::Slot;
 use crate::undo::{ApplyError, Phase, Ready, Write};
 use block::{BlockError, BlockRead, Bytes, SECTOR};
@@ -27,7 +26,7 @@ use uuid::{Uuid, uuid};
 const CLEVIS: Uuid = uuid!("cb6e8904-81ff-40da-a84a-07ab9ab5715e");
 
 /// What is overwritten is kept in memory. More than this of rubbish is in no gap that anybody made for LUKSMeta.
-const MOST_WIPED: Bytes = Bytes(64 << 20);
+pub(crate) const MOST_WIPED: Bytes = Bytes(64 << 20);
 
 /// One thing that is wrong with a LUKS1 header, and can be put right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,8 +178,12 @@ pub(crate) fn forget_meta(header: &Luks1) -> Option<(Vec<Slot>, Ready)> {
     (!left.is_empty()).then_some((left, ready))
 }
 
-/// The blocks of the gap that no slot of LUKSMeta has data in, and that are not zeros.
-pub(crate) fn unused_blocks(meta: &LuksMeta, table: &Table, disk: &dyn BlockRead) -> Result<Vec<Area>, RepairError> {
+/// The blocks of the gap that no slot of LUKSMeta has data in, and that are not zeros; `None` if they are more than [`MOST_WIPED`].
+pub(crate) fn unused_blocks(
+    meta: &LuksMeta,
+    table: &Table,
+    disk: &dyn BlockRead,
+) -> Result<Option<Vec<Area>>, BlockError> {
     let gap = meta.gap();
     let block = |at: u64| Area::new(Bytes(at), Bytes(BLOCK));
     let used: Vec<Area> = table.slots().filter_map(|(_, slot)| slot.inside(gap)).collect();
@@ -193,20 +196,20 @@ pub(crate) fn unused_blocks(meta: &LuksMeta, table: &Table, disk: &dyn BlockRead
         if used.iter().any(|used| used.overlaps(&area)) {
             continue;
         }
-        disk.read_at(area.offset(), &mut bytes).map_err(|source| RepairError::Disk { source })?;
+        disk.read_at(area.offset(), &mut bytes)?;
         if bytes.iter().all(|b| *b == 0) {
             continue;
         }
         size = Bytes(size.0.saturating_add(BLOCK));
         if size > MOST_WIPED {
-            return Err(RepairError::TooMuchUnused { limit: MOST_WIPED });
+            return Ok(None);
         }
         match unused.last_mut() {
             Some(last) if last.end() == area.offset() => last.extend_to(area.end()),
             _ => unused.push(area),
         }
     }
-    Ok(unused)
+    Ok(Some(unused))
 }
 
 impl fmt::Display for Luks1Fault {
