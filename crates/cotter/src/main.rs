@@ -10,12 +10,14 @@ mod command;
 mod editor;
 mod error;
 mod host;
+mod opened;
 mod opening;
 mod output;
 mod passphrase;
 mod private_dir;
 mod private_file;
 mod progress;
+mod typed;
 mod volume;
 
 use args::{Cli, Command};

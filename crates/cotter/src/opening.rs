@@ -5,11 +5,11 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::passphrase;
+use crate::typed::{self, NotOpened};
 use crate::volume::{self, Disks, Seal};
 use crypto::{Passphrase, VolumeKey};
 use linux::Terminal;
-use luks::{Accepted, OpenError, Slot, TokenId};
-use unlock::Reading;
+use luks::{Accepted, Slot, TokenId};
 
 /// What a person named to open the volume with, read but not tried.
 pub enum Given {
@@ -55,7 +55,7 @@ pub fn open(
     match given {
         Given::Passphrase(passphrase) => {
             let opened = by_passphrase(disks, header, passphrase, None);
-            let opened = opened.map_err(|failed| failed.told(disks, &opener.key))?;
+            let opened = opened.map_err(|failed| not_opened(disks, failed, &opener.key))?;
             if seal == Seal::Counts {
                 volume::check_seal(header, &opened.key)?;
             }
@@ -65,58 +65,20 @@ pub fn open(
     }
 }
 
-/// Why a passphrase did not open the volume.
-pub struct NotOpened {
-    /// The passphrase.
-    pub passphrase: Passphrase,
-    /// What was said of it.
-    pub source: OpenError,
+/// In words that a passphrase did not open the volume.
+pub fn not_opened(disks: &Disks, failed: NotOpened, key: &KeySource) -> CommandError {
+    let hint = failed.hint(key);
+    CommandError::failed(format!("cannot open {}", disks.header().path().display()), failed.source).hint(hint)
 }
 
-impl NotOpened {
-    /// In words, with what may be wrong with it.
-    pub fn told(self, disks: &Disks, key: &KeySource) -> CommandError {
-        let slip = match unlock::read_recovery_key(&self.passphrase) {
-            Some(Reading::Mistyped { groups, .. }) => {
-                format!("it looks like a recovery key with a slip in group {}", listed(&groups))
-            }
-            Some(Reading::WrongLength { found }) => {
-                format!("it looks like a recovery key, but has {found} letters instead of 64")
-            }
-            _ => passphrase::likely_slip(key, &self.passphrase).to_owned(),
-        };
-        let hint = self.source.hint().map_or(slip, str::to_owned);
-        CommandError::failed(format!("cannot open {}", disks.header().path().display()), self.source).hint(hint)
-    }
-}
-
-fn listed(groups: &[u8]) -> String {
-    groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
-}
-
-/// Opens the volume, or this slot, with a passphrase; a recovery key may have been typed without its hyphens.
+/// Opens the volume, or this slot, with a passphrase.
 pub fn by_passphrase(
     disks: &Disks,
     header: &Accepted,
     passphrase: Passphrase,
     only: Option<Slot>,
 ) -> Result<Opened, NotOpened> {
-    let source = match volume::open_by_passphrase(disks.header(), header, &passphrase, only) {
-        Ok((slot, key)) => return Ok(Opened { slot, key }),
-        Err(source) => source,
-    };
-    let wrong = matches!(source, OpenError::WrongPassphrase { .. } | OpenError::NoSlotOpens { .. });
-    let meant = match unlock::read_recovery_key(&passphrase) {
-        Some(Reading::Key(meant) | Reading::Mistyped { as_typed: Some(meant), .. }) if wrong => meant,
-        _ => return Err(NotOpened { passphrase, source }),
-    };
-    if meant.secret().ct_eq(passphrase.expose()) {
-        return Err(NotOpened { passphrase, source });
-    }
-    match volume::open_by_passphrase(disks.header(), header, &meant, only) {
-        Ok((slot, key)) => Ok(Opened { slot, key }),
-        Err(source) => Err(NotOpened { passphrase, source }),
-    }
+    typed::open(disks.header(), header, passphrase, only).map(|opened| Opened { slot: opened.slot, key: opened.key })
 }
 
 fn by_binding(

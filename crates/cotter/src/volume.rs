@@ -1,10 +1,9 @@
 //! A LUKS volume on disks of this machine: its header read and accepted, its key found.
 
-use crate::args::{Ceilings, Device, KeyInstead};
+use crate::args::{Ceilings, Device};
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
-use crate::passphrase;
 use crate::progress::Progress;
 use block::BlockRead;
 use clevis::TrustPolicy;
@@ -258,39 +257,6 @@ pub fn open_by_passphrase(
         Some(slot) => luks::open_keyslot(disk, header, slot, passphrase).map(|key| (slot, key)),
         None => luks::open_any(disk, header, passphrase),
     }
-}
-
-/// A volume that may be used.
-pub struct Opened {
-    /// What opened it.
-    pub passphrase: Passphrase,
-    /// Its key.
-    pub key: VolumeKey,
-    /// What the seal of its header tells.
-    pub seal: SealState,
-}
-
-/// Opens the volume in the way the arguments say: a key file if one is named, the bindings otherwise.
-pub fn open(
-    disk: &dyn BlockRead,
-    header: &Accepted,
-    key: &KeyInstead,
-    only: Option<Slot>,
-    host: &Host,
-) -> Result<Opened, CommandError> {
-    let Some(key) = key.source() else {
-        let Unlocked { passphrase, key, seal, .. } = open_by_bindings(disk, header, only, Seal::Counts, host)?;
-        return Ok(Opened { passphrase, key, seal });
-    };
-    let passphrase = passphrase::existing(&key, host.person())?;
-    let opened = open_by_passphrase(disk, header, &passphrase, only);
-    let slip = passphrase::likely_slip(&key, &passphrase);
-    let (_, key) = opened.map_err(|source| {
-        let hint = source.hint().unwrap_or(slip);
-        CommandError::failed("the volume stays closed", source).hint(hint)
-    })?;
-    let seal = check_seal(header, &key)?;
-    Ok(Opened { passphrase, key, seal })
 }
 
 /// Whether a keyslot is in use, for whatever key.

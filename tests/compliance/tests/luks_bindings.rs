@@ -63,7 +63,14 @@ fn a_preset_passphrase_is_replaced() {
             let program = disk.cotter(["bind", "-y", "--replace"]).arg("-k").arg(disk.passphrase_file());
             program.args(["tang", &site.server.config()]).succeed();
             disk.assert_opens(&["mine"], &[PASSPHRASE]);
-            assert!(disk.opens_with(&disk.pass(Maker::Theirs, "2")));
+            let passphrase = disk.pass(Maker::Theirs, "2");
+            assert!(disk.opens_with(&passphrase));
+            // What was named to be replaced opens nothing now: another binding is not taken in its place.
+            let before = disk.bytes();
+            let program =
+                disk.cotter(["bind", "-y", "--replace", "--last-passphrase"]).arg("-k").arg(disk.passphrase_file());
+            program.args(["null", "{}"]).run().failed_with(1);
+            assert!(disk.bytes() == before && disk.opens_with(&passphrase));
         });
     }
     table.finish();

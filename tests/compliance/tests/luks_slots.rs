@@ -118,7 +118,9 @@ fn a_recovery_key_opens_as_it_is_printed() {
                 assert_eq!((key.len(), key.split('-').count()), (71, 8), "{key}");
                 disk.assert_opens(&[&key], &["wrong"]);
                 assert_eq!(disk.opens_with(PASSPHRASE.as_bytes()), kept);
-                let typed = key.replace('-', "");
+                let typed = key.replace('-', "").to_uppercase();
+                let unlock = disk.cotter(["unlock", "--print-key", "-k", "-"]).input(typed.as_str()).succeed();
+                assert_eq!(unlock.text(), key, "what opened it is printed, not what was typed");
                 disk.cotter(["add"])
                     .arg("--new-key-file")
                     .arg(disk.file("other", "other"))

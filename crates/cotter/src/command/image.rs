@@ -6,6 +6,7 @@ use crate::args::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 use crate::command::luks::list::print_binding;
 use crate::error::{CommandError, visible};
 use crate::host::Host;
+use crate::opened;
 use crate::output;
 use crate::progress::Progress;
 use crate::volume;
@@ -161,7 +162,7 @@ fn open(args: &Volume, disk: Arc<FileDisk>) -> Result<Content, CommandError> {
         None => {
             let (header, part) = select::one(places, args)?;
             let header = volume::accept(header, &args.file, &allowed)?;
-            let key = volume::open(&part, &header, &args.key, None, &host)?.key;
+            let key = opened::open(&part, &header, &args.key, None, &host)?.key;
             (part, header, key)
         }
         Some(path) => {
@@ -169,7 +170,7 @@ fn open(args: &Volume, disk: Arc<FileDisk>) -> Result<Content, CommandError> {
             let apart = volume::open_disk(path, Access::Read)?;
             let allowed = Allowed { data: DataPlace::OtherDisk, ..allowed };
             let header = volume::accept(volume::read_header(&apart)?, path, &allowed)?;
-            let key = volume::open(&apart, &header, &args.key, None, &host)?.key;
+            let key = opened::open(&apart, &header, &args.key, None, &host)?.key;
             (part, header, key)
         }
     };

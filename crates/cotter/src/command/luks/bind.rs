@@ -118,7 +118,7 @@ fn open(args: &BindArgs, disks: &Disks, header: &Accepted, given: Given, host: &
     let wrong = matches!(failed.source, OpenError::NoSlotOpens { .. });
     // What is to be replaced is what the person named, and nothing else.
     if args.replace || !wrong || unlock::bindings(header.header()).is_empty() {
-        return Err(failed.told(disks, &args.opener.key));
+        return Err(opening::not_opened(disks, failed, &args.opener.key));
     }
     output::say("the passphrase is wrong: it opens no keyslot; opening the volume by its existing bindings instead");
     opening::open(disks, header, &args.opener, Given::Binding(None), Seal::Counts, host)

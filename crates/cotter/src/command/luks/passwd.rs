@@ -30,7 +30,8 @@ pub fn run(args: &PasswdArgs) -> Result<(), CommandError> {
     let early = if Terminal::types_stdin() { None } else { Some(passphrase::chosen(&args.new, &host)?) };
     host.cancel_on_signal()?;
     let only = args.slot.map(volume::slot).transpose()?;
-    let opened = opening::by_passphrase(&disks, &header, old, only).map_err(|failed| failed.told(&disks, &args.key))?;
+    let opened = opening::by_passphrase(&disks, &header, old, only)
+        .map_err(|failed| opening::not_opened(&disks, failed, &args.key))?;
     volume::check_seal(&header, &opened.key)?;
     let passphrase = early.map_or_else(|| passphrase::chosen(&args.new, &host), Ok)?;
     let kdf = kdf::cost(&args.kdf, header.header().version(), hash, opened.key.secret().len())?;

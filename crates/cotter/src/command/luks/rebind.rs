@@ -107,7 +107,7 @@ fn by_slot(found: &Found, only: Option<Slot>, host: &Host) -> Result<Unlocked, C
 fn by_passphrase(found: &Found, source: &KeySource, host: &Host) -> Result<Opened, CommandError> {
     let passphrase = passphrase::existing(source, host.person())?;
     let opened = opening::by_passphrase(&found.disks, &found.header, passphrase, None);
-    let opened = opened.map_err(|failed| failed.told(&found.disks, source))?;
+    let opened = opened.map_err(|failed| opening::not_opened(&found.disks, failed, source))?;
     volume::check_seal(&found.header, &opened.key)?;
     Ok(Opened::Otherwise(opened.key))
 }

@@ -4,8 +4,9 @@ use super::mapping::Plan;
 use crate::args::UnlockArgs;
 use crate::error::CommandError;
 use crate::host::Host;
+use crate::opened::{self, Opened};
 use crate::output;
-use crate::volume::{self, Disks, Opened};
+use crate::volume::{self, Disks};
 use ::luks::{Accepted, SealState};
 use block::BlockRead;
 use crypto::VolumeKey;
@@ -25,12 +26,12 @@ pub fn unlock(args: &UnlockArgs) -> Result<(), CommandError> {
     let host = Host::new(args.patience.limit());
     let only = args.slot.map(volume::slot).transpose()?;
     if args.print_key {
-        let opened = volume::open(disks.header(), &header, &args.key, only, &host)?;
+        let opened = opened::open(disks.header(), &header, &args.key, only, &host)?;
         return output::data(opened.passphrase.expose());
     }
     let plan = Plan::new(args, &header, disks.data().len())?;
     let control = if args.dry_run { None } else { Some(ready(&plan, disks.data())?) };
-    let Opened { key, seal, .. } = volume::open(disks.header(), &header, &args.key, only, &host)?;
+    let Opened { key, seal, .. } = opened::open(disks.header(), &header, &args.key, only, &host)?;
     if seal == SealState::Unsealed {
         output::say("the header is not sealed, so changes to it cannot show: `cotter luks seal`");
     }

@@ -1,0 +1,44 @@
+//! A volume that is opened to be used: mapped, read, served.
+
+use crate::args::KeyInstead;
+use crate::error::CommandError;
+use crate::host::Host;
+use crate::passphrase;
+use crate::typed;
+use crate::volume::{self, Seal};
+use block::BlockRead;
+use crypto::{Passphrase, VolumeKey};
+use luks::{Accepted, SealState, Slot};
+use unlock::Unlocked;
+
+/// A volume that may be used.
+pub struct Opened {
+    /// What opened it.
+    pub passphrase: Passphrase,
+    /// Its key.
+    pub key: VolumeKey,
+    /// What the seal of its header tells.
+    pub seal: SealState,
+}
+
+/// Opens the volume in the way the arguments say: a key file if one is named, the bindings otherwise.
+pub fn open(
+    disk: &dyn BlockRead,
+    header: &Accepted,
+    key: &KeyInstead,
+    only: Option<Slot>,
+    host: &Host,
+) -> Result<Opened, CommandError> {
+    let Some(source) = key.source() else {
+        let unlocked = volume::open_by_bindings(disk, header, only, Seal::Counts, host)?;
+        let Unlocked { passphrase, key, seal, .. } = unlocked;
+        return Ok(Opened { passphrase, key, seal });
+    };
+    let given = passphrase::existing(&source, host.person())?;
+    let typed::Opened { passphrase, key, .. } = typed::open(disk, header, given, only).map_err(|failed| {
+        let hint = failed.hint(&source);
+        CommandError::failed("the volume stays closed", failed.source).hint(hint)
+    })?;
+    let seal = volume::check_seal(header, &key)?;
+    Ok(Opened { passphrase, key, seal })
+}
