@@ -67,7 +67,14 @@ impl Disks {
         host: &'a Host,
     ) -> unlock::Volume<'a> {
         let (disk, cancel) = (&self.header, host.cancel());
-        unlock::Volume { disk, allowed: self.allowed(ceilings), exclusive, random: &SystemRandom, cancel }
+        unlock::Volume {
+            disk,
+            allowed: self.allowed(ceilings),
+            exclusive,
+            reading: exclusive,
+            random: &SystemRandom,
+            cancel,
+        }
     }
 
     /// Reads the header while nobody is changing it.

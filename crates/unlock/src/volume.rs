@@ -23,6 +23,8 @@ pub struct Volume<'a> {
     pub allowed: Allowed,
     /// The lock that others take too.
     pub exclusive: &'a Exclusive<'a>,
+    /// The lock under which headers are read; it may be the same.
+    pub reading: &'a Exclusive<'a>,
     /// Random numbers.
     pub random: &'a dyn Random,
     /// When to give up.
@@ -32,7 +34,7 @@ pub struct Volume<'a> {
 impl Volume<'_> {
     /// Reads the header and accepts it. The lock is held meanwhile: somebody else may be half way through writing it.
     pub(crate) fn accepted(&self) -> Result<Accepted, CommitError> {
-        let held = (self.exclusive)().map_err(CommitError::Lock)?;
+        let held = (self.reading)().map_err(CommitError::Lock)?;
         let header = Header::read(&self.disk);
         drop(held);
         let header = header.map_err(CommitError::Header)?;

@@ -95,6 +95,7 @@ fn bind(disk: &DemoDisk, address: SocketAddr, story: &mut Story) -> Result<(), C
         disk: disk.volume(),
         allowed: ::luks::Allowed::default(),
         exclusive: &exclusive,
+        reading: &exclusive,
         random: &SystemRandom,
         cancel: host.cancel(),
     };

@@ -184,7 +184,7 @@ pub(crate) fn free() -> Result<Box<dyn Send>, Box<dyn std::error::Error + Send +
 }
 
 pub(crate) fn volume<'a>(disk: &'a dyn BlockWrite, exclusive: &'a Exclusive<'a>, cancel: &'a Cancel) -> Volume<'a> {
-    Volume { disk, allowed: Allowed::default(), exclusive, random: &SystemRandom, cancel }
+    Volume { disk, allowed: Allowed::default(), exclusive, reading: &free, random: &SystemRandom, cancel }
 }
 
 pub(crate) fn request<'a>(pin: &'a str, config: &'a Config) -> BindRequest<'a> {
