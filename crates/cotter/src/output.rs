@@ -3,19 +3,11 @@
 use crate::args::Format;
 use crate::error::CommandError;
 use json::{Object, Value};
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
 
-/// Writes bytes to standard output, all of them, and nothing else.
+/// Writes bytes to standard output, all of them, and nothing else. They may be a passphrase, and leave no copy behind.
 pub fn data(bytes: &[u8]) -> Result<(), CommandError> {
-    write(bytes).map_err(|e| CommandError::failed("cannot write the output", e))
-}
-
-/// Past the library's buffer, which nobody wipes: it may be a passphrase.
-fn write(bytes: &[u8]) -> io::Result<()> {
-    let out = io::stdout().lock();
-    File::from(out.as_fd().try_clone_to_owned()?).write_all(bytes)
+    linux::write_stdout(bytes).map_err(|e| CommandError::failed("cannot write the output", e))
 }
 
 /// Writes a line to standard output.

@@ -19,6 +19,7 @@ mod loop_device;
 pub mod machine;
 mod serve_blocks;
 mod stdin;
+mod stdout;
 mod sys;
 mod terminal;
 
@@ -33,6 +34,7 @@ pub use lock::{HeaderLock, Holder, LockError, LockMode};
 pub use loop_device::{LoopAccess, LoopDevice, LoopError};
 pub use serve_blocks::{BlockEvent, BlockListener, ServeBlocksError, StopBlocks};
 pub use stdin::{StdinError, read_key_file, read_stdin, read_stdin_line};
+pub use stdout::write_stdout;
 pub use sys::{
     Inherited, InheritedError, StopSignal, allow_many_open_files, forbid_dumps, on_stop_signal, take_inherited,
     use_own_name_service,
