@@ -78,6 +78,9 @@ fn hint_of(source: &EditError) -> &'static str {
         EditError::NoFreeSlot | EditError::NoSlotToSpare { .. } | EditError::NoRoom { .. } => {
             "remove a keyslot that nobody needs: `cotter luks dump`, `cotter luks kill`"
         }
+        EditError::NoGap => {
+            "such a header (QEMU's are like that) keeps no binding; `cotter encrypt` ties its passphrase to a policy in a file beside it"
+        }
         EditError::TokenInUse { .. } => "leave out the token's number for the lowest free one",
         EditError::MetadataFull { .. } => "remove a token or a keyslot that nobody needs: `cotter luks dump`",
         EditError::PrimaryGone => "see what is there now, then `cotter luks repair`",
