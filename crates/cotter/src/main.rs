@@ -17,7 +17,6 @@ mod passphrase;
 mod private_dir;
 mod private_file;
 mod progress;
-mod typed;
 mod volume;
 
 use args::{Cli, Command};

@@ -3,13 +3,13 @@
 use crate::args::KeyInstead;
 use crate::error::CommandError;
 use crate::host::Host;
+use crate::opening;
 use crate::passphrase;
-use crate::typed;
 use crate::volume::{self, Seal};
 use block::BlockRead;
 use crypto::{Passphrase, VolumeKey};
 use luks::{Accepted, SealState, Slot};
-use unlock::Unlocked;
+use unlock::{ByPassphrase, Unlocked};
 
 /// A volume that may be used.
 pub struct Opened {
@@ -35,10 +35,8 @@ pub fn open(
         return Ok(Opened { passphrase, key, seal });
     };
     let given = passphrase::existing(&source, host.person())?;
-    let typed::Opened { passphrase, key, .. } = typed::open(disk, header, given, only).map_err(|failed| {
-        let hint = failed.hint(&source);
-        CommandError::failed("the volume stays closed", failed.source).hint(hint)
-    })?;
-    let seal = volume::check_seal(header, &key)?;
-    Ok(Opened { passphrase, key, seal })
+    let opened = volume::open_by_passphrase(disk, header, &given, only, Seal::Counts);
+    let ByPassphrase { key, seal, meant, .. } =
+        opened.map_err(|failed| opening::not_opened("the volume stays closed".to_owned(), &source, &given, failed))?;
+    Ok(Opened { passphrase: meant.unwrap_or(given), key, seal })
 }

@@ -5,11 +5,11 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::passphrase;
-use crate::typed::{self, NotOpened};
 use crate::volume::{self, Disks, Seal};
 use crypto::{Passphrase, VolumeKey};
 use linux::Terminal;
 use luks::{Accepted, Slot, TokenId};
+use unlock::{ByPassphrase, NotOpened, Reading};
 
 /// What a person named to open the volume with, read but not tried.
 pub enum Given {
@@ -54,31 +54,51 @@ pub fn open(
 ) -> Result<Opened, CommandError> {
     match given {
         Given::Passphrase(passphrase) => {
-            let opened = by_passphrase(disks, header, passphrase, None);
-            let opened = opened.map_err(|failed| not_opened(disks, failed, &opener.key))?;
-            if seal == Seal::Counts {
-                volume::check_seal(header, &opened.key)?;
-            }
-            Ok(opened)
+            let opened = by_passphrase(disks, header, &passphrase, None, seal);
+            opened.map_err(|failed| told(disks, &opener.key, &passphrase, failed))
         }
         Given::Binding(token) => by_binding(disks, header, token, seal, host),
     }
 }
 
-/// In words that a passphrase did not open the volume.
-pub fn not_opened(disks: &Disks, failed: NotOpened, key: &KeySource) -> CommandError {
-    let hint = failed.hint(key);
-    CommandError::failed(format!("cannot open {}", disks.header().path().display()), failed.source).hint(hint)
+/// In words why a passphrase did not open the volume, with what may be wrong with it.
+pub fn told(disks: &Disks, key: &KeySource, passphrase: &Passphrase, failed: NotOpened) -> CommandError {
+    not_opened(format!("cannot open {}", disks.header().path().display()), key, passphrase, failed)
 }
 
-/// Opens the volume, or this slot, with a passphrase.
+/// The same of something else that was to be done.
+pub fn not_opened(what: String, key: &KeySource, passphrase: &Passphrase, failed: NotOpened) -> CommandError {
+    let hint = failed.hint().map_or_else(|| slip(key, passphrase), str::to_owned);
+    CommandError::failed(what, failed).hint(hint)
+}
+
+/// More wrong groups than this are no slips: it is another key, or one of systemd's, which has no checks.
+const MOST_SLIPS: usize = 2;
+
+fn slip(key: &KeySource, passphrase: &Passphrase) -> String {
+    match unlock::read_recovery_key(passphrase) {
+        Some(Reading::Mistyped { groups, .. }) if groups.len() <= MOST_SLIPS => {
+            let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+            format!("it looks like a recovery key with a slip in group {}", groups.join(" and "))
+        }
+        Some(Reading::WrongLength { found }) => {
+            format!("it looks like a recovery key, but has {found} letters instead of 64")
+        }
+        Some(_) => "it looks like a recovery key, but not like one of this volume".to_owned(),
+        None => passphrase::likely_slip(key, passphrase).to_owned(),
+    }
+}
+
+/// Opens the volume, or this slot, with a passphrase; what its seal tells is told.
 pub fn by_passphrase(
     disks: &Disks,
     header: &Accepted,
-    passphrase: Passphrase,
+    passphrase: &Passphrase,
     only: Option<Slot>,
+    seal: Seal,
 ) -> Result<Opened, NotOpened> {
-    typed::open(disks.header(), header, passphrase, only).map(|opened| Opened { slot: opened.slot, key: opened.key })
+    let ByPassphrase { slot, key, .. } = volume::open_by_passphrase(disks.header(), header, passphrase, only, seal)?;
+    Ok(Opened { slot, key })
 }
 
 fn by_binding(

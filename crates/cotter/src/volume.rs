@@ -7,12 +7,12 @@ use crate::output;
 use crate::progress::Progress;
 use block::BlockRead;
 use clevis::TrustPolicy;
-use crypto::{Passphrase, SystemRandom, VolumeKey};
+use crypto::{Passphrase, SystemRandom};
 use linux::{Access, Claim, FileDisk, HeaderLock, LockError, LockMode, machine};
-use luks::{Accepted, Allowed, DataPlace, Header, OpenError, Refused, SealState, Slot, TokenId};
+use luks::{Accepted, Allowed, DataPlace, Header, Refused, SealState, Slot, TokenId};
 use std::path::Path;
 use std::time::Duration;
-use unlock::{Event, Exclusive, Failed, Unlocked};
+use unlock::{ByPassphrase, Event, Exclusive, Failed, NotOpened, Unlocked};
 
 /// How long to wait for somebody else who is changing the header.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -221,16 +221,6 @@ pub fn open_by_bindings(
     Ok(unlocked)
 }
 
-/// What the seal tells of a volume that a passphrase opened; one whose seal is not right is not used.
-pub fn check_seal(header: &Accepted, key: &VolumeKey) -> Result<SealState, CommandError> {
-    let state = unlock::check_seal(header, key).map_err(|source| {
-        let hint = source.hint();
-        CommandError::failed("the volume is not used", source).hint(hint)
-    })?;
-    tell_differences(&state);
-    Ok(state)
-}
-
 /// Changes of keyslots and tokens are made by programs that know no seal, too: they are told, and no more.
 fn tell_differences(state: &SealState) {
     if let (SealState::Sealed { .. }, false) = (state, state.is_clean()) {
@@ -252,18 +242,24 @@ pub fn reasons(error: &dyn std::error::Error) -> String {
     crate::error::visible(&causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
 }
 
-/// Opens the volume with a person's passphrase.
+/// Opens the volume with a person's passphrase; what its seal tells is told.
 pub fn open_by_passphrase(
     disk: &dyn BlockRead,
     header: &Accepted,
     passphrase: &Passphrase,
     only: Option<Slot>,
-) -> Result<(Slot, VolumeKey), OpenError> {
-    let _progress = Progress::spinner("trying the passphrase");
-    match only {
-        Some(slot) => luks::open_keyslot(disk, header, slot, passphrase).map(|key| (slot, key)),
-        None => luks::open_any(disk, header, passphrase),
+    seal: Seal,
+) -> Result<ByPassphrase, NotOpened> {
+    let progress = Progress::spinner("trying the passphrase");
+    let opened = match seal {
+        Seal::Counts => unlock::open_by_passphrase(disk, header, passphrase, only),
+        Seal::IsRenewed => unlock::open_by_passphrase_unsealed(disk, header, passphrase, only),
+    }?;
+    drop(progress);
+    if seal == Seal::Counts {
+        tell_differences(&opened.seal);
     }
+    Ok(opened)
 }
 
 /// Whether a keyslot is in use, for whatever key.

@@ -6,7 +6,7 @@
 
 use jose::{Jwe, JweError};
 use json::{FieldError, Value};
-use luks::{Header, Luks1, MetaError, Slot, Token, TokenId};
+use luks::{Header, Luks1, MetaError, MetaState, Slot, Token, TokenId};
 use std::collections::BTreeSet;
 use std::fmt;
 use uuid::{Uuid, uuid};
@@ -65,9 +65,10 @@ impl Binding {
 impl Unreadable {
     /// Where it stands, for a message: `token 3`, or `LUKSMeta of keyslot 1`.
     pub fn place(&self) -> String {
-        match (self.token, self.slots.first()) {
+        match (self.token, self.slots.as_slice()) {
             (Some(token), _) => format!("token {token}"),
-            (None, slot) => format!("LUKSMeta of keyslot {}", slot.map_or("?".into(), Slot::to_string)),
+            (None, [slot]) => format!("LUKSMeta of keyslot {slot}"),
+            (None, _) => "LUKSMeta".to_owned(),
         }
     }
 }
@@ -88,9 +89,18 @@ pub fn unreadable(header: &Header) -> Vec<Unreadable> {
         read(token).err().map(|why| Unreadable { token: Some(id), slots: token.keyslots.clone(), why })
     };
     match header {
-        Header::Luks1(header) => in_meta(header).filter_map(Result::err).collect(),
+        Header::Luks1(header) => match header.meta() {
+            MetaState::Damaged(error) => vec![all_of_meta(header, error)],
+            _ => in_meta(header).filter_map(Result::err).collect(),
+        },
         Header::Luks2(_) => tokens(header).filter_map(broken).collect(),
     }
+}
+
+/// A damaged table may have bound any keyslot.
+fn all_of_meta(header: &Luks1, error: &MetaError) -> Unreadable {
+    let active = Slot::all().zip(&header.slots).filter(|(_, entry)| entry.active);
+    Unreadable { token: None, slots: active.map(|(slot, _)| slot).collect(), why: TokenError::Meta(error.clone()) }
 }
 
 /// The bindings of one token, one for each keyslot that it serves.

@@ -9,7 +9,7 @@ use crate::store;
 use crypto::{Passphrase, Random, VolumeKey};
 use jose::Jwe;
 use json::Object;
-use luks::{Accepted, Edit, KdfCost, NewKeyslot, Slot, Version};
+use luks::{Accepted, Edit, KdfCost, NewKeyslot, Slot, TokenKind, Version};
 use std::fmt;
 
 /// A bind that has been computed.
@@ -94,7 +94,7 @@ fn marked(
     random: &dyn Random,
 ) -> Result<Jwe, CommitError> {
     let Some(content_key) = &prepared.content_key else { return Ok(prepared.jwe.clone()) };
-    let mark = Mark::of(edit, header, key).map_err(CommitError::Edit)?;
+    let mark = Mark::of(edit, header, key)?;
     mark.put(&prepared.jwe, content_key, random).map_err(CommitError::Annotate)
 }
 
@@ -219,8 +219,7 @@ pub fn add_edit<'a>(
     let slot = store::choose_slot(header.header(), slot);
     let slot = edit.add_keyslot(&new.keyslot(header, key, slot)).map_err(CommitError::Edit)?;
     if new.purpose == Purpose::Recovery && header.header().version() == Version::Luks2 {
-        let token = Object::new().with("type", "systemd-recovery").with("keyslots", vec![slot.to_string()]);
-        edit.add_token(None, token).map_err(CommitError::Edit)?;
+        edit.add_token(None, recovery_token(slot)).map_err(CommitError::Edit)?;
     }
     Ok((edit, slot))
 }
@@ -241,7 +240,38 @@ pub fn change_edit<'a>(
     }
     let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
     edit.replace_keyslot(slot, &new.keyslot(header, key, None)).map_err(CommitError::Edit)?;
+    say_purpose(&mut edit, header, slot, new.purpose)?;
     Ok(edit)
+}
+
+/// Has the tokens of LUKS2 say of this keyslot whether it is for a recovery key.
+///
+/// # Errors
+/// [`CommitError::Edit`].
+pub fn say_purpose(edit: &mut Edit<'_>, header: &Accepted, slot: Slot, purpose: Purpose) -> Result<(), CommitError> {
+    let Some(luks2) = header.header().as_luks2() else { return Ok(()) };
+    let tokens = luks2.metadata().tokens.iter();
+    let mut said = tokens
+        .filter(|(_, token)| token.recognised() == TokenKind::SystemdRecovery && token.keyslots.contains(&slot))
+        .peekable();
+    match purpose {
+        Purpose::Recovery if said.peek().is_some() => Ok(()),
+        Purpose::Recovery => edit.add_token(None, recovery_token(slot)).map(|_| ()),
+        Purpose::Memory => said.try_for_each(|(id, token)| {
+            let others: Vec<String> =
+                token.keyslots.iter().filter(|other| **other != slot).map(Slot::to_string).collect();
+            if others.is_empty() {
+                return edit.remove_token(*id);
+            }
+            edit.replace_token(*id, token.members.clone().with("keyslots", others))
+        }),
+    }
+    .map_err(CommitError::Edit)
+}
+
+/// How systemd says that a keyslot is for a recovery key.
+fn recovery_token(slot: Slot) -> Object {
+    Object::new().with("type", "systemd-recovery").with("keyslots", vec![slot.to_string()])
 }
 
 /// One line for each step.

@@ -125,12 +125,15 @@ impl Mark {
 
     /// What a new binding says of the seal that is there. On LUKS1 a seal tells of all slots at once: it is not made anew where it tells
     /// of differences, which it would hide.
-    pub(crate) fn of(edit: &Edit<'_>, header: &Accepted, key: &VolumeKey) -> Result<Mark, EditError> {
-        let (state, version) = (check_seal(header, key), header.header().version());
-        match (state, version) {
-            (Ok(SealState::Sealed { epoch, .. }), Version::Luks2) => Ok(Mark::Sealed(epoch.to_string().into())),
-            (Ok(SealState::Sealed { epoch, differences }), Version::Luks1) if differences.is_empty() => {
-                Ok(Mark::Sealed(edit.seal_values(key, epoch)?.into()))
+    ///
+    /// # Errors
+    /// [`CommitError::SealFault`]: a header whose seal is not right gets no new binding.
+    pub(crate) fn of(edit: &Edit<'_>, header: &Accepted, key: &VolumeKey) -> Result<Mark, CommitError> {
+        let state = check_seal(header, key).map_err(CommitError::SealFault)?;
+        match (state, header.header().version()) {
+            (SealState::Sealed { epoch, .. }, Version::Luks2) => Ok(Mark::Sealed(epoch.to_string().into())),
+            (SealState::Sealed { epoch, differences }, Version::Luks1) if differences.is_empty() => {
+                Ok(Mark::Sealed(edit.seal_values(key, epoch).map_err(CommitError::Edit)?.into()))
             }
             _ => Ok(Mark::Nothing),
         }

@@ -152,6 +152,9 @@ fn init_over_a_damaged_one_takes_nuke() {
     bytes[2_068_480 + 20] ^= 1;
     std::fs::write(disk.path(), bytes).unwrap();
     assert_eq!(meta(Maker::Ours, &disk, "test", &[], b"").status.code(), Some(72));
+    let listed = disk.cotter(["list"]).run().failed_with(1).said();
+    assert!(listed.contains("LUKSMeta") && !listed.contains("no keyslot is bound"), "{listed}");
+    disk.cotter(["list", "-s", "0", "--expect", "null", "{}"]).run().failed_with(5);
     let said = meta(Maker::Ours, &disk, "init", &["-f"], b"").failed_with(72).said();
     assert!(said.contains("LUKSMeta"), "{said}");
     meta(Maker::Ours, &disk, "init", &["-f", "-n"], b"").succeeded();

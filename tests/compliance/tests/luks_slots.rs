@@ -121,6 +121,11 @@ fn a_recovery_key_opens_as_it_is_printed() {
                 let typed = key.replace('-', "").to_uppercase();
                 let unlock = disk.cotter(["unlock", "--print-key", "-k", "-"]).input(typed.as_str()).succeed();
                 assert_eq!(unlock.text(), key, "what opened it is printed, not what was typed");
+                Program::cotter()
+                    .args(["luks", "fingerprint", "-k", "-", "-d"])
+                    .arg(disk.path())
+                    .input(typed.as_str())
+                    .succeed();
                 disk.cotter(["add"])
                     .arg("--new-key-file")
                     .arg(disk.file("other", "other"))
@@ -132,6 +137,9 @@ fn a_recovery_key_opens_as_it_is_printed() {
                 let refused = disk.cotter(["add", "-k", "-"]).args(CHEAP).input([&slip[..], b"\nx\n"].concat()).run();
                 let said = refused.failed_with(1).said();
                 assert!(said.contains("slip in group 2"), "{said}");
+                let other = "uvbikkhd-nlvtnkgg-bkrkdtlk-gctkvnhl-ugtlcnbe-eltuvuhh-lkbbuljl-tvgegtce\nx\n";
+                let said = disk.cotter(["add", "-k", "-"]).args(CHEAP).input(other).run().failed_with(1).said();
+                assert!(said.contains("recovery key") && !said.contains("slip"), "{said}");
             });
         }
     }
@@ -222,7 +230,7 @@ fn a_dry_run_changes_no_byte() {
 fn luks1_has_no_labels_and_no_argon2() {
     let disk = Disk::of(Maker::Theirs, Version::Luks1);
     let before = disk.bytes();
-    let refused = |program: compliance::Program, code: i32, expected: &str| {
+    let refused = |program: Program, code: i32, expected: &str| {
         let said = program.run().failed_with(code).said();
         assert!(said.contains(expected), "{said}");
     };

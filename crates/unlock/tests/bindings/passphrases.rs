@@ -196,3 +196,28 @@ fn a_passphrase_that_does_not_open_after_writing_is_taken_back() {
         assert!(disk.to_vec() == before, "{at}");
     }
 }
+
+/// However it was typed, and whatever it replaces: the tokens say what a keyslot is for.
+#[test]
+fn a_recovery_key_opens_as_it_is_typed_and_is_told_as_one() {
+    let (disk, key) = formatted();
+    let recovery = unlock::recovery_key(&SystemRandom).unwrap();
+    let change = |passphrase: &Passphrase, purpose| {
+        let new = NewPassphrase { passphrase, kdf: cheap(), purpose };
+        unlock::change(&volume(&disk, &free, &Cancel::new()), &key, &new, slot(0)).unwrap();
+    };
+    let recovery_tokens = || {
+        let header = accepted(&disk);
+        let tokens = header.header().as_luks2().unwrap().metadata().tokens.values();
+        tokens.filter(|token| token.kind == "systemd-recovery" && token.keyslots == [slot(0)]).count()
+    };
+    for _ in 0..2 {
+        change(&recovery, Purpose::Recovery);
+        assert_eq!(recovery_tokens(), 1);
+    }
+    let typed = String::from_utf8(recovery.expose().to_vec()).unwrap().replace('-', "").to_uppercase();
+    let opened = unlock::open_by_passphrase(&disk, &accepted(&disk), &passphrase(&typed), None).unwrap();
+    assert!(opened.meant.unwrap().secret().ct_eq(recovery.expose()));
+    change(&passphrase("remembered"), Purpose::Memory);
+    assert_eq!(recovery_tokens(), 0);
+}

@@ -10,7 +10,7 @@ use crypto::{Hash, SystemRandom, VolumeKey};
 use json::{Object, Value};
 use luks::{Difference, Edit, EditError, Flag, SealBroken, SealState, Slot, TokenId};
 use unlock::{
-    AttemptError, BindRequest, CommitError, Failed, LastHumanSlot, NewPassphrase, Purpose, SealFault, Sealed, Unlocked,
+    AttemptError, BindRequest, CommitError, Failed, LastHumanSlot, NewPassphrase, NotOpened, Purpose, SealFault, Sealed, Unlocked,
     check_seal,
 };
 
@@ -362,4 +362,39 @@ fn a_new_seal_comes_after_all_that_unreached_bindings_know_of() {
     assert!(open(&disk, &net).unwrap().seal.is_clean());
     unlock::unbind(&volume(&disk, &free, &Cancel::new()), &binding(&disk, second), LastHumanSlot::Keep).unwrap();
     assert!(matches!(open(&disk, &net).unwrap(), Unlocked { slot, .. } if slot == first));
+}
+
+/// A person's passphrase opens no more than a policy does.
+#[test]
+fn a_passphrase_does_not_open_what_is_not_as_it_was_sealed() {
+    let net = OneServer::new();
+    let (disk, key) = formatted();
+    bind(&disk, &key, &net, "tang", TANG);
+    seal(&disk, &key, &net).unwrap();
+    let open = |typed: &str| unlock::open_by_passphrase(&disk, &accepted(&disk), &passphrase(typed), None);
+    assert_eq!(open("typed").unwrap().seal, sealed(1, vec![]));
+    change(&disk, |edit| edit.set_flags(&[Flag::AllowDiscards]));
+    assert_eq!(open("typed").unwrap().seal, sealed(1, vec![Difference::FlagsChanged]));
+    let id = seal_token(&disk);
+    change(&disk, |edit| edit.remove_token(id));
+    let refused = open("typed").unwrap_err();
+    assert!(matches!(refused, NotOpened::Seal(SealFault::Stripped { .. })) && !refused.is_wrong_passphrase());
+    assert!(open("wrong").unwrap_err().is_wrong_passphrase());
+    let unsealed = unlock::open_by_passphrase_unsealed(&disk, &accepted(&disk), &passphrase("typed"), Some(slot(0)));
+    assert!(unsealed.is_ok(), "who seals anew gets in");
+}
+
+/// A binding that was opened is not put silently into a header whose seal is gone.
+#[test]
+fn nothing_is_bound_into_a_header_whose_seal_was_taken_away() {
+    let net = OneServer::new();
+    let (disk, key) = formatted();
+    bind(&disk, &key, &net, "tang", TANG);
+    seal(&disk, &key, &net).unwrap();
+    let id = seal_token(&disk);
+    change(&disk, |edit| edit.remove_token(id));
+    let (cancel, null) = (Cancel::new(), config("{}"));
+    let prepared = unlock::prepare(&request("null", &null), &ports(&net, &cancel)).unwrap();
+    let error = unlock::bind(&volume(&disk, &free, &cancel), &key, prepared).unwrap_err();
+    assert!(matches!(error, CommitError::SealFault(SealFault::Stripped { .. })), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use super::tar;
 use crate::error::CommandError;
-use crate::volume;
+use crate::volume::{self, Seal};
 use block::partition::gpt::{self, NewPartition};
 use block::partition::{SectorSize, UuidBuilder};
 use block::{BlockWrite, Bytes, Window};
@@ -69,8 +69,8 @@ impl DemoDisk {
 
     /// The volume key, by the passphrase.
     pub fn key_by_passphrase(&self) -> Result<VolumeKey, CommandError> {
-        let opened = volume::open_by_passphrase(&self.volume, &self.header()?, &passphrase(), None);
-        opened.map(|(_, key)| key).map_err(|source| CommandError::failed("cannot open the volume", source))
+        let opened = volume::open_by_passphrase(&self.volume, &self.header()?, &passphrase(), None, Seal::Counts);
+        opened.map(|opened| opened.key).map_err(|source| CommandError::failed("cannot open the volume", source))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::opening::{self, Given, Opened};
 use crate::output;
 use crate::volume::{self, Disks, Seal};
-use ::luks::{Accepted, MetaState, OpenError};
+use ::luks::{Accepted, MetaState};
 use crypto::SystemRandom;
 use json::Object;
 use linux::Terminal;
@@ -108,17 +108,13 @@ fn open(args: &BindArgs, disks: &Disks, header: &Accepted, given: Given, host: &
     let Given::Passphrase(passphrase) = given else {
         return opening::open(disks, header, &args.opener, given, Seal::Counts, host);
     };
-    let failed = match opening::by_passphrase(disks, header, passphrase, None) {
-        Ok(opened) => {
-            volume::check_seal(header, &opened.key)?;
-            return Ok(opened);
-        }
+    let failed = match opening::by_passphrase(disks, header, &passphrase, None, Seal::Counts) {
+        Ok(opened) => return Ok(opened),
         Err(failed) => failed,
     };
-    let wrong = matches!(failed.source, OpenError::NoSlotOpens { .. });
     // What is to be replaced is what the person named, and nothing else.
-    if args.replace || !wrong || unlock::bindings(header.header()).is_empty() {
-        return Err(opening::not_opened(disks, failed, &args.opener.key));
+    if args.replace || !failed.is_wrong_passphrase() || unlock::bindings(header.header()).is_empty() {
+        return Err(opening::told(disks, &args.opener.key, &passphrase, failed));
     }
     output::say("the passphrase is wrong: it opens no keyslot; opening the volume by its existing bindings instead");
     opening::open(disks, header, &args.opener, Given::Binding(None), Seal::Counts, host)

@@ -2,9 +2,10 @@
 //!
 //! Machines made from one image share the volume key, and with it everything: whoever opens one of them reads all.
 
-use crate::args::FingerprintArgs;
+use crate::args::{FingerprintArgs, KeySource};
 use crate::error::CommandError;
 use crate::host::Host;
+use crate::opening;
 use crate::output;
 use crate::passphrase;
 use crate::volume::{self, Seal};
@@ -58,7 +59,7 @@ fn print_of(
     let header = volume::accept(volume::read_header(&disk)?, disk.path(), &allowed)?;
     let key = match passphrase {
         None if !args.open => None,
-        _ => Some(volume_key(&disk, &header, passphrase, host)?),
+        _ => Some(volume_key(args, &disk, &header, passphrase, host)?),
     };
     Ok(Print {
         device: device.display().to_string(),
@@ -69,6 +70,7 @@ fn print_of(
 }
 
 fn volume_key(
+    args: &FingerprintArgs,
     disk: &FileDisk,
     header: &Accepted,
     passphrase: Option<&Passphrase>,
@@ -78,8 +80,9 @@ fn volume_key(
         return Ok(volume::open_by_bindings(disk, header, None, Seal::Counts, host)?.key);
     };
     let what = || format!("{} stays closed", disk.path().display());
-    let opened = volume::open_by_passphrase(disk, header, passphrase, None);
-    opened.map(|(_, key)| key).map_err(|source| CommandError::failed(what(), source))
+    let opened = volume::open_by_passphrase(disk, header, passphrase, None, Seal::Counts);
+    let source = || KeySource { key_file: args.key.key_file.clone() };
+    opened.map(|opened| opened.key).map_err(|failed| opening::not_opened(what(), &source(), passphrase, failed))
 }
 
 /// All pairs that share something.

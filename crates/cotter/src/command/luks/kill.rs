@@ -6,13 +6,13 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::opening::{self, Opened};
 use crate::passphrase;
-use crate::volume::{self, Disks};
+use crate::volume::{self, Disks, Seal};
 use ::luks::{Accepted, Slot};
 use crypto::SystemRandom;
 use json::Object;
 use linux::Terminal;
 use std::time::Duration;
-use unlock::{CommitError, LastHumanSlot};
+use unlock::{CommitError, LastHumanSlot, NotOpened};
 
 /// Removes a keyslot and overwrites its key material.
 pub fn run(args: &KillArgs) -> Result<(), CommandError> {
@@ -91,11 +91,12 @@ fn what_remains(
     host: &Host,
 ) -> Result<Option<Opened>, CommandError> {
     let Some(source) = args.remaining() else { return Ok(None) };
-    let mut passphrase = passphrase::existing(&source, host.person())?;
+    let passphrase = passphrase::existing(&source, host.person())?;
     for other in header.slots().filter(|other| *other != slot) {
-        match opening::by_passphrase(disks, header, passphrase, Some(other)) {
+        match opening::by_passphrase(disks, header, &passphrase, Some(other), Seal::Counts) {
             Ok(opened) => return Ok(Some(opened)),
-            Err(failed) => passphrase = failed.passphrase,
+            Err(failed @ NotOpened::Seal(_)) => return Err(opening::told(disks, &source, &passphrase, failed)),
+            Err(NotOpened::Closed(_)) => {}
         }
     }
     let error = CommandError::plain(format!("the passphrase opens no keyslot but {slot}, if any; nothing was changed"));

@@ -7,7 +7,7 @@ use crate::args::{BindingChoice, Format, ListArgs};
 use crate::error::{CommandError, visible};
 use crate::output;
 use crate::volume::{self, Disks};
-use ::luks::Header;
+use ::luks::{Header, Luks1, MetaState};
 use json::{Object, Value};
 use linux::Access;
 use std::collections::BTreeSet;
@@ -19,6 +19,12 @@ pub fn run(args: &ListArgs) -> Result<(), CommandError> {
     if let [pin, config] = args.expect.as_slice() {
         let slot = volume::slot(args.slot.unwrap_or_default())?;
         return expect::run(&header, slot, pin, config, args.format);
+    }
+    if let Some(MetaState::Damaged(error)) = header.as_luks1().map(Luks1::meta) {
+        let what = CommandError::failed("the LUKSMeta with the bindings cannot be read", error.clone());
+        return Err(
+            what.hint("bring it back from a backup (`cotter luks restore`); `cotter luks dump` shows what is there")
+        );
     }
     let bindings = wanted(args, &header)?;
     if args.pins {

@@ -3,7 +3,7 @@
 use crate::args::UnlockArgs;
 use crate::error::CommandError;
 use crate::output;
-use ::luks::{Accepted, Data, Flag, Version};
+use ::luks::{Accepted, Data, Difference, Flag, SealState, Version};
 use block::{Bytes, SECTOR, Sectors};
 use crypto::VolumeKey;
 use json::Object;
@@ -18,6 +18,8 @@ pub struct Plan {
     data: Data,
     length: Sectors,
     pub flags: CryptFlags,
+    /// What is asked for here; the rest of the flags stands in the header.
+    asked: CryptFlags,
     /// What the key is called in the kernel's keyring; with LUKS1 it does not go there.
     description: Option<String>,
 }
@@ -39,9 +41,19 @@ impl Plan {
             version,
             data: *header.data(),
             length: length(header.data(), disk)?,
-            flags: flags(args, header),
+            flags: with_kept(asked(args), header),
+            asked: asked(args),
             description: digest.map(|digest| format!("cryptsetup:{volume}-d{digest}")),
         })
+    }
+
+    /// Leaves out the flags of the header if they are not those that were sealed.
+    pub fn heed(&mut self, seal: &SealState) {
+        let SealState::Sealed { differences, .. } = seal else { return };
+        if differences.contains(&Difference::FlagsChanged) {
+            self.flags = self.asked;
+            output::say("the flags in the header are not those that were sealed, and do not count");
+        }
     }
 
     /// The table, with its key, of data on this device.
@@ -97,16 +109,20 @@ fn length(data: &Data, disk: Bytes) -> Result<Sectors, CommandError> {
     }
 }
 
-/// What is asked for here, and what is asked for in the header.
-fn flags(args: &UnlockArgs, header: &Accepted) -> CryptFlags {
+/// What is asked for here.
+fn asked(args: &UnlockArgs) -> CryptFlags {
     let asked = args.requests;
-    let mut flags = CryptFlags {
+    CryptFlags {
         allow_discards: asked.allow_discards,
         same_cpu_crypt: asked.perf_same_cpu_crypt,
         submit_from_crypt_cpus: asked.perf_submit_from_crypt_cpus,
         no_read_workqueue: asked.perf_no_read_workqueue,
         no_write_workqueue: asked.perf_no_write_workqueue,
-    };
+    }
+}
+
+/// The same with what is asked for in the header.
+fn with_kept(mut flags: CryptFlags, header: &Accepted) -> CryptFlags {
     let kept = header.header().as_luks2().map(|header| header.metadata().config.flags.as_slice());
     for name in kept.unwrap_or_default() {
         match Flag::from_name(name) {

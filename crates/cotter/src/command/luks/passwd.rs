@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::opening::{self, Opened};
 use crate::passphrase;
 use crate::progress::Progress;
-use crate::volume::{self, Disks};
+use crate::volume::{self, Disks, Seal};
 use ::luks::{Accepted, Edit, EditError, NewKeyslot};
 use crypto::{Random, SystemRandom};
 use json::Object;
@@ -30,9 +30,8 @@ pub fn run(args: &PasswdArgs) -> Result<(), CommandError> {
     let early = if Terminal::types_stdin() { None } else { Some(passphrase::chosen(&args.new, &host)?) };
     host.cancel_on_signal()?;
     let only = args.slot.map(volume::slot).transpose()?;
-    let opened = opening::by_passphrase(&disks, &header, old, only)
-        .map_err(|failed| opening::not_opened(&disks, failed, &args.key))?;
-    volume::check_seal(&header, &opened.key)?;
+    let opened = opening::by_passphrase(&disks, &header, &old, only, Seal::Counts);
+    let opened = opened.map_err(|failed| opening::told(&disks, &args.key, &old, failed))?;
     let passphrase = early.map_or_else(|| passphrase::chosen(&args.new, &host), Ok)?;
     let kdf = kdf::cost(&args.kdf, header.header().version(), hash, opened.key.secret().len())?;
     let purpose = if args.new.generate { Purpose::Recovery } else { Purpose::Memory };
@@ -78,7 +77,9 @@ fn edit<'h>(
     let _progress = Progress::spinner("stretching the passphrase");
     match unlock::change_edit(header, &opened.key, new, opened.slot, random) {
         Err(CommitError::Edit(EditError::NoSlotToSpare { .. } | EditError::NoRoom { .. })) if args.in_place => {
-            in_place(header, opened, new, random).map_err(CommitError::Edit)
+            let mut edit = in_place(header, opened, new, random).map_err(CommitError::Edit)?;
+            unlock::say_purpose(&mut edit, header, opened.slot, new.purpose)?;
+            Ok(edit)
         }
         done => done,
     }

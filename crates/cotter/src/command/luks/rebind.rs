@@ -106,9 +106,8 @@ fn by_slot(found: &Found, only: Option<Slot>, host: &Host) -> Result<Unlocked, C
 
 fn by_passphrase(found: &Found, source: &KeySource, host: &Host) -> Result<Opened, CommandError> {
     let passphrase = passphrase::existing(source, host.person())?;
-    let opened = opening::by_passphrase(&found.disks, &found.header, passphrase, None);
-    let opened = opened.map_err(|failed| opening::not_opened(&found.disks, failed, source))?;
-    volume::check_seal(&found.header, &opened.key)?;
+    let opened = opening::by_passphrase(&found.disks, &found.header, &passphrase, None, Seal::Counts);
+    let opened = opened.map_err(|failed| opening::told(&found.disks, source, &passphrase, failed))?;
     Ok(Opened::Otherwise(opened.key))
 }
 

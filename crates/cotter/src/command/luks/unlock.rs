@@ -29,9 +29,10 @@ pub fn unlock(args: &UnlockArgs) -> Result<(), CommandError> {
         let opened = opened::open(disks.header(), &header, &args.key, only, &host)?;
         return output::data(opened.passphrase.expose());
     }
-    let plan = Plan::new(args, &header, disks.data().len())?;
+    let mut plan = Plan::new(args, &header, disks.data().len())?;
     let control = if args.dry_run { None } else { Some(ready(&plan, disks.data())?) };
     let Opened { key, seal, .. } = opened::open(disks.header(), &header, &args.key, only, &host)?;
+    plan.heed(&seal);
     if seal == SealState::Unsealed {
         output::say("the header is not sealed, so changes to it cannot show: `cotter luks seal`");
     }
