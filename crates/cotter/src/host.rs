@@ -1,39 +1,98 @@
-//! The edge wired to the core: the ports of this machine, with one deadline for the whole command.
+//! The edge wired to the core: the ports of this machine. Each phase of network has the whole of the time; none of it runs out while a
+//! person types or thinks.
 
 use crate::error::CommandError;
-use clevis::{Cancel, Deadline, HttpRequest, Method, Net, Ports, TlsFiles, TrustPolicy};
+use clevis::{
+    Cancel, Deadline, HttpRequest, HttpResponse, Method, Net, NetError, Person, PersonError, Ports, TlsFiles,
+    TrustPolicy,
+};
 use crypto::SystemRandom;
 use linux::{Client, HostFiles, Terminal, deadline_after};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The deadline of the phase of network that is under way.
+#[derive(Clone)]
+struct Phase {
+    limit: Duration,
+    until: Arc<Mutex<Deadline>>,
+}
+
+impl Phase {
+    fn begin(&self) -> Deadline {
+        let until = deadline_after(self.limit);
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        until
+    }
+
+    fn until(&self) -> Deadline {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The clock stood so long.
+    fn put_off(&self, by: Duration) {
+        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = until.instant().and_then(|until| until.checked_add(by)).map_or(Deadline::NEVER, Deadline::at);
+    }
+}
+
+/// The network, with the deadline of the phase.
+struct PhasedNet {
+    client: Client,
+    phase: Phase,
+}
+
+impl Net for PhasedNet {
+    /// What was handed out with the ports does not know of the time that a person has taken since.
+    fn exchange(&self, request: &HttpRequest<'_>, _: Deadline, cancel: &Cancel) -> Result<HttpResponse, NetError> {
+        self.client.exchange(request, self.phase.until(), cancel)
+    }
+}
+
+/// A person, whose time does not count.
+struct PhasedPerson {
+    terminal: Terminal,
+    phase: Phase,
+}
+
+impl Person for PhasedPerson {
+    fn confirm(&self, question: &str) -> Result<bool, PersonError> {
+        let since = Instant::now();
+        let answer = self.terminal.confirm(question);
+        self.phase.put_off(since.elapsed());
+        answer
+    }
+}
 
 /// This machine, as pins see it.
 pub struct Host {
-    net: Client,
+    net: PhasedNet,
     files: HostFiles,
-    person: Terminal,
+    person: PhasedPerson,
     random: SystemRandom,
-    until: Deadline,
+    phase: Phase,
     cancel: Cancel,
     watches: AtomicBool,
 }
 
 impl Host {
-    /// Everything must be done within `limit` from now.
+    /// Each phase of network must be done within `limit` from its start.
     pub fn new(limit: Duration) -> Host {
         let cancel = Cancel::new();
+        let phase = Phase { limit, until: Arc::new(Mutex::new(Deadline::NEVER)) };
         Host {
-            net: Client::from_environment(),
+            net: PhasedNet { client: Client::from_environment(), phase: phase.clone() },
             files: HostFiles,
-            person: Terminal::until(cancel.clone()),
+            person: PhasedPerson { terminal: Terminal::until(cancel.clone()), phase: phase.clone() },
             random: SystemRandom,
-            until: deadline_after(limit),
+            phase,
             cancel,
             watches: AtomicBool::new(false),
         }
     }
 
-    /// The ports to hand to a pin.
+    /// The ports to hand to a pin. A phase of network begins.
     pub fn ports(&self, trust: TrustPolicy) -> Ports<'_> {
         Ports {
             pins: clevis::pins::ALL,
@@ -42,7 +101,7 @@ impl Host {
             person: &self.person,
             random: &self.random,
             trust,
-            until: self.until,
+            until: self.phase.begin(),
             cancel: &self.cancel,
         }
     }
@@ -60,7 +119,13 @@ impl Host {
 
     /// The person at the terminal; a signal that ends all waiting ends this too.
     pub fn person(&self) -> &Terminal {
-        &self.person
+        &self.person.terminal
+    }
+
+    /// How much of the phase that is under way is left.
+    pub fn time_left(&self) -> Duration {
+        let until = self.phase.until().instant();
+        until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()))
     }
 
     /// What ends all waiting.
@@ -74,7 +139,7 @@ impl Host {
         let tls = TlsFiles::default();
         let request = HttpRequest { method: Method::Get, url: &address, content_type: None, body: b"", tls: &tls };
         let what = || format!("cannot ask {url} for its keys");
-        let answer = self.net.exchange(&request, self.until, &self.cancel);
+        let answer = self.net.exchange(&request, self.phase.begin(), &self.cancel);
         let answer = answer.map_err(|source| {
             CommandError::failed(what(), source)
                 .hint("check the address, the network, and that the server runs: `cotter serve`")
@@ -83,5 +148,24 @@ impl Host {
             200 => Ok(answer.body),
             status => Err(CommandError::plain(format!("{}: it answers {status}", what())).hint("is it a key server?")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn the_clock_begins_with_the_network_and_stands_while_a_person_thinks() {
+        let host = Host::new(HOUR);
+        assert_eq!(host.time_left(), Duration::MAX, "nobody waits for a server yet");
+        let first = host.ports(TrustPolicy::Ask).until;
+        host.phase.put_off(HOUR);
+        assert_eq!(host.phase.until().instant(), first.instant().map(|until| until + HOUR));
+        assert!(host.time_left() > HOUR);
+        host.ports(TrustPolicy::Ask);
+        assert!(host.time_left() <= HOUR, "the next phase has no more than the whole");
     }
 }

@@ -13,6 +13,7 @@ mod change;
 mod commit;
 mod commit_error;
 pub mod crypttab;
+mod estimate;
 mod human;
 mod plan;
 mod rebind;
@@ -30,8 +31,8 @@ pub use bind::{BindError, BindRequest, NewMeta, Prepared, Proof, prepare};
 pub use binding::{Binding, CLEVIS, CLEVIS_UUID, TokenError, Unreadable, bindings, unreadable};
 pub use by_passphrase::{ByPassphrase, NotOpened, open_by_passphrase, open_by_passphrase_unsealed};
 pub use change::{
-    BindPlan, NewPassphrase, Purpose, ReplacePlan, add_edit, bind_edit, change_edit, kill_edit, replace_edit, say_purpose,
-    spare_orphans, unbind_edit,
+    BindPlan, NewPassphrase, Purpose, ReplacePlan, add_edit, bind_edit, change_edit, kill_edit, replace_edit,
+    say_purpose, spare_orphans, unbind_edit,
 };
 pub use commit::{Bound, add, bind, bind_instead, change, kill, unbind};
 pub use commit_error::{CommitError, RevertFailure};

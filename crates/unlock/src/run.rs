@@ -1,6 +1,7 @@
 //! Carrying out a plan: all attempts side by side, the first secret that opens its keyslot wins.
 
 use crate::binding::Binding;
+use crate::estimate::{LONG, estimate};
 use crate::plan::Attempt;
 use crate::seal::check_seal;
 use crate::seal_fault::SealFault;
@@ -12,6 +13,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 /// What opened a volume.
 #[derive(Debug)]
@@ -39,6 +41,9 @@ pub enum Event<'a> {
     Trying(&'a Attempt),
     /// It has failed; others may still be under way.
     Failed(&'a Attempt, &'a AttemptError),
+    /// Its policy gave a secret, and its keyslot is tried, which takes about so long. Who has less time left raises the flag of the ports
+    /// now: a derivation that has begun is not broken off.
+    Stretching(&'a Attempt, Duration),
     /// Its secret opened its keyslot.
     Opened(&'a Attempt),
 }
@@ -52,6 +57,8 @@ pub enum AttemptError {
     Slot(OpenError),
     /// The volume was opened, and its header is not as it was sealed.
     Seal(SealFault),
+    /// There was no time left for its keyslot, which takes about so long.
+    NoTime(Duration),
 }
 
 /// Nothing opened the volume: every attempt with its reason, the most telling first. There may have been no attempt at all.
@@ -62,7 +69,8 @@ pub struct Failed {
 }
 
 /// Tries all attempts at once, each in a thread of its own; returns soon after the first that opens its keyslot, when the
-/// others have noticed that they are cancelled. A volume whose seal is not right stays closed.
+/// others have noticed that they are cancelled. Of several answers the one whose keyslot takes the shortest comes first, and one that
+/// takes very long comes last of all. A volume whose seal is not right stays closed.
 ///
 /// # Errors
 /// [`Failed`] when the last attempt has failed.
@@ -73,7 +81,7 @@ pub fn run(
     ports: &Ports<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Unlocked, Failed> {
-    first(plan, ports, on_event, &|attempt, answer| {
+    first(plan, header, ports, on_event, &|attempt, answer| {
         let opened = try_slot(attempt, answer, disk, header)?;
         let seal = check_seal(header, &opened.key).map_err(AttemptError::Seal)?;
         Ok(Unlocked { seal, ..opened })
@@ -91,7 +99,7 @@ pub fn run_unsealed(
     ports: &Ports<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Unlocked, Failed> {
-    first(plan, ports, on_event, &|attempt, answer| try_slot(attempt, answer, disk, header))
+    first(plan, header, ports, on_event, &|attempt, answer| try_slot(attempt, answer, disk, header))
 }
 
 /// Tries all attempts to their ends: what the content of each binding that opens its keyslot is encrypted under.
@@ -103,8 +111,9 @@ pub(crate) fn open_all(
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Vec<(Attempt, Result<Secret, AttemptError>)> {
     let mut results: Vec<Option<Result<Secret, AttemptError>>> = plan.iter().map(|_| None).collect();
-    ask_all(&plan, ports, on_event, &mut |index, attempt, answer, on_event| {
-        let result = try_slot(attempt, answer, disk, header).map(|opened| opened.content_key);
+    ask_all(&plan, header, ports, on_event, &mut |index, attempt, answer, on_event| {
+        let answer = in_time(attempt, answer, header, ports, on_event);
+        let result = answer.and_then(|answer| try_slot(attempt, answer, disk, header)).map(|opened| opened.content_key);
         match &result {
             Ok(_) => on_event(Event::Opened(attempt)),
             Err(error) => on_event(Event::Failed(attempt, error)),
@@ -116,37 +125,61 @@ pub(crate) fn open_all(
 }
 
 /// What one attempt comes to, once its pin has answered.
-type Judge<'a> = dyn Fn(&Attempt, Result<Opened, PinError>) -> Result<Unlocked, AttemptError> + 'a;
+type Judge<'a> = dyn Fn(&Attempt, Opened) -> Result<Unlocked, AttemptError> + 'a;
 
 /// The first attempt that opens.
 fn first(
     plan: Vec<Attempt>,
+    header: &Accepted,
     ports: &Ports<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
     judge: &Judge<'_>,
 ) -> Result<Unlocked, Failed> {
     let mut errors: Vec<Option<AttemptError>> = plan.iter().map(|_| None).collect();
     let mut opened = None;
-    ask_all(&plan, ports, on_event, &mut |index, attempt, answer, on_event| match judge(attempt, answer) {
-        Ok(unlocked) => {
-            opened = Some(unlocked);
-            on_event(Event::Opened(attempt));
-            ControlFlow::Break(())
-        }
-        Err(error) => {
-            on_event(Event::Failed(attempt, &error));
-            errors.get_mut(index).map(|place| place.replace(error));
-            ControlFlow::Continue(())
+    ask_all(&plan, header, ports, on_event, &mut |index, attempt, answer, on_event| {
+        let answer = in_time(attempt, answer, header, ports, on_event);
+        match answer.and_then(|answer| judge(attempt, answer)) {
+            Ok(unlocked) => {
+                opened = Some(unlocked);
+                on_event(Event::Opened(attempt));
+                ControlFlow::Break(())
+            }
+            Err(error) => {
+                on_event(Event::Failed(attempt, &error));
+                errors.get_mut(index).map(|place| place.replace(error));
+                ControlFlow::Continue(())
+            }
         }
     });
     opened.ok_or_else(|| Failed::new(plan, errors))
+}
+
+/// What a pin gave, if there is time for its keyslot.
+fn in_time(
+    attempt: &Attempt,
+    answer: Result<Opened, PinError>,
+    header: &Accepted,
+    ports: &Ports<'_>,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<Opened, AttemptError> {
+    let answer = answer.map_err(AttemptError::Pin)?;
+    let takes = estimate(header, attempt.binding.slot);
+    on_event(Event::Stretching(attempt, takes));
+    if ports.cancel.is_cancelled() { Err(AttemptError::NoTime(takes)) } else { Ok(answer) }
 }
 
 /// Takes the answer of one attempt.
 type Take<'a> = dyn FnMut(usize, &Attempt, Result<Opened, PinError>, &mut dyn FnMut(Event<'_>)) -> ControlFlow<()> + 'a;
 
 /// Asks the pins of all attempts at once, and hands their answers over as they come; a break cancels those that are left.
-fn ask_all(plan: &[Attempt], ports: &Ports<'_>, on_event: &mut dyn FnMut(Event<'_>), take: &mut Take<'_>) {
+fn ask_all(
+    plan: &[Attempt],
+    header: &Accepted,
+    ports: &Ports<'_>,
+    on_event: &mut dyn FnMut(Event<'_>),
+    take: &mut Take<'_>,
+) {
     let cancel = ports.cancel.child();
     let ports = Ports { cancel: &cancel, ..*ports };
     thread::scope(|scope| {
@@ -161,7 +194,9 @@ fn ask_all(plan: &[Attempt], ports: &Ports<'_>, on_event: &mut dyn FnMut(Event<'
             }
         }
         drop(sender);
-        for (index, answer) in answers {
+        let mut waiting = Vec::new();
+        let takes = |index: usize| plan.get(index).map(|attempt| estimate(header, attempt.binding.slot));
+        while let Some((index, answer)) = next(&answers, &mut waiting, &takes) {
             let Some(attempt) = plan.get(index) else { continue };
             if take(index, attempt, answer, on_event).is_break() {
                 cancel.cancel();
@@ -171,13 +206,34 @@ fn ask_all(plan: &[Attempt], ports: &Ports<'_>, on_event: &mut dyn FnMut(Event<'
     });
 }
 
+/// An attempt by its place in the plan, and its answer.
+type Answered = (usize, Result<Opened, PinError>);
+
+/// The answer whose keyslot takes the shortest, of those that are there; one that takes very long only when no other can come.
+fn next(
+    answers: &mpsc::Receiver<Answered>,
+    waiting: &mut Vec<Answered>,
+    takes: &dyn Fn(usize) -> Option<Duration>,
+) -> Option<Answered> {
+    loop {
+        waiting.extend(answers.try_iter());
+        waiting.sort_by_key(|(index, _)| std::cmp::Reverse((takes(*index), *index)));
+        if waiting.last().is_some_and(|(index, answer)| answer.is_err() || takes(*index) <= Some(LONG)) {
+            return waiting.pop();
+        }
+        match answers.recv() {
+            Ok(answer) => waiting.push(answer),
+            Err(mpsc::RecvError) => return waiting.pop(),
+        }
+    }
+}
+
 fn try_slot(
     attempt: &Attempt,
-    answer: Result<Opened, PinError>,
+    opened: Opened,
     disk: &dyn BlockRead,
     header: &Accepted,
 ) -> Result<Unlocked, AttemptError> {
-    let opened = answer.map_err(AttemptError::Pin)?;
     let passphrase = Passphrase::new(opened.secret);
     let slot = attempt.binding.slot;
     let key = open_keyslot(disk, header, slot, &passphrase).map_err(AttemptError::Slot)?;
@@ -209,6 +265,7 @@ impl AttemptError {
         match self {
             AttemptError::Slot(_) => u8::MAX - 1,
             AttemptError::Seal(_) => u8::MAX,
+            AttemptError::NoTime(_) => 0,
             AttemptError::Pin(error) => error.weight(),
         }
     }
@@ -221,6 +278,9 @@ impl AttemptError {
             }
             AttemptError::Pin(error) => error.hint(),
             AttemptError::Seal(fault) => fault.hint().into(),
+            AttemptError::NoTime(_) => {
+                "give it more time, if the keyslot is known to be yours: --timeout SECONDS".into()
+            }
         }
     }
 }
@@ -230,6 +290,9 @@ impl fmt::Display for AttemptError {
         match self {
             AttemptError::Pin(_) => f.write_str("the policy gave no passphrase"),
             AttemptError::Slot(_) => f.write_str("the policy's passphrase does not open the keyslot"),
+            AttemptError::NoTime(takes) => {
+                write!(f, "there was no time left for the keyslot, which takes some {:.1} s", takes.as_secs_f64())
+            }
             AttemptError::Seal(_) => f.write_str("the volume is not used, though its policy was met"),
         }
     }
@@ -241,6 +304,7 @@ impl std::error::Error for AttemptError {
             AttemptError::Pin(source) => Some(source),
             AttemptError::Slot(source) => Some(source),
             AttemptError::Seal(source) => Some(source),
+            AttemptError::NoTime(_) => None,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use compliance::disk::PASSPHRASE;
 use compliance::version::CHEAP;
-use compliance::{Disk, Maker, Table, Version};
+use compliance::{Disk, Maker, Program, Table, Version};
 use std::fs;
 
 /// The versions whose headers can be changed.

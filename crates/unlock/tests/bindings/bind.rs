@@ -12,7 +12,7 @@ use luks::{Edit, KdfCost, Slot, TokenId, open_any, open_keyslot};
 use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use unlock::{BindError, BindRequest, CommitError, Event, LastHumanSlot, Proof};
+use unlock::{AttemptError, BindError, BindRequest, CommitError, Event, LastHumanSlot, Proof};
 
 #[test]
 fn a_bound_disk_opens_while_its_server_answers_and_only_then() {
@@ -76,6 +76,7 @@ fn the_first_that_opens_wins_and_the_rest_is_cancelled() {
         told.push(match event {
             Event::Trying(attempt) => format!("try {}", attempt.binding.slot),
             Event::Failed(attempt, _) => format!("failed {}", attempt.binding.slot),
+            Event::Stretching(..) => return,
             Event::Opened(attempt) => format!("opened {}", attempt.binding.slot),
         });
     };
@@ -467,4 +468,23 @@ fn a_token_that_makes_no_sense_is_named_and_passed_over() {
     assert_eq!(unlock::bindings(header.header()).len(), 1);
     let slot = Slot::new(0).unwrap();
     assert!(open_keyslot(&disk, &header, slot, &passphrase("typed")).is_ok());
+}
+
+/// Whoever is told how long a keyslot takes can still say no.
+#[test]
+fn a_keyslot_is_not_tried_when_time_is_up() {
+    let (disk, key) = formatted();
+    let net = OneServer::new();
+    bind(&disk, &key, &net, "null", "{}");
+    let (cancel, header) = (Cancel::new(), accepted(&disk));
+    let mut told = Vec::new();
+    let plan = unlock::plan(unlock::bindings(header.header()), None);
+    let failed = unlock::run(plan, &disk, &header, &ports(&net, &cancel), &mut |event| {
+        if let Event::Stretching(_, takes) = event {
+            told.push(takes.as_micros());
+            cancel.cancel();
+        }
+    });
+    assert!(matches!(failed.unwrap_err().tried[0].1, AttemptError::NoTime(_)));
+    assert_eq!(told, [500], "1000 iterations");
 }

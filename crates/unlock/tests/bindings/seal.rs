@@ -10,8 +10,8 @@ use crypto::{Hash, SystemRandom, VolumeKey};
 use json::{Object, Value};
 use luks::{Difference, Edit, EditError, Flag, SealBroken, SealState, Slot, TokenId};
 use unlock::{
-    AttemptError, BindRequest, CommitError, Failed, LastHumanSlot, NewPassphrase, NotOpened, Purpose, SealFault, Sealed, Unlocked,
-    check_seal,
+    AttemptError, BindRequest, CommitError, Failed, LastHumanSlot, NewPassphrase, NotOpened, Purpose, SealFault,
+    Sealed, Unlocked, check_seal,
 };
 
 fn slot(number: u64) -> Slot {
