@@ -9,6 +9,8 @@ mod args;
 mod command;
 mod editor;
 mod error;
+#[cfg(test)]
+mod hints;
 mod host;
 mod opened;
 mod opening;

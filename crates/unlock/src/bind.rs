@@ -52,6 +52,23 @@ pub struct Prepared {
     pub(crate) content_key: Option<Secret>,
     pub(crate) place: Place,
     pub(crate) unproved: Option<PinError>,
+    pub(crate) keys: Keys,
+}
+
+/// Whether a binding that takes another's place is made to the same keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// To the very keys that the other had of its servers.
+    Unchanged,
+    /// To others, to none, or there is nothing to compare them with.
+    Other,
+}
+
+impl Prepared {
+    /// Whether it is made to the keys that the binding before it had.
+    pub fn keys(&self) -> Keys {
+        self.keys
+    }
 }
 
 /// Where a binding goes.
@@ -120,7 +137,7 @@ pub(crate) fn encrypt(
         Err(error) if may_wait(&error) => (None, Some(error)),
         Err(error) => return Err(BindError::NotProved(error)),
     };
-    Ok(Prepared { passphrase, jwe, content_key, place, unproved })
+    Ok(Prepared { passphrase, jwe, content_key, place, unproved, keys: Keys::Other })
 }
 
 /// Whether a configuration gives a server's keys, at any depth of a threshold.

@@ -227,7 +227,7 @@ pub fn add_edit<'a>(
 /// The change that gives a keyslot another passphrase.
 ///
 /// # Errors
-/// [`CommitError::Bound`] if a policy holds the old one; [`CommitError::Edit`].
+/// [`CommitError::Bound`] if a policy holds the old one, [`CommitError::Served`] if another program's token does; [`CommitError::Edit`].
 pub fn change_edit<'a>(
     header: &'a Accepted,
     key: &VolumeKey,
@@ -236,7 +236,8 @@ pub fn change_edit<'a>(
     random: &'a dyn Random,
 ) -> Result<Edit<'a>, CommitError> {
     if header.slots().any(|found| found == slot) && holder(header.header(), slot) == Holder::Policy {
-        return Err(CommitError::Bound { slot });
+        let is_bound = bindings(header.header()).iter().any(|binding| binding.slot == slot);
+        return Err(if is_bound { CommitError::Bound { slot } } else { CommitError::Served { slot } });
     }
     let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
     edit.replace_keyslot(slot, &new.keyslot(header, key, None)).map_err(CommitError::Edit)?;

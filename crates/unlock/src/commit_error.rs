@@ -69,6 +69,11 @@ pub enum CommitError {
         /// The keyslot.
         slot: Slot,
     },
+    /// The keyslot is served by something else of another program, whose passphrase cannot be another's.
+    Served {
+        /// The keyslot.
+        slot: Slot,
+    },
     /// The LUKS1 volume has no LUKSMeta to keep a binding in, and nobody has agreed to making it.
     NoMeta,
     /// The binding does not fit into the gap between key material and data of the LUKS1 volume, where LUKSMeta is.
@@ -165,6 +170,12 @@ impl fmt::Display for CommitError {
             CommitError::Bound { slot } => {
                 write!(f, "keyslot {slot} is bound to a policy, and another passphrase would break it")
             }
+            CommitError::Served { slot } => {
+                write!(
+                    f,
+                    "another program keeps the passphrase of keyslot {slot}, and another passphrase would break that"
+                )
+            }
             CommitError::NoMeta => {
                 f.write_str("there is no LUKSMeta on this LUKS1 volume, where its binding would be kept")
             }
@@ -224,6 +235,7 @@ impl Error for CommitError {
             | CommitError::SealFault(_)
             | CommitError::NoRoomInMeta { .. }
             | CommitError::Bound { .. }
+            | CommitError::Served { .. }
             | CommitError::LastSlot { .. } => None,
         }
     }
@@ -248,6 +260,7 @@ impl CommitError {
             CommitError::Unproved => "try again when the servers answer",
             CommitError::OldStays { .. } => "remove it when that is possible: `cotter luks kill`",
             CommitError::Bound { .. } => "give the policy a new passphrase: `cotter luks regen`",
+            CommitError::Served { .. } => "add a passphrase beside it: `cotter luks add`",
             CommitError::NotBound { .. } | CommitError::Busy => {
                 "see what is there now: `cotter luks list`, `cotter luks dump`"
             }

@@ -2,10 +2,12 @@
 //!
 //! Both work from the binding itself, never from a printed form of it, so nothing of a configuration is lost on the way.
 
-use crate::bind::{BindError, Place, Prepared, encrypt};
+use crate::bind::{BindError, Keys, Place, Prepared, encrypt};
 use crate::binding::Binding;
 use crate::run::Unlocked;
 use clevis::{BoundServer, Config, PinError, Ports, Renewal, Wanted};
+use jose::ThumbprintHash;
+use std::collections::BTreeSet;
 
 /// Prepares the same policy with the keys of today and a new passphrase, in the place of `binding`.
 ///
@@ -52,7 +54,18 @@ fn rebind(
     let (given, kept) = (read(&renewed.given)?, read(&renewed.kept)?);
     let said = clevis::remembered(pin, &kept, ports.pins).map_err(BindError::Encrypt)?;
     // The old binding goes, so the new one must have been seen to work.
-    encrypt(pin, &given, &said, Place::Instead(Box::new(binding.clone())), &|_| false, ports)
+    let prepared = encrypt(pin, &given, &said, Place::Instead(Box::new(binding.clone())), &|_| false, ports)?;
+    let made = clevis::servers(&prepared.jwe, ports.pins).map_err(BindError::Unreadable)?;
+    let keys = if !made.is_empty() && key_sets(&made) == key_sets(&known) { Keys::Unchanged } else { Keys::Other };
+    Ok(Prepared { keys, ..prepared })
+}
+
+/// The servers with the thumbprints of their signing keys, whatever their order.
+fn key_sets(servers: &[BoundServer]) -> BTreeSet<(&str, BTreeSet<String>)> {
+    let thumbprints = |server: &BoundServer| {
+        server.signing_keys().map(|key| key.thumbprint(ThumbprintHash::S256).to_string()).collect()
+    };
+    servers.iter().map(|server| (server.url.as_str(), thumbprints(server))).collect()
 }
 
 /// The servers that an opened binding names; none if it was not opened.

@@ -217,7 +217,8 @@ fn next(
 ) -> Option<Answered> {
     loop {
         waiting.extend(answers.try_iter());
-        waiting.sort_by_key(|(index, _)| std::cmp::Reverse((takes(*index), *index)));
+        // A failure takes no time.
+        waiting.sort_by_key(|(index, answer)| std::cmp::Reverse((answer.as_ref().ok().and(takes(*index)), *index)));
         if waiting.last().is_some_and(|(index, answer)| answer.is_err() || takes(*index) <= Some(LONG)) {
             return waiting.pop();
         }
@@ -322,5 +323,31 @@ impl fmt::Display for Failed {
 impl std::error::Error for Failed {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.tried.first().map(|(_, error)| error as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers that bring a secret, or none, in the order in which they are taken.
+    fn order(arrived: &[(usize, bool)], takes: &[u64]) -> Vec<usize> {
+        let (sender, answers) = mpsc::channel();
+        for (index, opens) in arrived {
+            let opened = || Opened { secret: Secret::new(vec![]), key: Secret::new(vec![]) };
+            let answer = if *opens { Ok(opened()) } else { Err(PinError::Cancelled) };
+            assert!(sender.send((*index, answer)).is_ok());
+        }
+        drop(sender);
+        let mut waiting = Vec::new();
+        let takes = |index: usize| takes.get(index).map(|seconds| Duration::from_secs(*seconds));
+        std::iter::from_fn(|| next(&answers, &mut waiting, &takes)).map(|(index, _)| index).collect()
+    }
+
+    #[test]
+    fn the_shortest_derivation_comes_first_and_a_very_long_one_last() {
+        assert_eq!(order(&[(0, true), (1, true), (2, true)], &[600, 2, 1]), [2, 1, 0]);
+        assert_eq!(order(&[(2, true), (1, true), (0, true)], &[1, 1, 1]), [0, 1, 2]);
+        assert_eq!(order(&[(0, true), (1, false)], &[600, 600]), [1, 0], "what failed takes no time");
     }
 }

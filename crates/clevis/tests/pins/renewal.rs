@@ -75,7 +75,7 @@ fn a_rotated_server_is_trusted_without_a_question() {
     let renewed = renew(&world, A, &jwe, Wanted::Same).unwrap();
     is_bound_to(&renewed, "tang", &new);
     assert_eq!(renewed.kept.to_compact().as_str(), A);
-    assert_eq!(world.asked(), [format!("GET http://a.test/adv/{}", old.thp())]);
+    assert_eq!(world.asked(), [format!("GET http://a.test/adv/{}", old.thp()), "GET http://a.test/adv/".to_owned()]);
     assert!(world.questions.lock().unwrap().is_empty());
     // One that was not rotated is trusted in the same way.
     let renewed = renew(&nobody(server(&[], &old)), A, &jwe, Wanted::Same).unwrap();
@@ -167,16 +167,33 @@ fn a_new_configuration_speaks_for_itself() {
     let world = nobody(server(&[&old], &new));
     for text in [
         format!(r#"{{"url":"http://a.test","thp":"{}"}}"#, other.thp()),
+        format!(r#"{{"url":"http://a.test","thp":"{}"}}"#, old.thp()),
         r#"{"url":"http://a.test","adv":"/adv.jws"}"#.to_owned(),
     ] {
         let renewed = renew(&world, &text, &jwe, Wanted::New).unwrap();
         assert_eq!((renewed.given.to_compact().as_str(), renewed.kept.to_compact().as_str()), (&*text, &*text));
     }
     assert_eq!(world.asked(), Vec::<String>::new());
-    // Of a thumbprint that is known, or of none, the known keys speak.
-    for text in [A.to_owned(), format!(r#"{{"url":"http://a.test","thp":"{}"}}"#, old.thp())] {
-        is_bound_to(&renew(&world, &text, &jwe, Wanted::New).unwrap(), "tang", &new);
-    }
+    // Where it names no key, the known keys speak.
+    is_bound_to(&renew(&world, A, &jwe, Wanted::New).unwrap(), "tang", &new);
+}
+
+/// What an old key vouches for is not enough if everybody else is shown something else.
+#[test]
+fn what_is_vouched_for_must_be_what_is_shown() {
+    let (old, new, other) = (Pair::new(), Pair::new(), Pair::new());
+    let jwe = bound(server(&[], &old), "tang", A);
+    let shows = |status, body| {
+        let Host::Keys(keys) = server(&[&old], &new) else { unreachable!() };
+        nobody(Host::Shows(keys, status, body))
+    };
+    let error = renew(&shows(200, KeyedAdvertisement::of(&other).0), A, &jwe, Wanted::Same).unwrap_err();
+    assert!(matches!(&error, PinError::NotVouched { found, .. } if found == &[other.thp()]), "{error:?}");
+    is_bound_to(&renew(&shows(200, KeyedAdvertisement::of(&new).0), A, &jwe, Wanted::Same).unwrap(), "tang", &new);
+    assert!(matches!(
+        renew(&shows(500, Vec::new()), A, &jwe, Wanted::Same),
+        Err(PinError::Refused { status: 500, .. })
+    ));
 }
 
 #[test]

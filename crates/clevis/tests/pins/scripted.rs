@@ -17,6 +17,8 @@ use tang::server::{KeySet, ServerRequest};
 pub(crate) enum Host {
     /// A key server.
     Keys(KeySet),
+    /// A key server that answers so to who names no key.
+    Shows(KeySet, u16, Vec<u8>),
     /// The same answer to everything.
     Says(u16, Vec<u8>),
     /// A refused connection.
@@ -125,7 +127,10 @@ impl World {
         let (name, path) = rest.split_at(at);
         self.asked.lock().unwrap().push(format!("{method} {}", request.url));
         match self.hosts.get(name) {
-            Some(Host::Keys(keys)) => {
+            Some(Host::Shows(_, status, body)) if path == "/adv/" => {
+                Ok(HttpResponse { status: *status, body: body.clone() })
+            }
+            Some(Host::Keys(keys) | Host::Shows(keys, ..)) => {
                 let answer = keys.answer(&ServerRequest { method, target: path, body: request.body });
                 Ok(HttpResponse { status: answer.status, body: answer.body.as_ref().to_vec() })
             }

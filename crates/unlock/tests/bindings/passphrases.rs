@@ -95,6 +95,9 @@ fn whoever_types_in_a_persons_place_is_no_person() {
     edit.add_token(None, token).unwrap();
     edit.apply(&disk).unwrap();
     assert!(human_slots(&accepted(&disk)).is_empty());
+    let refused =
+        unlock::change(&volume(&disk, &free, &Cancel::new()), &key, &new(&passphrase("x")), slot(0)).unwrap_err();
+    assert!(matches!(refused, CommitError::Served { .. }) && !refused.hint().contains("regen"), "{refused}");
     // A recovery key is a person's.
     let recovery = unlock::recovery_key(&SystemRandom).unwrap();
     let kdf = KdfCost::random_passphrase(crypto::Hash::Sha256);

@@ -3,6 +3,9 @@
 //! A server whose keys were rotated still signs its advertisement by an old key when it is asked for that one (`/adv/THUMBPRINT`). So the
 //! keys of the old binding vouch for the new ones, and nobody is asked, as long as the server has not thrown the old ones away. Where no
 //! known key vouches, the question is the same as at the first binding, and says so.
+//!
+//! What the old key vouches for must also be what the server shows everybody (`/adv`). Whoever has stolen an old signing key and stands in
+//! the server's place answers both alike, and is believed: who fears that has a person asked whatever vouches (`cotter luks regen --ask`).
 
 use super::settings::{Given, Settings};
 use crate::config::Config;
@@ -27,7 +30,8 @@ pub(super) fn renew(config: &Config, renewal: &Renewal<'_>, ports: &Ports<'_>) -
     let settings = Settings::read(config)?;
     let same_server = renewal.known.iter().filter(|server| server.url == settings.server.url);
     let known: Vec<&Jwk> = same_server.flat_map(|server| server.signing_keys()).take(MOST_ASKED_FOR).collect();
-    let speaks_for_itself = settings.given.is_some() || settings.thp.as_ref().is_some_and(|thp| !names(thp, &known));
+    // A thumbprint that a person names now must sign itself: no other key vouches in its place.
+    let speaks_for_itself = settings.given.is_some() || settings.thp.is_some();
     if renewal.wanted == Wanted::New && speaks_for_itself {
         return Ok(Renewed::unchanged(config));
     }
@@ -45,15 +49,27 @@ fn vouched_for(settings: &Settings, known: &[&Jwk], ports: &Ports<'_>) -> Result
         let request = Request::advertisement(thumbprint.as_str());
         let jws = match settings.server.ask(&request, Asked::Advertisement, ports) {
             Ok(jws) => jws,
-            // The server has no such key any more.
-            Err(PinError::Refused { status: 404, .. }) => continue,
+            // The server has no such key any more, or none that it can use.
+            Err(PinError::Refused { .. }) => continue,
             Err(error) => return Err(error),
         };
         if let Ok(advertisement) = Advertisement::verify_successor(&jws, known) {
-            return Ok(Some(Current { advertisement, jws }));
+            return Ok(is_shown(settings, &advertisement, ports)?.then_some(Current { advertisement, jws }));
         }
     }
     Ok(None)
+}
+
+/// Whether the server shows everybody the same keys.
+fn is_shown(settings: &Settings, found: &Advertisement, ports: &Ports<'_>) -> Result<bool, PinError> {
+    let jws = match settings.server.ask(&Request::advertisement(""), Asked::Advertisement, ports) {
+        Ok(jws) => jws,
+        Err(PinError::Refused { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let shown = Advertisement::verify(&jws, &Trust::Anyone);
+    let text = |set: &json::Object| Value::from(set.clone()).to_compact();
+    Ok(shown.is_ok_and(|shown| text(shown.set_json()).as_str() == text(found.set_json()).as_str()))
 }
 
 /// The advertisement that nobody vouches for but a person, or whoever said `-y`.

@@ -14,6 +14,17 @@ pub struct Device {
     pub detached_header: Option<PathBuf>,
 }
 
+/// The words that name it, for a command line that is told.
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "-d {}", self.path.display())?;
+        match &self.detached_header {
+            Some(header) => write!(f, " --detached-header {}", header.display()),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The most that a keyslot may cost. A header is no more to be trusted than whoever can write to the disk.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct Ceilings {

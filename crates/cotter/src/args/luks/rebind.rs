@@ -37,6 +37,9 @@ pub struct RegenArgs {
     /// Do not ask whether to go on
     #[arg(short = 'q', long)]
     pub quiet: bool,
+    /// Ask whether to trust the servers' keys even where the old ones vouch for them: an old signing key may have been stolen
+    #[arg(long, conflicts_with = "yes")]
+    pub ask: bool,
 }
 
 /// `cotter luks edit`

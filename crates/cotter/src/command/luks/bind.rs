@@ -140,9 +140,8 @@ fn report(args: &BindArgs, bound: &Bound, opened: &Opened) -> Result<(), Command
     if let Some(error) = &bound.unproved {
         output::say(&format!("not proved: {}", volume::reasons(error)));
         output::say(&format!(
-            "  try, once the server is up: cotter luks unlock --print-key -s {} -d {} > /dev/null",
-            bound.slot,
-            args.device.path.display()
+            "  try, once the server is up: cotter luks unlock --print-key -s {} {} > /dev/null",
+            bound.slot, args.device
         ));
     }
     if !args.format.json {

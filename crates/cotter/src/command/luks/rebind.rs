@@ -13,7 +13,7 @@ use clevis::{Ports, TrustPolicy};
 use crypto::{SystemRandom, VolumeKey};
 use json::{Object, Value};
 use linux::{Access, Terminal};
-use unlock::{BindError, Binding, Prepared, Unlocked};
+use unlock::{BindError, Binding, Keys, Prepared, Unlocked};
 
 /// A volume and the binding in it that is meant.
 pub struct Found {
@@ -63,6 +63,9 @@ pub fn carry_out(
         let hint = source.hint();
         CommandError::failed(format!("cannot make the binding of keyslot {slot} anew"), source).hint(hint)
     })?;
+    if prepared.keys() == Keys::Unchanged {
+        output::say("the servers' keys are those of before");
+    }
     let failed = |source| change::not_written(format!("cannot make the binding of keyslot {slot} anew"), source);
     if args.dry_run {
         let plan = unlock::bind_edit(&found.header, opened.key(), &prepared, &SystemRandom).map_err(failed)?;

@@ -18,7 +18,9 @@ pub fn run(args: &RegenArgs) -> Result<(), CommandError> {
         output::say("nothing was changed");
         return Ok(());
     }
-    carry_out(&args.rebinding, &found, &host)
+    rebind::carry_out(&args.rebinding, &found, &host, |opened, ports| {
+        unlock::regen(&found.binding, opened.filter(|_| !args.ask), ports)
+    })
 }
 
 /// Makes it anew without a question.
