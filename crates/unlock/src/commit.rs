@@ -11,7 +11,7 @@ use crate::human::LastHumanSlot;
 use crate::volume::Volume;
 use clevis::PinError;
 use crypto::{Passphrase, VolumeKey};
-use luks::{Accepted, Slot, TokenId, open_keyslot};
+use luks::{Accepted, Header, Slot, TokenId, open_keyslot};
 
 /// A binding that is on the disk.
 #[derive(Debug)]
@@ -89,12 +89,14 @@ pub fn bind_instead(
     }
 }
 
-/// Unbinds: overwrites the keyslot and forgets to what it was bound.
+/// Unbinds: overwrites the keyslot and forgets to what it was bound. A seal tells of it until the header is sealed anew, for no key is
+/// needed here. Returns the header as it is then.
 ///
 /// # Errors
 /// [`CommitError`].
-pub fn unbind(volume: &Volume<'_>, binding: &Binding, last: LastHumanSlot) -> Result<(), CommitError> {
-    volume.write(|header, random| Ok((unbind_edit(header, binding, last, random)?, ()))).map(|_| ())
+pub fn unbind(volume: &Volume<'_>, binding: &Binding, last: LastHumanSlot) -> Result<Header, CommitError> {
+    let unbound = volume.write(|header, random| Ok((unbind_edit(header, binding, last, random)?, ())));
+    unbound.map(|(applied, ())| applied.header)
 }
 
 /// Removes a keyslot: its key material is overwritten. A seal tells of it until the header is sealed anew, for no key is needed here.

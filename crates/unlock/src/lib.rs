@@ -42,7 +42,7 @@ pub use rebind::{edit, regen};
 pub use recheck::{RecheckError, recheck};
 pub use recovery_key::{Reading, read_recovery_key, recovery_key};
 pub use run::{AttemptError, Event, Failed, Unlocked, run, run_unsealed};
-pub use seal::check_seal;
+pub use seal::{check_seal, is_sealed};
 pub use seal_fault::SealFault;
 pub use sealing::{PreparedSeal, SealPlan, Sealed, prepare_seal, seal, seal_edit};
 pub use state::{Report, SlotState, Verdict, WhyUnreadable, report, state};

@@ -12,7 +12,7 @@ use clevis::PinError;
 use crypto::{Random, Secret, VolumeKey};
 use jose::Jwe;
 use json::{Object, Value};
-use luks::{Accepted, Edit, EditError, SealBroken, SealState, Slot, Version};
+use luks::{Accepted, Edit, EditError, Header, SealBroken, SealState, Slot, TokenKind, Version};
 
 /// The name of what a binding says, among its annotations.
 const SEALED: &str = "sealed";
@@ -53,11 +53,23 @@ pub fn check_seal(header: &Accepted, key: &VolumeKey) -> Result<SealState, SealF
     }
 }
 
+/// Whether this header is sealed, or was when one of its bindings was made: then who changes it should seal it again.
+pub fn is_sealed(header: &Header) -> bool {
+    let tokens = header.as_luks2().map(|luks2| &luks2.metadata().tokens);
+    tokens.into_iter().flatten().any(|(_, token)| token.recognised() == TokenKind::CotterSeal)
+        || bindings(header).iter().any(|binding| said_by(binding).is_some())
+}
+
+/// What a binding says of a seal, whether it makes sense or not.
+fn said_by(binding: &Binding) -> Option<&Value> {
+    clevis::annotation(&binding.jwe)?.get(SEALED)
+}
+
 impl Said {
     fn by(bindings: &[Binding], version: Version) -> Said {
         let mut said = Said { epochs: Vec::new(), values: Vec::new(), nonsense: Vec::new() };
-        for Binding { slot, jwe, .. } in bindings {
-            let value = clevis::annotation(jwe).and_then(|annotation| annotation.get(SEALED));
+        for binding in bindings {
+            let (slot, value) = (&binding.slot, said_by(binding));
             match (version, value, value.and_then(|value| value.as_str()?.parse().ok())) {
                 (_, None, _) => {}
                 (Version::Luks1, Some(Value::Object(values)), _) => said.values.push(values.clone()),

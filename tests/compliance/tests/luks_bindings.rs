@@ -129,6 +129,20 @@ fn a_binding_is_named_by_its_slot_or_by_its_token() {
     disk.assert_opens(&[PASSPHRASE], &[]);
 }
 
+/// Who takes something away without the key of the volume is told what the seal makes of it.
+#[test]
+fn unbinding_says_that_the_seal_is_to_be_made_anew() {
+    let site = Site::new();
+    for version in Version::BOTH {
+        let disk = bound(&site, Maker::Ours, version);
+        disk.bind(Maker::Ours, "tang", &site.server.config());
+        disk.cotter(["seal"]).arg("-k").arg(disk.passphrase_file()).succeed();
+        assert!(disk.cotter(["unbind", "-f", "-s", "2"]).succeed().said().contains("luks seal"), "{version}");
+    }
+    let unsealed = bound(&site, Maker::Ours, Version::Luks2);
+    assert!(!unsealed.cotter(["unbind", "-f", "-s", "1"]).succeed().said().contains("luks seal"));
+}
+
 /// `list -p`, and the question whether a slot is bound as it should be: four answers by exit code and as a record.
 #[test]
 fn the_state_of_a_slot_is_told() {

@@ -5,7 +5,7 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::volume::{self, Disks};
-use ::luks::{Accepted, Edit, EditError, Header, TokenKind};
+use ::luks::{Accepted, Edit, EditError, Header};
 use clevis::PersonError;
 use crypto::{Random, SystemRandom};
 use json::Object;
@@ -48,8 +48,7 @@ impl Change<'_> {
 
 /// A change that was made without the volume key cannot renew the seal, which then tells of it.
 pub fn tell_seal(header: &Header) {
-    let tokens = header.as_luks2().map(|luks2| &luks2.metadata().tokens);
-    if tokens.into_iter().flatten().any(|(_, token)| token.recognised() == TokenKind::CotterSeal) {
+    if unlock::is_sealed(header) {
         output::say("the header is sealed, and the seal tells of this change until it is made anew: cotter luks seal");
     }
 }

@@ -42,7 +42,8 @@ pub fn run(args: &UnbindArgs) -> Result<(), CommandError> {
     // A signal is noticed before the first write and not after it: a change that has begun is finished, because key material
     // that is overwritten cannot be put together again.
     let exclusive = || volume::exclusive(disks.header());
-    unlock::unbind(&disks.volume(&args.ceilings, &exclusive, &host), &binding, last).map_err(failed)?;
+    let left = unlock::unbind(&disks.volume(&args.ceilings, &exclusive, &host), &binding, last).map_err(failed)?;
+    change::tell_seal(&left);
     let record = chosen::record(&binding).with("removed", true);
     change::report(args.format, &format!("keyslot {} is removed", binding.slot), record)
 }
