@@ -60,6 +60,12 @@ name=wiped
 luksmeta wipe -f -d "$volume" -s 3 -u "$clevis"
 how='\000' length=12320
 cut_meta
+name=bound
+luks1 bound --volume-key-file "$work/key" --key-size 512 --hash sha512
+luksmeta init -f -d "$volume"
+clevis encrypt null '{}' <"$work/two" | tr -d '\n' | luksmeta save -d "$volume" -s 1 -u "$clevis"
+how='\003' length=4608
+cut_meta
 
 # luks2_json: the text of the JSON area of a header of 16 KiB.
 luks2() {
@@ -97,7 +103,17 @@ luks2 bound $known_key $pbkdf
 add_key --key-slot 1
 echo "{\"type\":\"clevis\",\"keyslots\":[\"1\"],\"jwe\":$jwe}" | cryptsetup token import "$volume"
 cut_json
-# `sealed` is made of it, by the only program that makes seals, and once: inputs that were found from it carry its seal, and
+# A threshold over a server and another threshold, as clevis writes it.
+mkdir "$work/keys"
+/usr/libexec/tangd-keygen "$work/keys"
+printf 'GET /adv HTTP/1.1\r\n\r\n' | /usr/libexec/tangd "$work/keys" 2>/dev/null | tail -n 1 >"$work/adv"
+tang="{\"url\":\"http://localhost:1\",\"adv\":\"$work/adv\"}"
+jwe=$(clevis encrypt sss "{\"t\":1,\"pins\":{\"tang\":$tang,\"sss\":{\"t\":1,\"pins\":{\"null\":{}}}}}" <"$work/two" | jose jwe fmt -i-)
+luks2 threshold $known_key $pbkdf
+add_key --key-slot 1
+echo "{\"type\":\"clevis\",\"keyslots\":[\"1\"],\"jwe\":$jwe}" | cryptsetup token import "$volume"
+cut_json
+# `sealed` is made of `bound`, by the only program that makes seals, and once: inputs that were found from it carry its seal, and
 # the target knows that there is no other.
 if [ ! -f luks2_json/sealed ]; then
     cargo run -q -p fuzz --example seal <luks2_json/bound >"$work/sealed"

@@ -28,7 +28,7 @@ const RUSTFLAGS: &str = "-C passes=sancov-module -C llvm-args=-sanitizer-coverag
      -C llvm-args=-sanitizer-coverage-trace-compares -Z sanitizer=address";
 
 /// More than any input here needs, on a machine that does other things too; libFuzzer's own limits are 20 minutes and 2 GB.
-const LIMITS: &[&str] = &["-timeout=10", "-rss_limit_mb=256", "-malloc_limit_mb=64", "-max_len=16384"];
+const LIMITS: &[&str] = &["-timeout=10", "-rss_limit_mb=512", "-malloc_limit_mb=64", "-max_len=16384"];
 
 /// Builds the targets, runs each for a time, and keeps what it found. Ends at the first input that breaks a promise.
 pub(crate) fn run(workspace: &Workspace, words: &[&str]) -> Result<(), Failure> {
@@ -140,7 +140,7 @@ impl Run {
         }
         copy(&self.seeds, &self.gathered)?;
         let mut command = self.command();
-        command.args(["-merge=1", "-use_counters=0", "-verbosity=0"]);
+        command.args(["-set_cover_merge=1", "-use_counters=0", "-verbosity=0"]);
         program::run(command.args([&self.gathered, &self.corpus, &self.found]))?;
         for file in files(&self.corpus)? {
             fs::remove_file(&file).map_err(|source| failed(&file, source))?;
