@@ -45,6 +45,12 @@ impl Area {
         self.start < other.end && other.start < self.end
     }
 
+    /// What of it lies before `end`, if anything does.
+    pub(crate) fn before(&self, end: Bytes) -> Option<Area> {
+        let end = self.end.min(end.0);
+        (self.start < end).then_some(Area { start: self.start, end })
+    }
+
     /// Lets it end there, if it ends before.
     pub(crate) fn extend_to(&mut self, end: Bytes) {
         self.end = self.end.max(end.0);

@@ -46,6 +46,13 @@ pub enum EditError {
     },
     /// There is no gap between the key material and the data that LUKSMeta could lie in.
     NoGap,
+    /// The gap reaches behind the end of the disk.
+    GapBehindDisk {
+        /// Where the gap ends, because the data begins.
+        payload: Bytes,
+        /// How long the disk is.
+        disk: Bytes,
+    },
     /// The gap is too long to be overwritten as a whole.
     GapTooLong {
         /// How long it is.
@@ -176,6 +183,13 @@ impl fmt::Display for EditError {
                 write!(f, "all slots are in use, so slot {slot} could only be overwritten where it is")
             }
             EditError::NoGap => f.write_str("there is no room between the key material and the data"),
+            EditError::GapBehindDisk { payload, disk } => {
+                write!(
+                    f,
+                    "the gap before the data at byte {} reaches behind the end of the disk of {} bytes",
+                    payload.0, disk.0
+                )
+            }
             EditError::GapTooLong { size } => write!(f, "the gap of {size} is too long to be overwritten as a whole"),
             EditError::NoMeta => f.write_str("there is no LUKSMeta yet"),
             EditError::Meta { .. } => f.write_str("the LUKSMeta that is there cannot be used"),

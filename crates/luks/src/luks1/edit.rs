@@ -128,9 +128,9 @@ impl<'a> Luks1Edit<'a> {
     /// Makes an empty LUKSMeta. If there is one already, nothing happens.
     ///
     /// # Errors
-    /// [`EditError::NoGap`], [`EditError::Meta`] if there is one that cannot be used.
+    /// [`EditError::NoGap`], [`EditError::GapBehindDisk`], [`EditError::Meta`] if there is one that cannot be used.
     pub fn init_meta(&mut self) -> Result<(), EditError> {
-        let gap = self.gap()?;
+        let gap = self.gap_on_disk()?;
         match self.table() {
             Ok(_) => return Ok(()),
             Err(EditError::NoMeta) => {}
@@ -146,7 +146,7 @@ impl<'a> Luks1Edit<'a> {
     /// # Errors
     /// [`EditError`]; nothing has been changed then.
     pub fn save_meta(&mut self, slot: Option<Slot>, uuid: Uuid, data: &[u8]) -> Result<Slot, EditError> {
-        let gap = self.gap()?;
+        let gap = self.gap_on_disk()?;
         let mut table = self.table()?;
         let slot = self.choose_meta_slot(&table, slot)?;
         if uuid.is_nil() {
@@ -191,9 +191,12 @@ impl<'a> Luks1Edit<'a> {
     /// Overwrites the whole gap with zeros, whatever is in it.
     ///
     /// # Errors
-    /// [`EditError::NoGap`], [`EditError::GapTooLong`].
+    /// [`EditError::NoGap`], [`EditError::GapBehindDisk`] if any of it is, [`EditError::GapTooLong`].
     pub fn nuke_meta(&mut self) -> Result<(), EditError> {
-        let gap = self.gap()?;
+        let gap = self.gap_on_disk()?;
+        if self.gap()? != gap {
+            return Err(self.gap_behind_disk());
+        }
         if gap.size() > MOST_NUKED {
             return Err(EditError::GapTooLong { size: gap.size() });
         }
@@ -288,6 +291,16 @@ impl<'a> Luks1Edit<'a> {
 
     fn gap(&self) -> Result<Area, EditError> {
         self.change.header.gap().ok_or(EditError::NoGap)
+    }
+
+    /// What of the gap can be written to; its first block at least.
+    fn gap_on_disk(&self) -> Result<Area, EditError> {
+        self.gap()?;
+        self.change.header.gap_on_disk().ok_or_else(|| self.gap_behind_disk())
+    }
+
+    fn gap_behind_disk(&self) -> EditError {
+        EditError::GapBehindDisk { payload: self.change.header.payload, disk: self.change.header.disk_len() }
     }
 
     /// The table as it would be.

@@ -4,7 +4,7 @@
 //! header has changed is told by comparing it.
 
 use crate::area::Area;
-use crate::luks1::meta::{self, MetaState, TableBytes};
+use crate::luks1::meta::{self, BLOCK, MetaState, TableBytes};
 use crate::slot::Slot;
 use block::{BlockError, BlockRead, Bytes, SECTOR};
 use std::fmt;
@@ -156,6 +156,13 @@ impl Luks1 {
     pub fn gap(&self) -> Option<Area> {
         let areas = self.slots.iter().map(|slot| slot.area(self.key_bytes));
         meta::gap(&areas.collect::<Option<Vec<_>>>()?, self.payload)
+    }
+
+    /// The blocks of the gap that the disk has. A header that is kept apart from the data, or a disk that is cut off, may end
+    /// before the gap does.
+    pub(crate) fn gap_on_disk(&self) -> Option<Area> {
+        let there = self.gap()?.before(self.disk)?;
+        Area::new(there.offset(), Bytes(there.size().0 - there.size().0 % BLOCK))
     }
 
     /// How long the disk was from which it was read.

@@ -184,7 +184,7 @@ pub(crate) fn unused_blocks(
     table: &Table,
     disk: &dyn BlockRead,
 ) -> Result<Option<Vec<Area>>, BlockError> {
-    let gap = meta.gap();
+    let Some(gap) = meta.gap().before(disk.len()) else { return Ok(Some(Vec::new())) };
     let block = |at: u64| Area::new(Bytes(at), Bytes(BLOCK));
     let used: Vec<Area> = table.slots().filter_map(|(_, slot)| slot.inside(gap)).collect();
     let mut unused: Vec<Area> = Vec::new();

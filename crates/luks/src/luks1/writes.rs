@@ -54,6 +54,7 @@ enum Order {
 
 struct Story<'e> {
     change: &'e Change<'e>,
+    /// As far as the disk has it.
     gap: Option<Area>,
     /// The header as it is at this point.
     slots: BTreeMap<Slot, Luks1Slot>,
@@ -76,7 +77,7 @@ impl<'e> Story<'e> {
         let header = change.header;
         Story {
             change,
-            gap: header.gap(),
+            gap: header.gap_on_disk(),
             slots: Slot::all().zip(header.slots.iter().cloned()).collect(),
             header: header.bytes.clone(),
             table: header.table.as_deref().copied(),
@@ -262,7 +263,7 @@ impl<'e> Story<'e> {
     fn end(self, table: Option<Table>) -> Ready {
         let before = self.change.header;
         let known = before.meta().present().filter(|_| !self.change.meta.nuked);
-        let meta = match (self.gap, table) {
+        let meta = match (before.gap(), table) {
             (Some(gap), Some(table)) => {
                 MetaState::Present(Box::new(LuksMeta::with_table(known, gap, table, &self.change.meta.new)))
             }

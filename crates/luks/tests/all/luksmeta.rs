@@ -500,6 +500,46 @@ fn data_of_any_length_is_not_held_in_memory() {
     assert!(matches!(error, RepairError::TooMuchUnused { .. }), "{error}");
 }
 
+/// Of a gap that ends behind the disk no byte is made up in memory: what is there is used, and the whole is not overwritten.
+#[test]
+fn a_gap_that_the_disk_does_not_have() {
+    let Volume { disk, .. } = luks1_volume();
+    let cut = |len: usize, payload: u32| {
+        let mut bytes = disk.to_vec();
+        bytes.truncate(len);
+        bytes[104..108].copy_from_slice(&payload.to_be_bytes());
+        MemoryDisk::from(bytes)
+    };
+    let refused = |disk: &MemoryDisk, make: &dyn Fn(&mut Edit<'_>) -> Result<(), EditError>| {
+        let header = accepted(disk);
+        let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+        let error = make(&mut edit).unwrap_err();
+        assert!(matches!(error, EditError::GapBehindDisk { .. }) && edit.steps().is_empty(), "{error}");
+        error.to_string()
+    };
+    // 193 MiB of gap, of which the disk has four blocks and a half.
+    let some = cut(GAP + 4096 * 4 + 2048, 0x62000);
+    let said = refused(&some, &|edit| edit.nuke_meta());
+    let expected = "the gap before the data at byte 205520896 reaches behind the end of the disk of 2086912 bytes";
+    assert_eq!(said, expected);
+    let after = edit(&some, |edit| edit.init_meta().unwrap()).header;
+    assert_eq!(after.as_luks1().unwrap().meta().present().unwrap().gap(), meta_of(&some).gap());
+    assert!(matches!(save(&some, None, CLEVIS, &data(1, 4096 * 3 + 1)), Err(EditError::NoRoomForMeta { .. })));
+    save(&some, Some(2), CLEVIS, &data(1, 4096 * 3)).unwrap();
+    assert_eq!(meta_of(&some).data(slot(2)).unwrap().unwrap(), data(1, 4096 * 3));
+    // Data that ends behind the disk goes as far as it is there.
+    let long = with_gap(&some, &[(0, &table(&[(2, 4096, 65_536, 0)]))]);
+    edit(&long, |edit| edit.wipe_meta(slot(2)).unwrap());
+    assert!(
+        meta_of(&long).slots().next().is_none() && long.to_vec()[GAP + 4096..GAP + 4096 * 4].iter().all(|b| *b == 0)
+    );
+    RepairPlan::new(&some, UnusedAreas::All, &SystemRandom).unwrap().apply(&some, Force::No).unwrap();
+    let none = cut(GAP + 4095, 0x62000);
+    refused(&none, &|edit| edit.nuke_meta());
+    refused(&none, &|edit| edit.init_meta());
+    refused(&none, &|edit| edit.save_meta(None, CLEVIS, b"x").map(drop));
+}
+
 /// The gap ends where the data begins, in whole blocks.
 #[test]
 fn a_gap_of_any_length() {

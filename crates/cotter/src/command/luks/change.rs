@@ -80,6 +80,10 @@ fn hint_of(source: &EditError) -> &'static str {
         EditError::NoGap => {
             "such a header (QEMU's are like that) keeps no binding; `cotter encrypt` ties its passphrase to a policy in a file beside it"
         }
+        EditError::GapBehindDisk { .. } => {
+            "is the disk or the header's file cut off? With its full length (`truncate -s` for a file) there is room; or \
+             somebody else has changed the header: `cotter luks dump`"
+        }
         EditError::TokenInUse { .. } => "leave out the token's number for the lowest free one",
         EditError::MetadataFull { .. } => "remove a token or a keyslot that nobody needs: `cotter luks dump`",
         EditError::PrimaryGone => "see what is there now, then `cotter luks repair`",
