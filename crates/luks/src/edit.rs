@@ -15,7 +15,7 @@ use crate::step::Step;
 use crate::undo::{Applied, ApplyError, Ready};
 use block::BlockWrite;
 use crypto::{Random, VolumeKey};
-use json::Object;
+use json::{Object, Value};
 use std::fmt;
 use uuid::Uuid;
 
@@ -122,6 +122,14 @@ impl<'a> Edit<'a> {
     /// [`EditError`]; nothing has been changed then.
     pub fn replace_token(&mut self, token: TokenId, members: Object) -> Result<(), EditError> {
         self.luks2("tokens")?.replace_token(token, members)
+    }
+
+    /// Gives one member of a token this value; the others stay, and a seal vouches for them only if it did before.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing has been changed then.
+    pub fn set_token_member(&mut self, token: TokenId, name: &str, value: Value) -> Result<(), EditError> {
+        self.luks2("tokens")?.set_token_member(token, name, value)
     }
 
     /// Removes a token.

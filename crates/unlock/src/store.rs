@@ -63,17 +63,18 @@ pub(crate) fn replace(
     }
     let others: Vec<String> =
         token.keyslots.iter().filter(|slot| **slot != binding.slot).map(Slot::to_string).collect();
-    edit.replace_token(id, token.members.clone().with("keyslots", others)).map_err(CommitError::Edit)?;
+    edit.set_token_member(id, "keyslots", others.into()).map_err(CommitError::Edit)?;
     add(edit, header, binding.slot, (None, NewMeta::Refuse), jwe)
 }
 
 /// Keeps `jwe`, which is the same policy and passphrase, in the place of that of `binding`, for all keyslots that its token serves.
 pub(crate) fn rewrite(edit: &mut Edit<'_>, header: &Header, binding: &Binding, jwe: &Jwe) -> Result<(), CommitError> {
     match (header, binding.token) {
+        (Header::Luks2(_), Some(id)) if tokens(header).all(|(found, _)| found != id) => {
+            Err(CommitError::NotBound { slot: binding.slot })
+        }
         (Header::Luks2(_), Some(id)) => {
-            let found = tokens(header).find(|(found, _)| *found == id);
-            let (_, token) = found.ok_or(CommitError::NotBound { slot: binding.slot })?;
-            edit.replace_token(id, token.members.clone().with("jwe", jwe.to_flattened())).map_err(CommitError::Edit)
+            edit.set_token_member(id, "jwe", jwe.to_flattened().into()).map_err(CommitError::Edit)
         }
         _ => replace(edit, header, binding, jwe).map(|_| ()),
     }

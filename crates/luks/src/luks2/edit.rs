@@ -106,7 +106,8 @@ impl<'a> Luks2Edit<'a> {
             Some(token) => token,
             None => TokenId::all().find(|token| !used(token)).ok_or(EditError::NoFreeToken)?,
         };
-        let (kind, slots) = self.put_token(token, members)?;
+        let own = Own { tokens: [token].into(), ..Own::default() };
+        let (kind, slots) = self.put_token(token, members, own)?;
         self.steps.push(Step::AddToken { token, kind, slots });
         Ok(token)
     }
@@ -119,7 +120,20 @@ impl<'a> Luks2Edit<'a> {
         if !self.metadata.tokens.contains_key(&token) {
             return Err(EditError::NoSuchToken { token });
         }
-        let (kind, slots) = self.put_token(token, members)?;
+        let own = Own { tokens: [token].into(), ..Own::default() };
+        let (kind, slots) = self.put_token(token, members, own)?;
+        self.steps.push(Step::ReplaceToken { token, kind, slots });
+        Ok(())
+    }
+
+    /// Gives one member of a token this value; the others stay, and a seal vouches for them only if it did before.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing has been changed then.
+    pub fn set_token_member(&mut self, token: TokenId, name: &str, value: Value) -> Result<(), EditError> {
+        let old = self.metadata.tokens.get(&token).ok_or(EditError::NoSuchToken { token })?;
+        let members = old.members.clone().with(name, value);
+        let (kind, slots) = self.put_token(token, members, Own::default())?;
         self.steps.push(Step::ReplaceToken { token, kind, slots });
         Ok(())
     }
@@ -163,12 +177,11 @@ impl<'a> Luks2Edit<'a> {
         Some(Ready { after: Header::Luks2(Box::new(after)), phases })
     }
 
-    fn put_token(&mut self, token: TokenId, members: Object) -> Result<(String, Vec<Slot>), EditError> {
+    fn put_token(&mut self, token: TokenId, members: Object, own: Own) -> Result<(String, Vec<Slot>), EditError> {
         let is_seal = |members: &Object| members.get("type").and_then(Value::as_str) == Some(TOKEN_KIND);
         if is_seal(&members) || self.metadata.tokens.get(&token).is_some_and(|old| is_seal(&old.members)) {
             return Err(EditError::SealToken { token });
         }
-        let own = Own { tokens: [token].into(), ..Own::default() };
         self.change_own(own, |document| set_object(document, "tokens", &token.to_string(), members))?;
         // It has just been read back from the document.
         let read = self.metadata.tokens.get(&token).ok_or(EditError::NoSuchToken { token })?;

@@ -470,6 +470,36 @@ fn renewing_hides_nothing_in_what_is_changed() {
     assert_eq!(differences(&disk, &key), [left[0], left[3]]);
 }
 
+/// A member that is set does not stand for the members beside it.
+#[test]
+fn a_token_of_which_one_member_is_set_keeps_what_was_said_of_it() {
+    let Volume { disk, key } = sealed();
+    let set = |disk: &MemoryDisk| {
+        edit(disk, |edit| {
+            edit.hold_key(&key).unwrap();
+            edit.set_token_member(token(0), "keyslots", vec!["0"].into()).unwrap();
+        });
+        let header = accepted(disk);
+        let token = &header.header().as_luks2().unwrap().metadata().tokens[&token(0)];
+        assert_eq!((token.keyslots.as_slice(), token.kind.as_str()), ([slot(0)].as_slice(), "clevis"));
+        assert!(token.members.get("jwe").is_some());
+    };
+    let untouched = MemoryDisk::from(disk.to_vec());
+    set(&untouched);
+    assert_eq!(state(&untouched, &key), clean(2));
+    let evil = object(r#"{"type":"clevis","keyslots":["1","0"],"jwe":{"protected":"e30"},"evil":1}"#);
+    edit(&disk, |edit| edit.replace_token(token(0), evil).unwrap());
+    set(&disk);
+    assert_eq!(differences(&disk, &key), [Difference::TokenChanged(token(0))]);
+    let header = accepted(&disk);
+    let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+    let missing = edit.set_token_member(token(7), "keyslots", vec!["0"].into());
+    assert!(matches!(missing, Err(EditError::NoSuchToken { .. })));
+    let a_seal = edit.set_token_member(token(0), "type", "cotter-seal".into());
+    assert!(matches!(a_seal, Err(EditError::SealToken { .. })));
+    assert!(matches!(edit.set_token_member(token(2), "mac", "x".into()), Err(EditError::SealToken { .. })));
+}
+
 #[test]
 fn a_broken_seal_is_not_renewed_but_sealed_anew() {
     let Volume { disk, key } = sealed();

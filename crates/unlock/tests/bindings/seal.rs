@@ -267,6 +267,40 @@ fn asking_yes<'a>(net: &'a OneServer, cancel: &'a Cancel) -> clevis::Ports<'a> {
     asking(net, cancel)
 }
 
+/// A token that serves other keyslots too stays when one of them is bound anew. What somebody else put there, its JWE perhaps,
+/// is not ours for that.
+#[test]
+fn a_token_that_is_carried_over_is_not_vouched_for() {
+    let net = OneServer::new();
+    let shared = passphrase("shared");
+    let jwe = clevis::encrypt("tang", &config(TANG), shared.secret(), &asking_yes(&net, &Cancel::new())).unwrap();
+    let members = Object::new().with("type", "clevis").with("jwe", jwe.to_flattened());
+    let both = members.clone().with("keyslots", vec!["1", "2"]);
+    let first = TokenId::new(0).unwrap();
+    for (meanwhile, expected) in
+        [(None, vec![]), (Some(both.clone().with("evil", 1_u64)), vec![Difference::TokenChanged(first)])]
+    {
+        let (disk, key) = formatted();
+        put_token(&disk, &key, &shared, &jwe);
+        put_token(&disk, &key, &shared, &jwe);
+        change(&disk, |edit| {
+            edit.remove_token(TokenId::new(1).unwrap())?;
+            edit.replace_token(first, both.clone())
+        });
+        seal(&disk, &key, &net).unwrap();
+        let opened = open(&disk, &net).unwrap();
+        if let Some(evil) = meanwhile {
+            let sealed = binding(&disk, slot(1)).jwe.to_flattened();
+            change(&disk, |edit| edit.replace_token(first, evil.with("jwe", sealed)));
+        }
+        let cancel = Cancel::new();
+        let prepared = unlock::regen(&binding(&disk, slot(1)), Some(&opened), &ports(&net, &cancel)).unwrap();
+        unlock::bind(&volume(&disk, &free, &cancel), &key, prepared).unwrap();
+        let SealState::Sealed { differences, .. } = open(&disk, &net).unwrap().seal else { panic!() };
+        assert_eq!(differences, expected);
+    }
+}
+
 /// What somebody else changed must not be hidden by one of ours.
 #[test]
 fn our_own_changes_do_not_hide_those_of_others() {
