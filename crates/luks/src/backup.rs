@@ -130,6 +130,23 @@ impl fmt::Display for BackupError {
     }
 }
 
+impl BackupError {
+    /// What a person can do next.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            BackupError::Header { source: HeaderError::Damaged { .. } | HeaderError::Luks1 { .. } } => {
+                "on a disk `cotter luks repair` may mend it; of a backup that is damaged, look for another copy"
+            }
+            BackupError::Header { source } => source.hint(),
+            BackupError::Refused { source } => source.hint(),
+            BackupError::TooLong => "see where the header says that it lies: `cotter luks dump`",
+            BackupError::TooShort { .. } => "copy the whole file again from where it was kept",
+            BackupError::Changed => "try it again",
+            BackupError::Disk { .. } => "see the system's log for what the device reported",
+        }
+    }
+}
+
 impl std::error::Error for BackupError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {

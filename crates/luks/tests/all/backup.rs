@@ -93,12 +93,15 @@ fn what_is_no_backup_is_refused() {
     for nothing in [&b""[..], b"one", &[0; 4096]] {
         let error = Backup::parse(nothing.to_vec()).unwrap_err();
         assert!(matches!(error, BackupError::Header { source: HeaderError::NotLuks }), "{error}");
+        assert!(error.hint().starts_with("is it the right device"), "{}", error.hint());
     }
     let error = Backup::parse(good.bytes()[..20000].to_vec()).unwrap_err();
-    assert!(matches!(error, BackupError::Header { .. }), "{error}");
+    // To restore a backup, as for a disk with such a header, is no advice for a backup.
+    assert!(matches!(error, BackupError::Header { .. }) && error.hint().contains("another copy"), "{}", error.hint());
     assert!(matches!(Backup::read(&MemoryDisk::zeroed(1 << 20)), Err(BackupError::Header { .. })));
     let failing = FailingDisk::new(MemoryDisk::from(good.bytes().to_vec()), Failing::ReadFrom(40000));
-    assert!(matches!(Backup::read(&failing), Err(BackupError::Disk { .. })));
+    let error = Backup::read(&failing).unwrap_err();
+    assert!(matches!(error, BackupError::Disk { .. }) && error.hint().contains("system's log"), "{error}");
     assert_eq!(format!("{good:?}"), format!("Backup {{ length: 1048576, uuid: {} }}", good.header().uuid()));
 }
 

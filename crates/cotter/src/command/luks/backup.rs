@@ -6,7 +6,7 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::private_file;
 use crate::volume::{self, Disks};
-use ::luks::{ApplyError, Backup, Force, RestoreConcern, RestorePlan};
+use ::luks::{ApplyError, Backup, BackupError, Force, RestoreConcern, RestorePlan};
 use block::{BlockRead, Bytes};
 use crypto::SystemRandom;
 use json::Object;
@@ -19,7 +19,7 @@ pub fn backup(args: &BackupArgs) -> Result<(), CommandError> {
     let disks = Disks::open(&args.device, Access::Read)?;
     let held = volume::lock_for_reading(disks.header())?;
     let what = || format!("cannot back up the header of {}", disks.header().path().display());
-    let backup = Backup::read(disks.header()).map_err(|source| CommandError::failed(what(), source))?;
+    let backup = Backup::read(disks.header()).map_err(|source| no_backup(what(), source))?;
     drop(held);
     private_file::write(&args.file, backup.bytes())?;
     let uuid = backup.header().uuid().to_string();
@@ -60,7 +60,12 @@ fn read(path: &Path) -> Result<Backup, CommandError> {
     let length = file.len().min(Backup::LARGEST);
     let mut bytes = vec![0; usize::try_from(length.0).unwrap_or(0)];
     file.read_at(Bytes(0), &mut bytes).map_err(|source| CommandError::failed(what(), source))?;
-    Backup::parse(bytes).map_err(|source| CommandError::failed(what(), source))
+    Backup::parse(bytes).map_err(|source| no_backup(what(), source))
+}
+
+fn no_backup(what: String, source: BackupError) -> CommandError {
+    let hint = source.hint();
+    CommandError::failed(what, source).hint(hint)
 }
 
 fn plan(backup: &Backup, disks: &Disks) -> Result<RestorePlan, CommandError> {
