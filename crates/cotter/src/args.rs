@@ -304,6 +304,7 @@ mod tests {
             "luks pass -d f -s 1",
             "luks unbind -f -d f -s 1",
             "luks unlock --print-key -d f",
+            "luks unlock --print-key-fd 3 -d f",
             "luks unlock --print-key -k - -d f",
             "luks dump --json -d f",
             "luks backup -d f b",

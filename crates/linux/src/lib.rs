@@ -17,9 +17,9 @@ mod keyring;
 mod lock;
 mod loop_device;
 pub mod machine;
+mod output;
 mod serve_blocks;
 mod stdin;
-mod stdout;
 mod sys;
 mod terminal;
 
@@ -32,11 +32,11 @@ pub use key_directory::KeyDirectory;
 pub use keyring::{KeyringError, ThreadKey};
 pub use lock::{HeaderLock, Holder, LockError, LockMode};
 pub use loop_device::{LoopAccess, LoopDevice, LoopError};
+pub use output::{write_all, write_stdout};
 pub use serve_blocks::{BlockEvent, BlockListener, ServeBlocksError, StopBlocks};
 pub use stdin::{StdinError, read_key_file, read_stdin, read_stdin_line};
-pub use stdout::write_stdout;
 pub use sys::{
-    Inherited, InheritedError, StopSignal, allow_many_open_files, forbid_dumps, on_stop_signal, take_inherited,
-    use_own_name_service,
+    Inherited, InheritedError, StopSignal, allow_many_open_files, forbid_dumps, named_output, on_stop_signal,
+    take_inherited, use_own_name_service,
 };
 pub use terminal::Terminal;

@@ -15,7 +15,7 @@ mod signals;
 
 pub(crate) use device_mapper::{DM_HEADER, device_mapper};
 pub use hardening::forbid_dumps;
-pub use inherited::{Inherited, InheritedError, take_inherited};
+pub use inherited::{Inherited, InheritedError, named_output, take_inherited};
 pub(crate) use keys::{KeyNumber, add_logon_key, revoke_key, unlink_key};
 pub(crate) use loop_device::{attach_loop, file_of_loop, free_loop};
 pub use name_service::use_own_name_service;

@@ -143,6 +143,22 @@ fn unbinding_says_that_the_seal_is_to_be_made_anew() {
     assert!(!unsealed.cotter(["unbind", "-f", "-s", "1"]).succeed().said().contains("luks seal"));
 }
 
+/// For a tool that wants the passphrase of a volume and nothing else in between: an open file descriptor, never one of our own.
+#[test]
+fn the_passphrase_goes_where_it_is_wanted() {
+    let site = Site::new();
+    let disk = bound(&site, Maker::Theirs, Version::Luks2);
+    let shell = |redirection: &str| {
+        let script = format!("exec \"$0\" luks unlock --print-key-fd 3 -d \"$1\" {redirection}");
+        Program::new("sh").arg("-c").arg(script).arg(compliance::cotter()).arg(disk.path())
+    };
+    let before = disk.bytes();
+    assert_eq!(shell("3>&1").succeed().stdout, disk.pass(Maker::Theirs, "1"));
+    assert!(shell("3>&-").run().failed_with(1).said().contains("file descriptor 3 is not open"));
+    assert!(shell("3</dev/null").run().failed_with(1).said().contains("for reading alone"));
+    assert!(disk.bytes() == before, "nothing is written to what is opened in its place");
+}
+
 /// `list -p`, and the question whether a slot is bound as it should be: four answers by exit code and as a record.
 #[test]
 fn the_state_of_a_slot_is_told() {

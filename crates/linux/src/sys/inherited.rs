@@ -1,7 +1,8 @@
-//! Sockets that somebody else opened: systemd's (sd_listen_fds(3)), or inetd's on the standard streams.
+//! What somebody else opened: sockets of systemd's (sd_listen_fds(3)), or of inetd's on the standard streams; a file descriptor that was
+//! named.
 
-use rustix::fs::{FileType, fstat};
-use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
 use rustix::net::sockopt::socket_acceptconn;
 use rustix::stdio::{stderr, stdin, stdout};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -57,6 +58,18 @@ pub enum InheritedError {
     Mixed,
     /// They were taken before.
     TakenBefore,
+    /// A file descriptor that was named is closed.
+    Closed {
+        /// Its number.
+        number: RawFd,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Nothing can be written to it.
+    ReadOnly {
+        /// Its number.
+        number: RawFd,
+    },
 }
 
 /// Takes the sockets over, once in the life of a process: systemd's if `LISTEN_PID` means this process, else the standard
@@ -73,6 +86,22 @@ pub fn take_inherited() -> Result<Inherited, InheritedError> {
         Ok(count) if ours && count != "0" => sort(from_systemd(&count)?),
         _ => from_standard_streams(),
     }
+}
+
+/// A file descriptor to write to, whose number somebody named who opened it for this process. To be called before anything is opened
+/// here: a number that was not opened could mean one of our own files afterwards.
+///
+/// # Errors
+/// [`InheritedError::Closed`], [`InheritedError::ReadOnly`].
+pub fn named_output(number: RawFd) -> Result<OwnedFd, InheritedError> {
+    let closed = |source: Errno| InheritedError::Closed { number, source: source.into() };
+    if number < 0 {
+        return Err(closed(Errno::BADF));
+    }
+    // SAFETY: it is copied by the kernel, which says if it is closed; a copy is all that is kept.
+    let copy = fcntl_dupfd_cloexec(unsafe { BorrowedFd::borrow_raw(number) }, FIRST).map_err(closed)?;
+    let mode = fcntl_getfl(&copy).map_err(closed)? & OFlags::ACCMODE;
+    if mode == OFlags::RDONLY { Err(InheritedError::ReadOnly { number }) } else { Ok(copy) }
 }
 
 fn from_systemd(count: &str) -> Result<Vec<OwnedFd>, InheritedError> {
@@ -151,6 +180,7 @@ impl InheritedError {
                 "check the socket units: one service takes either listeners or one connection (`Accept=yes`)"
             }
             Self::TakenBefore => "this is a fault of the program: please report it",
+            Self::Closed { .. } | Self::ReadOnly { .. } => "open it for the program, as with 3>FILE in a shell",
         }
     }
 }
@@ -162,6 +192,8 @@ impl fmt::Display for InheritedError {
             Self::NotASocket { number, .. } => write!(f, "file descriptor {number} should be a socket and is not"),
             Self::Mixed => f.write_str("the sockets handed over are neither all listening nor one connection"),
             Self::TakenBefore => f.write_str("the sockets handed over were taken before"),
+            Self::Closed { number, .. } => write!(f, "file descriptor {number} is not open"),
+            Self::ReadOnly { number } => write!(f, "file descriptor {number} is open for reading alone"),
         }
     }
 }
@@ -169,7 +201,7 @@ impl fmt::Display for InheritedError {
 impl error::Error for InheritedError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            Self::NotASocket { source, .. } => Some(source),
+            Self::NotASocket { source, .. } | Self::Closed { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 use crate::child::{again, part, said, say};
-use linux::{Inherited, take_inherited};
+use linux::{Inherited, named_output, take_inherited, write_all};
 use std::error::Error;
+use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -108,4 +109,22 @@ fn errors_keep_their_cause() {
     }
     let output = again("cause", "exec 3>&-; export LISTEN_PID=$$ LISTEN_FDS=1").output().unwrap();
     assert_eq!(said(&output.stdout), ["true"]);
+}
+
+#[test]
+fn an_output_that_is_named_by_its_number() {
+    if part().is_some() {
+        return match named_output(3) {
+            Ok(output) => write_all(output, b"all of it").unwrap(),
+            Err(error) => say(format_args!("{error} ({})", error.source().is_some())),
+        };
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("output");
+    let to_file = format!("exec 3>'{}'", file.display());
+    assert!(again("write", &to_file).status().unwrap().success());
+    assert_eq!(fs::read(&file).unwrap(), b"all of it");
+    let said_with = |before: &str| said(&again("write", before).output().unwrap().stdout);
+    assert_eq!(said_with("exec 3>&-"), ["file descriptor 3 is not open (true)"]);
+    assert_eq!(said_with("exec 3</dev/null"), ["file descriptor 3 is open for reading alone (false)"]);
 }

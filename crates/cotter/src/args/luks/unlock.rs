@@ -18,6 +18,9 @@ pub struct UnlockArgs {
     /// Print the passphrase that opened a keyslot, without newline, and map nothing
     #[arg(long, conflicts_with_all = ["name", "read_only", "dry_run", "json", "allow_discards"])]
     pub print_key: bool,
+    /// Write that passphrase to a file descriptor that the caller has opened, and map nothing
+    #[arg(long, value_name = "FD", conflicts_with_all = ["print_key", "name", "read_only", "dry_run", "json", "allow_discards"])]
+    pub print_key_fd: Option<i32>,
     /// This keyslot only
     #[arg(short = 's', long, value_name = "SLOT")]
     pub slot: Option<u32>,

@@ -9,10 +9,11 @@ use crate::output;
 use crate::volume::{self, Disks};
 use ::luks::{Accepted, SealState};
 use block::BlockRead;
-use crypto::VolumeKey;
+use crypto::{Passphrase, VolumeKey};
 use json::Object;
 use linux::dm::{Control, DmError, KeyPlace, Mapping, MappingAccess, NewMapping, Udev, Wait};
 use linux::{Access, FileDisk, LoopAccess, LoopDevice, deadline_after};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// More than udev is given anyway.
@@ -21,13 +22,14 @@ const UDEV_PATIENCE: Duration = Duration::from_secs(60);
 /// Opens the volume by its bindings, or by a person's passphrase if one is named, and maps it in the kernel or prints what
 /// opened it.
 pub fn unlock(args: &UnlockArgs) -> Result<(), CommandError> {
+    let output = Output::of(args)?;
     let disks = Disks::open(&args.device, Access::Read)?;
     let header = disks.accepted(&args.ceilings)?;
     let host = Host::new(args.patience.limit());
     let only = args.slot.map(volume::slot).transpose()?;
-    if args.print_key {
+    if let Some(output) = output {
         let opened = opened::open(disks.header(), &header, &args.key, only, &host)?;
-        return output::data(opened.passphrase.expose());
+        return output.write(&opened.passphrase);
     }
     let mut plan = Plan::new(args, &header, disks.data().len())?;
     let control = if args.dry_run { None } else { Some(ready(&plan, disks.data())?) };
@@ -43,6 +45,29 @@ pub fn unlock(args: &UnlockArgs) -> Result<(), CommandError> {
     let access = access(args, disks.data());
     let mapping = map(&control, &plan, &key, disks.data(), access, &host)?;
     report(args, &plan, &mapping, access)
+}
+
+/// Where the passphrase goes that opened the volume.
+enum Output {
+    Standard,
+    Named(OwnedFd),
+}
+
+impl Output {
+    fn of(args: &UnlockArgs) -> Result<Option<Output>, CommandError> {
+        let Some(number) = args.print_key_fd else { return Ok(args.print_key.then_some(Output::Standard)) };
+        let named = linux::named_output(number).map_err(|source| {
+            let hint = source.hint();
+            CommandError::failed("the passphrase cannot be written", source).hint(hint)
+        })?;
+        Ok(Some(Output::Named(named)))
+    }
+
+    fn write(&self, passphrase: &Passphrase) -> Result<(), CommandError> {
+        let Output::Named(named) = self else { return output::data(passphrase.expose()) };
+        linux::write_all(named, passphrase.expose())
+            .map_err(|source| CommandError::failed("cannot write the passphrase", source))
+    }
 }
 
 /// The device mapper, if nothing stands in the way of the mapping: better said before anybody types or is asked.
