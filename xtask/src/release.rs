@@ -45,7 +45,7 @@ fn compile(workspace: &Workspace) -> Result<PathBuf, Failure> {
     let host = host()?;
     let mut cargo = program::cargo(&workspace.root);
     cargo.env("RUSTFLAGS", RUSTFLAGS);
-    program::run(cargo.args(["build", "--package", "cotter", "--release", "--locked", "--target", &host]))?;
+    program::run(cargo.args(["build", "--package", "program", "--release", "--locked", "--target", &host]))?;
     Ok(workspace.target.join(host).join("release").join("cotter"))
 }
 

@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// What stands on top may depend on everything below; beside it, on no more than is named here.
 const TOP: &[(&str, &[&str])] = &[
+    ("program", &["cotter"]), // `main` alone
     ("cotter", &[]),
     ("compliance", &[]),
     ("boot", &["compliance"]),    // the same programs and disks

@@ -1,7 +1,7 @@
 //! `cotter`: the command line. It reads arguments, wires the edge to the core, and prints.
 
 #![forbid(unsafe_code)]
-// Nothing of a program is reachable from outside; here `pub` says what a module offers to the others, and the command line's
+// Nothing but `main` is reachable from outside; here `pub` says what a module offers to the others, and the command line's
 // definitions carry their help as documentation.
 #![allow(unreachable_pub, missing_docs)]
 
@@ -27,7 +27,8 @@ use clap::error::ErrorKind;
 use error::CommandError;
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
+/// The program, from its arguments to its exit code.
+pub fn main() -> ExitCode {
     linux::use_own_name_service();
     if let Err(error) = linux::forbid_dumps() {
         output::say(&format!("cotter: core dumps cannot be switched off: {error}"));
