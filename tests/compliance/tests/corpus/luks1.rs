@@ -242,10 +242,10 @@ pub fn ends() -> Vec<Case> {
     on_luks1(vec![
         Case::refused("luks1_cut_to_nothing", cut(0), NOT_LUKS),
         Case::refused("luks1_cut_in_the_magic", cut(5), NOT_LUKS),
-        Case::refused("luks1_cut_behind_the_version", cut(8), "it cannot be read"),
-        Case::refused("luks1_cut_after_a_sector", cut(512), "it cannot be read"),
-        Case::refused("luks1_cut_in_the_last_slot", cut(591), "it cannot be read"),
-        Case::refused("luks1_cut_behind_the_header", cut(592), "it cannot be read"),
+        Case::refused("luks1_cut_behind_the_version", cut(8), "it is cut off"),
+        Case::refused("luks1_cut_after_a_sector", cut(512), "it is cut off"),
+        Case::refused("luks1_cut_in_the_last_slot", cut(591), "it is cut off"),
+        Case::refused("luks1_cut_behind_the_header", cut(592), "it is cut off"),
         Case::shown("luks1_cut_after_two_sectors", cut(1024), "between the header and the data"),
         Case::shown("luks1_cut_before_the_material", cut(FIRST_MATERIAL), "between the header and the data"),
         Case::shown(

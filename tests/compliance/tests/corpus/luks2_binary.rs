@@ -216,6 +216,7 @@ fn luks2_ends_too_soon() {
 pub fn ends() -> Vec<Case> {
     const NOT_LUKS: &str = "there is no LUKS header";
     const AREA: &str = "reaches behind the end of the disk";
+    const AREAS: &str = "the keyslots area ends at 819200, behind the end of the disk";
     const JSON: &str = "JSON area cannot be read";
     vec![
         Case::refused("luks2_cut_to_nothing", cut(0), NOT_LUKS),
@@ -230,8 +231,8 @@ pub fn ends() -> Vec<Case> {
         Case::refused("luks2_cut_behind_the_copies", cut(32768), AREA),
         Case::refused("luks2_cut_in_the_first_area", cut(32768 + 4096), AREA),
         Case::refused("luks2_cut_in_the_last_area", cut(294911), AREA),
-        Case::refused("luks2_cut_behind_the_last_area", cut(294912), AREA),
-        Case::refused("luks2_cut_in_the_keyslots_area", cut(819199), AREA),
+        Case::refused("luks2_cut_behind_the_last_area", cut(294912), AREAS),
+        Case::refused("luks2_cut_in_the_keyslots_area", cut(819199), AREAS),
         Case::borne("luks2_cut_behind_the_keyslots_area", cut(819200)),
         Case::borne("luks2_cut_before_the_data", cut(1 << 20)),
     ]
