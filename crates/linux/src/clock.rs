@@ -1,7 +1,15 @@
 //! The clock: the core takes times as arguments, and this is where they come from.
 
 use clevis::Deadline;
+use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
+
+/// How long the processor has worked for this thread: what a measurement takes, whoever else is at work.
+pub fn thread_time() -> Duration {
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    let (seconds, nanos) = (u64::try_from(spent.tv_sec).unwrap_or(0), u32::try_from(spent.tv_nsec).unwrap_or(0));
+    Duration::new(seconds, nanos)
+}
 
 /// The deadline `limit` from now; one too far for the clock is none.
 pub fn deadline_after(limit: Duration) -> Deadline {
@@ -12,6 +20,16 @@ pub fn deadline_after(limit: Duration) -> Deadline {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn work_takes_time() {
+        let before = thread_time();
+        let mut worked = 0_u64;
+        while thread_time() == before {
+            worked += 1;
+        }
+        assert!(worked < u64::MAX && thread_time() > before);
+    }
 
     #[test]
     fn a_deadline_lies_ahead_by_its_limit() {

@@ -25,7 +25,7 @@ mod terminal;
 
 pub use claim::Claim;
 pub use client::{Client, TOTAL_LIMIT};
-pub use clock::deadline_after;
+pub use clock::{deadline_after, thread_time};
 pub use disk::{Access, DiskError, FileDisk};
 pub use files::HostFiles;
 pub use key_directory::KeyDirectory;

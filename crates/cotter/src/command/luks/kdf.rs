@@ -6,7 +6,7 @@ use crate::progress::Progress;
 use ::luks::{KdfCost, LEAST_ITERATIONS, Measured, Version, scaled_argon2};
 use crypto::Hash;
 use crypto::kdf::{Argon2Cost, Argon2Variant, argon2, pbkdf2};
-use linux::machine;
+use linux::{machine, thread_time};
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
@@ -81,15 +81,16 @@ fn measure_argon2(variant: Argon2Variant, most_kib: u32, lanes: u32) -> Result<M
     Ok(Measured { cost, took: begin.elapsed() })
 }
 
-/// Rounds of one measurement.
-const MEASURED_ROUNDS: NonZeroU32 = NonZeroU32::new(200_000).unwrap();
+/// Rounds of one measurement, which takes some tenths of a second.
+const MEASURED_ROUNDS: NonZeroU32 = NonZeroU32::new(500_000).unwrap();
 
 fn measured_pbkdf2(args: &KdfArgs, hash: Hash, key_len: usize) -> NonZeroU32 {
     let _progress = Progress::spinner("measuring the key derivation");
     let mut key = vec![0; key_len];
-    let begin = Instant::now();
+    // The time of the processor: a machine that is busy while a disk is formatted must not make the disk weaker.
+    let begin = thread_time();
     pbkdf2(hash, b"measurement", &[0; 32], MEASURED_ROUNDS, &mut key);
-    let micros = begin.elapsed().as_micros().max(1);
+    let micros = thread_time().saturating_sub(begin).as_micros().max(1);
     let rounds = u128::from(MEASURED_ROUNDS.get()) * target(args).as_micros() / micros;
     let rounds = NonZeroU32::new(u32::try_from(rounds).unwrap_or(u32::MAX)).unwrap_or(LEAST_ITERATIONS);
     rounds.max(LEAST_ITERATIONS)
