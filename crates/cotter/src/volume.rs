@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::output;
 use crate::progress::Progress;
 use block::BlockRead;
-use clevis::{Ports, TrustPolicy};
+use clevis::TrustPolicy;
 use crypto::{Passphrase, SystemRandom};
 use linux::{Access, Claim, FileDisk, HeaderLock, LockError, LockMode, machine};
 use luks::{Accepted, Allowed, DataPlace, Header, Refused, SealState, Slot, TokenId};
@@ -204,19 +204,16 @@ pub fn open_by_bindings(
         );
     }
     let several = plan.len() > 1;
-    // Of its own, so that only these attempts end for lack of time.
-    let cancel = host.cancel().child();
     let mut tell = |event: Event<'_>| match event {
         Event::Failed(attempt, error) if several => {
             output::say(&format!("keyslot {}: {}", attempt.binding.slot, reasons(error)));
         }
-        Event::Stretching(_, takes) if takes > host.time_left() => cancel.cancel(),
         _ => {}
     };
-    let ports = Ports { cancel: &cancel, ..host.ports(TrustPolicy::Ask) };
+    let (ports, left) = (host.ports(TrustPolicy::Ask), || host.time_left());
     let unlocked = match seal {
-        Seal::Counts => unlock::run(plan, disk, header, &ports, &mut tell),
-        Seal::IsRenewed => unlock::run_unsealed(plan, disk, header, &ports, &mut tell),
+        Seal::Counts => unlock::run(plan, disk, header, &ports, &left, &mut tell),
+        Seal::IsRenewed => unlock::run_unsealed(plan, disk, header, &ports, &left, &mut tell),
     };
     let unlocked = unlocked.map_err(|failed| nothing_opened(failed, header))?;
     if seal == Seal::Counts {

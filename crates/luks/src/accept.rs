@@ -14,6 +14,7 @@ use crate::{luks1, luks2};
 use block::Bytes;
 use crypto::{Hash, VolumeKey};
 use json::Object;
+use std::num::NonZeroU32;
 
 /// A header that may be used.
 #[derive(Debug)]
@@ -64,6 +65,11 @@ impl Accepted {
     /// The key derivation of a slot, if it holds the key of the data.
     pub fn kdf(&self, slot: Slot) -> Option<&KdfCost> {
         self.slot(slot).map(|slot| &slot.kdf.cost)
+    }
+
+    /// The iterations of PBKDF2 that show whether a volume key is the right one, each time a slot has given one.
+    pub fn digest_iterations(&self) -> NonZeroU32 {
+        self.facts.digest.iterations
     }
 
     /// How much memory it takes to open a slot, in KiB: that of the key derivation, and the key material. `None` if the slot

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug)]
 pub(crate) struct KeyDigest {
     pub(crate) hash: Hash,
-    iterations: NonZeroU32,
+    pub(crate) iterations: NonZeroU32,
     pub(crate) salt: Vec<u8>,
     pub(crate) digest: Vec<u8>,
     /// [`KeyDigest::mark`] of the key that was right.

@@ -36,6 +36,7 @@ pub use change::{
 };
 pub use commit::{Bound, add, bind, bind_instead, change, kill, unbind};
 pub use commit_error::{CommitError, RevertFailure};
+pub use estimate::TimeLeft;
 pub use human::{Holder, LastHumanSlot, Orphans, holder, human_slots, orphans_of_meta, orphans_of_tokens};
 pub use plan::{Attempt, MOST_ATTEMPTS, plan};
 pub use rebind::{edit, regen};

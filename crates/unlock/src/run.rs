@@ -1,7 +1,7 @@
 //! Carrying out a plan: all attempts side by side, the first secret that opens its keyslot wins.
 
 use crate::binding::Binding;
-use crate::estimate::{LONG, estimate};
+use crate::estimate::{LONG, TimeLeft, estimate};
 use crate::plan::Attempt;
 use crate::seal::check_seal;
 use crate::seal_fault::SealFault;
@@ -41,9 +41,6 @@ pub enum Event<'a> {
     Trying(&'a Attempt),
     /// It has failed; others may still be under way.
     Failed(&'a Attempt, &'a AttemptError),
-    /// Its policy gave a secret, and its keyslot is tried, which takes about so long. Who has less time left raises the flag of the ports
-    /// now: a derivation that has begun is not broken off.
-    Stretching(&'a Attempt, Duration),
     /// Its secret opened its keyslot.
     Opened(&'a Attempt),
 }
@@ -69,8 +66,9 @@ pub struct Failed {
 }
 
 /// Tries all attempts at once, each in a thread of its own; returns soon after the first that opens its keyslot, when the
-/// others have noticed that they are cancelled. Of several answers the one whose keyslot takes the shortest comes first, and one that
-/// takes very long comes last of all. A volume whose seal is not right stays closed.
+/// others have noticed that they are cancelled. Of several answers the one whose keyslot takes the shortest comes first; one that takes
+/// very long waits for others that are still out, but no longer than it takes itself and not until it is too late. A volume whose seal
+/// is not right stays closed.
 ///
 /// # Errors
 /// [`Failed`] when the last attempt has failed.
@@ -79,9 +77,10 @@ pub fn run(
     disk: &dyn BlockRead,
     header: &Accepted,
     ports: &Ports<'_>,
+    left: &TimeLeft<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Unlocked, Failed> {
-    first(plan, header, ports, on_event, &|attempt, answer| {
+    first(plan, header, ports, left, on_event, &|attempt, answer| {
         let opened = try_slot(attempt, answer, disk, header)?;
         let seal = check_seal(header, &opened.key).map_err(AttemptError::Seal)?;
         Ok(Unlocked { seal, ..opened })
@@ -97,9 +96,10 @@ pub fn run_unsealed(
     disk: &dyn BlockRead,
     header: &Accepted,
     ports: &Ports<'_>,
+    left: &TimeLeft<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Unlocked, Failed> {
-    first(plan, header, ports, on_event, &|attempt, answer| try_slot(attempt, answer, disk, header))
+    first(plan, header, ports, left, on_event, &|attempt, answer| try_slot(attempt, answer, disk, header))
 }
 
 /// Tries all attempts to their ends: what the content of each binding that opens its keyslot is encrypted under.
@@ -108,11 +108,12 @@ pub(crate) fn open_all(
     disk: &dyn BlockRead,
     header: &Accepted,
     ports: &Ports<'_>,
+    left: &TimeLeft<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Vec<(Attempt, Result<Secret, AttemptError>)> {
     let mut results: Vec<Option<Result<Secret, AttemptError>>> = plan.iter().map(|_| None).collect();
-    ask_all(&plan, header, ports, on_event, &mut |index, attempt, answer, on_event| {
-        let answer = in_time(attempt, answer, header, ports, on_event);
+    ask_all(&plan, header, ports, left, on_event, &mut |index, attempt, answer, on_event| {
+        let answer = in_time(attempt, answer, header, ports, left);
         let result = answer.and_then(|answer| try_slot(attempt, answer, disk, header)).map(|opened| opened.content_key);
         match &result {
             Ok(_) => on_event(Event::Opened(attempt)),
@@ -132,13 +133,14 @@ fn first(
     plan: Vec<Attempt>,
     header: &Accepted,
     ports: &Ports<'_>,
+    left: &TimeLeft<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
     judge: &Judge<'_>,
 ) -> Result<Unlocked, Failed> {
     let mut errors: Vec<Option<AttemptError>> = plan.iter().map(|_| None).collect();
     let mut opened = None;
-    ask_all(&plan, header, ports, on_event, &mut |index, attempt, answer, on_event| {
-        let answer = in_time(attempt, answer, header, ports, on_event);
+    ask_all(&plan, header, ports, left, on_event, &mut |index, attempt, answer, on_event| {
+        let answer = in_time(attempt, answer, header, ports, left);
         match answer.and_then(|answer| judge(attempt, answer)) {
             Ok(unlocked) => {
                 opened = Some(unlocked);
@@ -155,18 +157,21 @@ fn first(
     opened.ok_or_else(|| Failed::new(plan, errors))
 }
 
-/// What a pin gave, if there is time for its keyslot.
+/// What a pin gave, if there is time for its keyslot. A derivation that has begun is not broken off.
 fn in_time(
     attempt: &Attempt,
     answer: Result<Opened, PinError>,
     header: &Accepted,
     ports: &Ports<'_>,
-    on_event: &mut dyn FnMut(Event<'_>),
+    left: &TimeLeft<'_>,
 ) -> Result<Opened, AttemptError> {
     let answer = answer.map_err(AttemptError::Pin)?;
     let takes = estimate(header, attempt.binding.slot);
-    on_event(Event::Stretching(attempt, takes));
-    if ports.cancel.is_cancelled() { Err(AttemptError::NoTime(takes)) } else { Ok(answer) }
+    match () {
+        () if ports.cancel.is_cancelled() => Err(AttemptError::Pin(PinError::Cancelled)),
+        () if takes > left() => Err(AttemptError::NoTime(takes)),
+        () => Ok(answer),
+    }
 }
 
 /// Takes the answer of one attempt.
@@ -177,6 +182,7 @@ fn ask_all(
     plan: &[Attempt],
     header: &Accepted,
     ports: &Ports<'_>,
+    left: &TimeLeft<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
     take: &mut Take<'_>,
 ) {
@@ -195,8 +201,8 @@ fn ask_all(
         }
         drop(sender);
         let mut waiting = Vec::new();
-        let takes = |index: usize| plan.get(index).map(|attempt| estimate(header, attempt.binding.slot));
-        while let Some((index, answer)) = next(&answers, &mut waiting, &takes) {
+        let takes = |index: usize| plan.get(index).map_or(Duration::ZERO, |a| estimate(header, a.binding.slot));
+        while let Some((index, answer)) = next(&answers, &mut waiting, &takes, left) {
             let Some(attempt) = plan.get(index) else { continue };
             if take(index, attempt, answer, on_event).is_break() {
                 cancel.cancel();
@@ -209,22 +215,29 @@ fn ask_all(
 /// An attempt by its place in the plan, and its answer.
 type Answered = (usize, Result<Opened, PinError>);
 
-/// The answer whose keyslot takes the shortest, of those that are there; one that takes very long only when no other can come.
+/// The answer whose keyslot takes the shortest, of those that are there. One that takes very long waits for others first, yet what never
+/// answers must not cost the volume the answer that opens it.
 fn next(
     answers: &mpsc::Receiver<Answered>,
     waiting: &mut Vec<Answered>,
-    takes: &dyn Fn(usize) -> Option<Duration>,
+    takes: &dyn Fn(usize) -> Duration,
+    left: &TimeLeft<'_>,
 ) -> Option<Answered> {
+    // A failure takes no time.
+    let takes = |(index, answer): &Answered| if answer.is_ok() { takes(*index) } else { Duration::ZERO };
     loop {
         waiting.extend(answers.try_iter());
-        // A failure takes no time.
-        waiting.sort_by_key(|(index, answer)| std::cmp::Reverse((answer.as_ref().ok().and(takes(*index)), *index)));
-        if waiting.last().is_some_and(|(index, answer)| answer.is_err() || takes(*index) <= Some(LONG)) {
+        waiting.sort_by_key(|answered| std::cmp::Reverse((takes(answered), answered.0)));
+        let Some(shortest) = waiting.last().map(takes) else {
+            waiting.push(answers.recv().ok()?);
+            continue;
+        };
+        if shortest <= LONG {
             return waiting.pop();
         }
-        match answers.recv() {
+        match answers.recv_timeout(shortest.min(left().saturating_sub(shortest))) {
             Ok(answer) => waiting.push(answer),
-            Err(mpsc::RecvError) => return waiting.pop(),
+            Err(_) => return waiting.pop(),
         }
     }
 }
@@ -330,18 +343,24 @@ impl std::error::Error for Failed {
 mod tests {
     use super::*;
 
+    fn answer(index: usize, opens: bool) -> Answered {
+        let opened = || Opened { secret: Secret::new(vec![]), key: Secret::new(vec![]) };
+        (index, if opens { Ok(opened()) } else { Err(PinError::Cancelled) })
+    }
+
+    fn takes(seconds: &[u64]) -> impl Fn(usize) -> Duration {
+        |index| Duration::from_secs(seconds[index])
+    }
+
     /// Answers that bring a secret, or none, in the order in which they are taken.
-    fn order(arrived: &[(usize, bool)], takes: &[u64]) -> Vec<usize> {
+    fn order(arrived: &[(usize, bool)], seconds: &[u64]) -> Vec<usize> {
         let (sender, answers) = mpsc::channel();
         for (index, opens) in arrived {
-            let opened = || Opened { secret: Secret::new(vec![]), key: Secret::new(vec![]) };
-            let answer = if *opens { Ok(opened()) } else { Err(PinError::Cancelled) };
-            assert!(sender.send((*index, answer)).is_ok());
+            assert!(sender.send(answer(*index, *opens)).is_ok());
         }
         drop(sender);
-        let mut waiting = Vec::new();
-        let takes = |index: usize| takes.get(index).map(|seconds| Duration::from_secs(*seconds));
-        std::iter::from_fn(|| next(&answers, &mut waiting, &takes)).map(|(index, _)| index).collect()
+        let (mut waiting, takes) = (Vec::new(), takes(seconds));
+        std::iter::from_fn(|| next(&answers, &mut waiting, &takes, &|| Duration::MAX)).map(|(index, _)| index).collect()
     }
 
     #[test]
@@ -349,5 +368,18 @@ mod tests {
         assert_eq!(order(&[(0, true), (1, true), (2, true)], &[600, 2, 1]), [2, 1, 0]);
         assert_eq!(order(&[(2, true), (1, true), (0, true)], &[1, 1, 1]), [0, 1, 2]);
         assert_eq!(order(&[(0, true), (1, false)], &[600, 600]), [1, 0], "what failed takes no time");
+    }
+
+    /// A server that never answers holds its end for ever; a keyslot that takes long is tried while there is still time for it.
+    #[test]
+    fn a_long_derivation_does_not_wait_until_it_is_too_late() {
+        let (sender, answers) = mpsc::channel();
+        assert!(sender.send(answer(0, true)).is_ok());
+        let enough = || Duration::from_millis(600_010);
+        let next = |left| next(&answers, &mut Vec::new(), &takes(&[600]), left);
+        assert_eq!(next(&enough).map(|(index, _)| index), Some(0));
+        assert!(sender.send(answer(0, true)).is_ok());
+        let too_little = || Duration::from_secs(599);
+        assert_eq!(next(&too_little).map(|(index, _)| index), Some(0), "to be refused");
     }
 }

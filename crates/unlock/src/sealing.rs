@@ -2,6 +2,7 @@
 
 use crate::binding::{Binding, bindings};
 use crate::commit_error::CommitError;
+use crate::estimate::TimeLeft;
 use crate::plan::plan;
 use crate::run::{AttemptError, Event, open_all};
 use crate::seal::{Mark, check_seal};
@@ -46,10 +47,11 @@ pub fn prepare_seal(
     disk: &dyn BlockRead,
     header: &Accepted,
     ports: &Ports<'_>,
+    left: &TimeLeft<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> PreparedSeal {
     let (mut opened, mut unreached) = (Vec::new(), Vec::new());
-    for (attempt, result) in open_all(plan(bindings(header.header()), None), disk, header, ports, on_event) {
+    for (attempt, result) in open_all(plan(bindings(header.header()), None), disk, header, ports, left, on_event) {
         match result {
             Ok(content_key) => opened.push((attempt.binding, content_key)),
             Err(error) => unreached.push((attempt.binding, error)),

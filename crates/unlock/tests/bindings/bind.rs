@@ -1,18 +1,20 @@
 //! Binding and unbinding.
 
 use crate::scripted::{
-    OneServer, TANG, Then, accepted, bind, config, formatted, free, passphrase, ports, put_token, request, spoiler,
-    volume,
+    OneServer, TANG, Then, accepted, bind, config, formatted, free, no_limit, passphrase, ports, put_token, request,
+    spoiler, volume,
 };
 use block::{BlockError, BlockRead, BlockWrite, Bytes, MemoryDisk};
-use clevis::{Cancel, Config, Ports};
+use clevis::{Cancel, Config, PinError, Ports};
 use crypto::{Secret, SystemRandom};
 use json::Object;
 use luks::{Edit, KdfCost, Slot, TokenId, open_any, open_keyslot};
+use std::cell::Cell;
 use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use unlock::{AttemptError, BindError, BindRequest, CommitError, Event, LastHumanSlot, Proof};
+use std::time::Duration;
+use unlock::{AttemptError, BindError, BindRequest, CommitError, Event, LastHumanSlot, Proof, TimeLeft};
 
 #[test]
 fn a_bound_disk_opens_while_its_server_answers_and_only_then() {
@@ -29,6 +31,7 @@ fn a_bound_disk_opens_while_its_server_answers_and_only_then() {
             &disk,
             &header,
             &ports(&net, &cancel),
+            &no_limit,
             &mut |_| (),
         )
     };
@@ -49,7 +52,7 @@ fn an_unbound_disk_says_so() {
     let (disk, _) = formatted();
     let header = accepted(&disk);
     let (net, cancel) = (OneServer::new(), Cancel::new());
-    let failed = unlock::run(vec![], &disk, &header, &ports(&net, &cancel), &mut |_| ()).unwrap_err();
+    let failed = unlock::run(vec![], &disk, &header, &ports(&net, &cancel), &no_limit, &mut |_| ()).unwrap_err();
     assert!(failed.tried.is_empty() && failed.hint().contains("luks bind"));
     assert_eq!(failed.to_string(), "no keyslot of this volume is bound");
 }
@@ -76,12 +79,11 @@ fn the_first_that_opens_wins_and_the_rest_is_cancelled() {
         told.push(match event {
             Event::Trying(attempt) => format!("try {}", attempt.binding.slot),
             Event::Failed(attempt, _) => format!("failed {}", attempt.binding.slot),
-            Event::Stretching(..) => return,
             Event::Opened(attempt) => format!("opened {}", attempt.binding.slot),
         });
     };
     let cancel = Cancel::new();
-    let unlocked = unlock::run(plan, &disk, &header, &ports(&net, &cancel), &mut tell).unwrap();
+    let unlocked = unlock::run(plan, &disk, &header, &ports(&net, &cancel), &no_limit, &mut tell).unwrap();
     assert_eq!(unlocked.slot, second.slot);
     assert_eq!(told, ["try 1", "try 2", "opened 2"]);
     assert!(!cancel.is_cancelled(), "the caller's own flag is not touched");
@@ -98,7 +100,7 @@ fn a_stale_binding_is_told_before_a_dead_network() {
     net.unplug();
     let header = accepted(&disk);
     let plan = unlock::plan(unlock::bindings(header.header()), None);
-    let failed = unlock::run(plan, &disk, &header, &ports(&net, &Cancel::new()), &mut |_| ()).unwrap_err();
+    let failed = unlock::run(plan, &disk, &header, &ports(&net, &Cancel::new()), &no_limit, &mut |_| ()).unwrap_err();
     assert_eq!(failed.tried.iter().map(|(a, _)| a.binding.slot.number()).collect::<Vec<_>>(), [2, 1]);
     assert!(failed.hint().contains("unbind"), "{}", failed.hint());
 }
@@ -270,14 +272,14 @@ impl clevis::Pin for Forgetful {
         secret: &Secret,
         beside: &Object,
         ports: &Ports<'_>,
-    ) -> Result<jose::Jwe, clevis::PinError> {
+    ) -> Result<jose::Jwe, PinError> {
         clevis::pins::Null.encrypt(config, secret, beside, ports)
     }
-    fn open(&self, jwe: &jose::Jwe, ports: &Ports<'_>) -> Result<clevis::Opened, clevis::PinError> {
+    fn open(&self, jwe: &jose::Jwe, ports: &Ports<'_>) -> Result<clevis::Opened, PinError> {
         let opened = clevis::pins::Null.open(jwe, ports)?;
         Ok(clevis::Opened { secret: Secret::copied_from(b"something else"), ..opened })
     }
-    fn describe(&self, header: &json::Field<'_>, pins: &[&dyn clevis::Pin]) -> Result<clevis::Shown, clevis::PinError> {
+    fn describe(&self, header: &json::Field<'_>, pins: &[&dyn clevis::Pin]) -> Result<clevis::Shown, PinError> {
         clevis::pins::Null.describe(header, pins)
     }
     fn stored(
@@ -285,15 +287,10 @@ impl clevis::Pin for Forgetful {
         header: &json::Field<'_>,
         pins: &[&dyn clevis::Pin],
         lost: &mut Vec<clevis::Lost>,
-    ) -> Result<json::Value, clevis::PinError> {
+    ) -> Result<json::Value, PinError> {
         clevis::pins::Null.stored(header, pins, lost)
     }
-    fn meets(
-        &self,
-        config: &Config,
-        header: &json::Field<'_>,
-        pins: &[&dyn clevis::Pin],
-    ) -> Result<bool, clevis::PinError> {
+    fn meets(&self, config: &Config, header: &json::Field<'_>, pins: &[&dyn clevis::Pin]) -> Result<bool, PinError> {
         clevis::pins::Null.meets(config, header, pins)
     }
 }
@@ -470,21 +467,25 @@ fn a_token_that_makes_no_sense_is_named_and_passed_over() {
     assert!(open_keyslot(&disk, &header, slot, &passphrase("typed")).is_ok());
 }
 
-/// Whoever is told how long a keyslot takes can still say no.
+/// No derivation begins that would take longer than what is left, and none of the others suffers from it.
 #[test]
-fn a_keyslot_is_not_tried_when_time_is_up() {
+fn a_keyslot_is_not_tried_when_there_is_no_time_for_it() {
     let (disk, key) = formatted();
     let net = OneServer::new();
     bind(&disk, &key, &net, "null", "{}");
     let (cancel, header) = (Cancel::new(), accepted(&disk));
-    let mut told = Vec::new();
-    let plan = unlock::plan(unlock::bindings(header.header()), None);
-    let failed = unlock::run(plan, &disk, &header, &ports(&net, &cancel), &mut |event| {
-        if let Event::Stretching(_, takes) = event {
-            told.push(takes.as_micros());
-            cancel.cancel();
-        }
-    });
-    assert!(matches!(failed.unwrap_err().tried[0].1, AttemptError::NoTime(_)));
-    assert_eq!(told, [500], "1000 iterations");
+    let run = |left: &TimeLeft<'_>| {
+        let plan = unlock::plan(unlock::bindings(accepted(&disk).header()), None);
+        unlock::run(plan, &disk, &accepted(&disk), &ports(&net, &cancel), left, &mut |_| ())
+    };
+    let takes = Duration::from_micros(500 + u64::from(header.digest_iterations().get()) / 2);
+    assert!(run(&|| takes).is_ok(), "1000 iterations");
+    let failed = run(&|| takes - Duration::from_micros(1)).unwrap_err();
+    assert!(matches!(failed.tried[0].1, AttemptError::NoTime(needed) if needed == takes));
+    bind(&disk, &key, &net, "null", "{}");
+    let asked = Cell::new(0);
+    let once_too_little = || Duration::from_secs(asked.replace(asked.get() + 1));
+    assert!(run(&once_too_little).is_ok());
+    cancel.cancel();
+    assert!(matches!(run(&no_limit).unwrap_err().tried[0].1, AttemptError::Pin(PinError::Cancelled)));
 }

@@ -13,6 +13,7 @@ use luks::{Accepted, Allowed, Edit, FormatOptions, FormatPlan, Header, KdfCost, 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tang::server::{KeySet, ServerRequest};
 use unlock::{BindRequest, Exclusive, NewMeta, Proof, Volume};
 
@@ -137,6 +138,11 @@ pub(crate) fn ports<'a>(net: &'a OneServer, cancel: &'a Cancel) -> Ports<'a> {
     Ports { pins: clevis::pins::ALL, net, files: net, person: net, random: &SystemRandom, trust, until, cancel }
 }
 
+/// All the time in the world.
+pub(crate) fn no_limit() -> Duration {
+    Duration::MAX
+}
+
 /// Ports that ask the person.
 pub(crate) fn asking<'a>(net: &'a OneServer, cancel: &'a Cancel) -> Ports<'a> {
     Ports { trust: TrustPolicy::Ask, ..ports(net, cancel) }
@@ -215,7 +221,7 @@ pub(crate) fn binding(disk: &dyn BlockRead, slot: Slot) -> unlock::Binding {
 /// Opens one binding.
 pub(crate) fn open(disk: &dyn BlockRead, binding: &unlock::Binding, net: &OneServer) -> Option<unlock::Unlocked> {
     let plan = unlock::plan(vec![binding.clone()], None);
-    unlock::run(plan, disk, &accepted(disk), &ports(net, &Cancel::new()), &mut |_| ()).ok()
+    unlock::run(plan, disk, &accepted(disk), &ports(net, &Cancel::new()), &no_limit, &mut |_| ()).ok()
 }
 
 /// A keyslot and the token of a binding for it, without proof.

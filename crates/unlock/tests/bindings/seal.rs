@@ -2,7 +2,7 @@
 
 use crate::scripted::{
     OneServer, TANG, accepted, asking, bind, binding, cheap, cheap_luks1, config, formatted, formatted_luks1, free,
-    passphrase, ports, put_token, request, volume,
+    no_limit, passphrase, ports, put_token, request, volume,
 };
 use block::{BlockRead, BlockWrite, Bytes, MemoryDisk};
 use clevis::Cancel;
@@ -20,14 +20,14 @@ fn slot(number: u64) -> Slot {
 
 fn seal(disk: &MemoryDisk, key: &VolumeKey, net: &OneServer) -> Result<Sealed, CommitError> {
     let cancel = Cancel::new();
-    let prepared = unlock::prepare_seal(disk, &accepted(disk), &ports(net, &cancel), &mut |_| ());
+    let prepared = unlock::prepare_seal(disk, &accepted(disk), &ports(net, &cancel), &no_limit, &mut |_| ());
     unlock::seal(&volume(disk, &free, &cancel), key, &prepared)
 }
 
 fn open(disk: &MemoryDisk, net: &OneServer) -> Result<Unlocked, Failed> {
     let header = accepted(disk);
     let plan = unlock::plan(unlock::bindings(header.header()), None);
-    unlock::run(plan, disk, &header, &ports(net, &Cancel::new()), &mut |_| ())
+    unlock::run(plan, disk, &header, &ports(net, &Cancel::new()), &no_limit, &mut |_| ())
 }
 
 /// The fault for which the volume stays closed.
@@ -114,7 +114,7 @@ fn a_plan_to_seal_is_printed_and_writes_nothing() {
     let net = OneServer::new();
     bind(&disk, &key, &net, "tang", TANG);
     let (header, before) = (accepted(&disk), disk.to_vec());
-    let prepared = unlock::prepare_seal(&disk, &header, &ports(&net, &Cancel::new()), &mut |_| ());
+    let prepared = unlock::prepare_seal(&disk, &header, &ports(&net, &Cancel::new()), &no_limit, &mut |_| ());
     let plan = unlock::seal_edit(&header, &key, &prepared, &SystemRandom).unwrap();
     assert_eq!((plan.epoch, plan.bindings.len(), plan.edit.steps().len()), (1, 1, 2), "{}", plan.edit);
     assert!(disk.to_vec() == before);
@@ -142,7 +142,7 @@ fn a_seal_that_was_taken_away_is_missed() {
     // Who knows that the header is right seals it anew.
     let header = accepted(&disk);
     let plan = unlock::plan(unlock::bindings(header.header()), None);
-    let opened = unlock::run_unsealed(plan, &disk, &header, &ports(&net, &cancel), &mut |_| ()).unwrap();
+    let opened = unlock::run_unsealed(plan, &disk, &header, &ports(&net, &cancel), &no_limit, &mut |_| ()).unwrap();
     seal(&disk, &opened.key, &net).unwrap();
     assert!(open(&disk, &net).unwrap().seal.is_clean());
 }
@@ -348,7 +348,7 @@ fn a_binding_that_was_not_reached_stays_at_its_epoch() {
     let (first, second) = (bind(&disk, &key, &net, "tang", TANG).slot, bind(&disk, &key, &net, "null", "{}").slot);
     net.unplug();
     let cancel = Cancel::new();
-    let prepared = unlock::prepare_seal(&disk, &accepted(&disk), &ports(&net, &cancel), &mut |_| ());
+    let prepared = unlock::prepare_seal(&disk, &accepted(&disk), &ports(&net, &cancel), &no_limit, &mut |_| ());
     assert_eq!(prepared.unreached.iter().map(|(b, _)| b.slot).collect::<Vec<_>>(), [first]);
     let made = unlock::seal(&volume(&disk, &free, &cancel), &key, &prepared).unwrap();
     assert_eq!(made.slots, [second]);

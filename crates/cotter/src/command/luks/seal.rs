@@ -26,7 +26,8 @@ pub fn run(args: &SealArgs) -> Result<(), CommandError> {
     if args.check {
         return check(args, &header, &opened);
     }
-    let prepared = unlock::prepare_seal(disks.header(), &header, &host.ports(TrustPolicy::Ask), &mut |_| ());
+    let (ports, left) = (host.ports(TrustPolicy::Ask), || host.time_left());
+    let prepared = unlock::prepare_seal(disks.header(), &header, &ports, &left, &mut |_| ());
     tell_unreached(&prepared);
     let failed = |source| change::not_written("the header was not sealed", source);
     if args.dry_run {
