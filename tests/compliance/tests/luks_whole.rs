@@ -78,6 +78,20 @@ fn a_backup_is_private_and_overwrites_nothing() {
     assert!(fs::read(&file).unwrap() == before);
 }
 
+/// Half a backup has the length of a whole one, and would be found out only when it is needed.
+#[test]
+fn a_backup_that_cannot_be_written_leaves_no_file() {
+    let disk = formatted("luks2");
+    for call in ["pwrite64", "fsync,fdatasync"] {
+        let file = disk.beside("backup");
+        let inject = format!("inject={call}:error=ENOSPC");
+        let program = luks(&disk, "backup", &[]).arg(&file);
+        let said =
+            program.under("strace", &["-qq".as_ref(), "-e".as_ref(), inject.as_ref()]).run().failed_with(1).said();
+        assert!(said.contains("cannot write") && !file.exists(), "{said}");
+    }
+}
+
 /// Another volume's header is not put there, unless somebody says so.
 #[test]
 fn another_volumes_header_is_refused() {
