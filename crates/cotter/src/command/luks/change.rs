@@ -39,16 +39,21 @@ impl Change<'_> {
         let host = Host::new(Duration::ZERO);
         host.cancel_on_signal()?;
         let exclusive = || volume::exclusive(self.disks.header());
-        let written = self.disks.volume(self.ceilings, &exclusive, &host).write(make);
-        let (applied, made) = written.map_err(|source| not_written(self.failing, source))?;
-        tell_seal(&applied.header);
+        let written = self.disks.volume(self.ceilings, &exclusive, &host).write(|header, random| {
+            let (edit, made) = make(header, random)?;
+            let needs_seal = edit.needs_seal();
+            Ok((edit, (made, needs_seal)))
+        });
+        let (applied, (made, needs_seal)) = written.map_err(|source| not_written(self.failing, source))?;
+        tell_seal(&applied.header, needs_seal);
         Ok(Some(made))
     }
 }
 
 /// A change that was made without the volume key cannot renew the seal, which then tells of it.
-pub fn tell_seal(header: &Header) {
-    if unlock::is_sealed(header) {
+/// Whether this one does `needs_seal` says of LUKS2, for a seal covers no labels; LUKS1 keeps its seal in the bindings.
+pub fn tell_seal(header: &Header, needs_seal: bool) {
+    if needs_seal || (header.as_luks1().is_some() && unlock::is_sealed(header)) {
         output::say("the header is sealed, and the seal tells of this change until it is made anew: cotter luks seal");
     }
 }

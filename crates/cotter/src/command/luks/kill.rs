@@ -42,11 +42,12 @@ pub fn run(args: &KillArgs) -> Result<(), CommandError> {
         let mut edit = unlock::kill_edit(header, slot, last, random)?;
         // Who holds the key makes the seal anew.
         let held = shown.as_ref().map_or(Ok(()), |shown| edit.hold_key(&shown.key));
-        held.map(|()| (edit, ())).map_err(CommitError::Edit)
+        let needs_seal = edit.needs_seal();
+        held.map(|()| (edit, needs_seal)).map_err(CommitError::Edit)
     });
-    let (applied, ()) = killed.map_err(|source| needed(source, args))?;
+    let (applied, needs_seal) = killed.map_err(|source| needed(source, args))?;
     if shown.is_none() {
-        change::tell_seal(&applied.header);
+        change::tell_seal(&applied.header, needs_seal);
     }
     let record = Object::new().with("slot", u64::from(slot.number())).with("removed", true);
     change::report(args.format, &format!("keyslot {slot} is removed"), record)
