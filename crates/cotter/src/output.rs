@@ -3,11 +3,28 @@
 use crate::args::Format;
 use crate::error::CommandError;
 use json::{Object, Value};
+use linux::Reader;
 use std::io::{self, IsTerminal, Write};
 
 /// Writes bytes to standard output, all of them, and nothing else. They may be a passphrase, and leave no copy behind.
 pub fn data(bytes: &[u8]) -> Result<(), CommandError> {
     linux::write_stdout(bytes).map_err(|e| CommandError::failed("cannot write the output", e))
+}
+
+/// As [`wants_reader`] for what can be had again: who names the null device only wants to know whether it can.
+pub fn wants_passphrase_reader(reader: Reader) -> Result<(), CommandError> {
+    if reader == Reader::Closed { wants_reader(reader) } else { Ok(()) }
+}
+
+/// Refuses to find or to make a secret that would be printed for nobody, as when the caller has closed standard output.
+pub fn wants_reader(reader: Reader) -> Result<(), CommandError> {
+    let where_to = match reader {
+        Reader::Possible => return Ok(()),
+        Reader::NullDevice => "/dev/null",
+        Reader::Closed => "nowhere: it was closed",
+    };
+    let error = CommandError::plain(format!("the output leads to {where_to}; nothing was done"));
+    Err(error.hint("give it somewhere to go: > FILE, or | COMMAND"))
 }
 
 /// Writes a line to standard output.

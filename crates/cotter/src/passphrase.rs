@@ -42,6 +42,11 @@ pub fn chosen(key: &NewKey, host: &Host) -> Result<Passphrase, CommandError> {
     new(&KeySource { key_file: key.new_key_file.clone() }, host.person())
 }
 
+/// Refuses to make a recovery key that nobody could read: it would be lost as soon as it is made.
+pub fn check_shown(key: &NewKey) -> Result<(), CommandError> {
+    if key.generate { output::wants_reader(linux::stdout_reader()) } else { Ok(()) }
+}
+
 /// Prints a recovery key, if that is what the new passphrase is. Before it counts, so that a keyslot never has one that nobody
 /// has seen.
 pub fn show_generated(key: &NewKey, format: Format, passphrase: &Passphrase) -> Result<(), CommandError> {

@@ -1,9 +1,13 @@
 //! Output without the library's buffer: what is printed may be a passphrase, and nobody wipes that buffer.
 
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, major, minor};
 use rustix::io::Errno;
 use rustix::stdio::stdout;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
+
+/// Major and minor number of /dev/null, the same on every Linux (Documentation/admin-guide/devices.txt).
+const NULL_DEVICE: (u32, u32) = (1, 3);
 
 /// Writes all of it to standard output.
 ///
@@ -11,6 +15,36 @@ use std::os::fd::AsFd;
 /// Whatever the system says.
 pub fn write_stdout(bytes: &[u8]) -> io::Result<()> {
     write_all(stdout(), bytes)
+}
+
+/// Whether nobody can read what is written to an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// As far as can be told, somebody can.
+    Possible,
+    /// It leads to the null device, which is what was asked for.
+    NullDevice,
+    /// It leads to the null device, open for reading too, as nobody redirects an output by hand: so the library opens it before
+    /// `main` for a standard stream that the caller has closed.
+    Closed,
+}
+
+/// Who may read what is written to standard output.
+pub fn stdout_reader() -> Reader {
+    reader(stdout())
+}
+
+/// Who may read what is written to this output.
+pub fn reader(output: impl AsFd) -> Reader {
+    let is_null = fstat(&output).is_ok_and(|found| {
+        let device = FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice;
+        device && (major(found.st_rdev), minor(found.st_rdev)) == NULL_DEVICE
+    });
+    match fcntl_getfl(&output) {
+        _ if !is_null => Reader::Possible,
+        Ok(flags) if flags & OFlags::ACCMODE == OFlags::RDWR => Reader::Closed,
+        _ => Reader::NullDevice,
+    }
 }
 
 /// Writes all of it, by this descriptor itself: whoever traces the program sees that it went there and nowhere else.
@@ -28,4 +62,25 @@ pub fn write_all(output: impl AsFd, bytes: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::fs::File;
+
+    #[test]
+    fn a_null_device_is_told_from_one_that_stands_for_a_closed_stream() {
+        let null = |read| File::options().read(read).write(true).open("/dev/null").unwrap();
+        assert_eq!((reader(null(false)), reader(null(true))), (Reader::NullDevice, Reader::Closed));
+        for other in ["/dev/zero", "/dev/full"] {
+            assert_eq!(
+                reader(File::options().read(true).write(true).open(other).unwrap()),
+                Reader::Possible,
+                "{other}"
+            );
+        }
+        assert_eq!(reader(tempfile::tempfile().unwrap()), Reader::Possible);
+    }
 }

@@ -259,6 +259,52 @@ fn a_full_luks1_changes_a_passphrase_only_in_place() {
     disk.cotter(["add"]).args(CHEAP).input(format!("{PASSPHRASE}\nninth\n")).run().failed_with(1);
 }
 
+/// The only copy of a recovery key is the one that is printed: with nobody there no keyslot gets it.
+#[test]
+fn a_recovery_key_is_not_made_for_nobody() {
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    let before = disk.bytes();
+    for command in ["passwd", "add"] {
+        for (output, told) in [(">&-", "it was closed"), (">/dev/null", "/dev/null"), (">/dev/full", "cannot write")] {
+            let program = disk.cotter([command, "--generate"]).args(CHEAP).input(PASSPHRASE);
+            let script = format!("exec \"$0\" \"$@\" {output}");
+            let said = program.under("sh", &["-c".as_ref(), script.as_ref()]).run().failed_with(1).said();
+            assert!(said.contains(told), "{command} {output}: {said}");
+        }
+    }
+    assert!(disk.bytes() == before);
+}
+
+/// A passphrase that is printed into a closed output is missed; into /dev/null it is a trial.
+#[test]
+fn a_passphrase_is_not_printed_for_nobody() {
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    disk.bind(Maker::Ours, "null", "{}");
+    for words in [&["pass", "-s", "1"][..], &["unlock", "--print-key"], &["unlock", "--print-key-fd", "1"]] {
+        let to = |output: &str| {
+            let script = format!("exec \"$0\" \"$@\" {output}");
+            disk.cotter(words.iter().copied()).under("sh", &["-c".as_ref(), script.as_ref()]).run()
+        };
+        let said = to(">&-").failed_with(1).said();
+        assert!(said.contains("it was closed"), "{words:?}: {said}");
+        to(">/dev/null").succeeded();
+    }
+}
+
+/// The label is not under the seal: what the seal would not tell is not said.
+#[test]
+fn a_change_that_the_seal_does_not_cover_is_no_matter_of_the_seal() {
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    let seal = |words: &[&str]| disk.cotter(["seal"]).arg("-k").arg(disk.passphrase_file()).args(words).run();
+    seal(&[]).succeeded();
+    let said = disk.cotter(["config", "--label", "x"]).succeed().said();
+    assert!(!said.contains("seal"), "{said}");
+    seal(&["--check"]).succeeded();
+    let said = disk.cotter(["config", "--flag", "allow-discards"]).succeed().said();
+    assert!(said.contains("luks seal"), "{said}");
+    assert_eq!(seal(&["--check"]).status.code(), Some(1));
+}
+
 /// A slot that goes while its seal is there leaves the seal good if the key is known, and is told otherwise.
 #[test]
 fn a_seal_is_made_anew_by_who_holds_the_key() {

@@ -16,6 +16,9 @@ use unlock::{CommitError, NewPassphrase, Purpose};
 
 /// Adds a passphrase, or makes a recovery key and prints it.
 pub fn run(args: &AddArgs) -> Result<(), CommandError> {
+    if !args.dry_run {
+        passphrase::check_shown(&args.new)?;
+    }
     let disks = Disks::open_to_change(&args.device, args.dry_run)?;
     let header = disks.accepted(&args.ceilings)?;
     kdf::check(&args.kdf, header.header().version())?;

@@ -18,6 +18,9 @@ use unlock::{CommitError, NewPassphrase, Purpose};
 
 /// Changes the passphrase of a keyslot.
 pub fn run(args: &PasswdArgs) -> Result<(), CommandError> {
+    if !args.dry_run {
+        passphrase::check_shown(&args.new)?;
+    }
     let disks = Disks::open_to_change(&args.device, args.dry_run)?;
     let header = disks.accepted(&args.ceilings)?;
     kdf::check(&args.kdf, header.header().version())?;
