@@ -1,11 +1,11 @@
 //! `cotter luks repair`: the damaged or older copy of a header comes back, leftovers of interrupted changes go.
 
 use super::backup::not_applied;
-use crate::args::RepairArgs;
+use crate::args::{Ceilings, RepairArgs};
 use crate::command::luks::change::{print_plan, report};
 use crate::error::CommandError;
 use crate::volume::{self, Disks};
-use ::luks::{Force, RepairPlan, UnusedAreas};
+use ::luks::{Allowed, DataPlace, Force, Refused, RepairPlan, UnusedAreas};
 use crypto::SystemRandom;
 use json::{Object, Value};
 use linux::LockMode;
@@ -19,6 +19,7 @@ pub fn run(args: &RepairArgs) -> Result<(), CommandError> {
         CommandError::failed(what, source).hint("restore a backup of it: `cotter luks restore`")
     })?;
     if plan.steps().is_empty() {
+        usable(&disks)?;
         let record = Object::new().with("repaired", Vec::<Value>::new());
         return report(args.format, "the header is good as it is; nothing was written", record);
     }
@@ -47,5 +48,29 @@ pub fn run(args: &RepairArgs) -> Result<(), CommandError> {
     drop(held);
     applied.map_err(|source| not_applied("cannot repair the header", source))?;
     let record = Object::new().with("repaired", done.iter().map(|step| step.as_str().into()).collect::<Vec<Value>>());
-    report(args.format, &format!("done: {}", done.join("\ndone: ")), record)
+    report(args.format, &format!("done: {}", done.join("\ndone: ")), record)?;
+    usable(&disks)
+}
+
+/// Refuses to call a header good that no other command takes: what is in its slots only a backup brings back.
+fn usable(disks: &Disks) -> Result<(), CommandError> {
+    // What a keyslot costs, and where the data is, is no fault of the header.
+    let most = Ceilings { max_memory: Some(u32::MAX), max_iterations: Some(u32::MAX) };
+    let allowed = disks.allowed(&most);
+    let source = match disks.read_header()?.accept(&allowed) {
+        Err(Refused::DetachedHeader) => {
+            let apart = Allowed { data: DataPlace::OtherDisk, ..allowed };
+            disks.read_header()?.accept(&apart).err()
+        }
+        accepted => accepted.err(),
+    };
+    let Some(source) = source else { return Ok(()) };
+    let hint = match source {
+        Refused::Requirement { .. } | Refused::Reencryption { .. } | Refused::Integrity => source.hint(),
+        _ => {
+            "if it was in use here, restore a backup of it: `cotter luks restore`; if another program made it so, it may be good for that"
+        }
+    };
+    let what = format!("the header of {} is refused, and this cannot be mended", disks.header().path().display());
+    Err(CommandError::failed(what, source).hint(hint))
 }
