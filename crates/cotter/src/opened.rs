@@ -15,6 +15,8 @@ use unlock::{ByPassphrase, Unlocked};
 pub struct Opened {
     /// What opened it.
     pub passphrase: Passphrase,
+    /// The keyslot that it opened.
+    pub slot: Slot,
     /// Its key.
     pub key: VolumeKey,
     /// What the seal of its header tells.
@@ -31,12 +33,12 @@ pub fn open(
 ) -> Result<Opened, CommandError> {
     let Some(source) = key.source() else {
         let unlocked = volume::open_by_bindings(disk, header, only, Seal::Counts, host)?;
-        let Unlocked { passphrase, key, seal, .. } = unlocked;
-        return Ok(Opened { passphrase, key, seal });
+        let Unlocked { slot, passphrase, key, seal, .. } = unlocked;
+        return Ok(Opened { passphrase, slot, key, seal });
     };
     let given = passphrase::existing(&source, host.person())?;
     let opened = volume::open_by_passphrase(disk, header, &given, only, Seal::Counts);
-    let ByPassphrase { key, seal, meant, .. } =
+    let ByPassphrase { slot, key, seal, meant } =
         opened.map_err(|failed| opening::not_opened("the volume stays closed".to_owned(), &source, &given, failed))?;
-    Ok(Opened { passphrase: meant.unwrap_or(given), key, seal })
+    Ok(Opened { passphrase: meant.unwrap_or(given), slot, key, seal })
 }

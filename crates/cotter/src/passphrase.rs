@@ -1,6 +1,6 @@
 //! A person's passphrase: from a file, from the first line of standard input, or asked for on the terminal.
 
-use crate::args::{Format, KeySource, NewKey};
+use crate::args::{Format, KeyFilePart, KeySource, NewKey};
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
@@ -39,7 +39,8 @@ pub fn chosen(key: &NewKey, host: &Host) -> Result<Passphrase, CommandError> {
         let made = unlock::recovery_key(&SystemRandom);
         return made.map_err(|source| CommandError::failed("no recovery key could be made", source));
     }
-    new(&KeySource { key_file: key.new_key_file.clone() }, host.person())
+    let part = KeyFilePart { keyfile_size: key.new_keyfile_size, keyfile_offset: key.new_keyfile_offset };
+    new(&KeySource { key_file: key.new_key_file.clone(), part }, host.person())
 }
 
 /// Refuses to make a recovery key that nobody could read: it would be lost as soon as it is made.
@@ -97,9 +98,13 @@ pub fn likely_slip(key: &KeySource, passphrase: &Passphrase) -> &'static str {
 /// The passphrase, unless a person has to be asked: no file was named and standard input is a terminal.
 fn from_elsewhere(key: &KeySource) -> Result<Option<Passphrase>, CommandError> {
     let secret = match &key.key_file {
+        Some(path) if path == Path::new("-") && key.part.is_some() => {
+            let error = CommandError::usage("a part can be taken of a key file, but not of standard input");
+            return Err(error.hint("-k /dev/stdin reads standard input as a file: all of it, or a part"));
+        }
         Some(path) if path == Path::new("-") && Terminal::types_stdin() => return Ok(None),
         Some(path) if path == Path::new("-") => first_line()?,
-        Some(path) => whole_file(path)?,
+        Some(path) => key_file(path, key.part)?,
         None if Terminal::types_stdin() => return Ok(None),
         None => first_line()?,
     };
@@ -111,7 +116,12 @@ fn first_line() -> Result<Secret, CommandError> {
     linux::read_stdin_line().map_err(failed)
 }
 
-fn whole_file(path: &Path) -> Result<Secret, CommandError> {
+fn key_file(path: &Path, part: KeyFilePart) -> Result<Secret, CommandError> {
     let what = || format!("cannot read the key file {}", path.display());
-    linux::read_key_file(path).map_err(|source| CommandError::failed(what(), source))
+    let read = if part.is_some() {
+        linux::read_key_file_part(path, part.keyfile_offset.unwrap_or(0), part.keyfile_size)
+    } else {
+        linux::read_key_file(path)
+    };
+    read.map_err(|source| CommandError::failed(what(), source))
 }

@@ -34,7 +34,7 @@ pub use lock::{HeaderLock, Holder, LockError, LockMode};
 pub use loop_device::{LoopAccess, LoopDevice, LoopError};
 pub use output::{Reader, reader, stdout_reader, write_all, write_stdout};
 pub use serve_blocks::{BlockEvent, BlockListener, ServeBlocksError, StopBlocks};
-pub use stdin::{StdinError, read_key_file, read_stdin, read_stdin_line};
+pub use stdin::{StdinError, read_key_file, read_key_file_part, read_stdin, read_stdin_line};
 pub use sys::{
     Inherited, InheritedError, StopSignal, allow_many_open_files, forbid_dumps, named_output, on_stop_signal,
     take_inherited, use_own_name_service,

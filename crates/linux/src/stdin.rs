@@ -5,7 +5,7 @@ use crypto::Secret;
 use rustix::stdio::stdin;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// Longest passphrase on a line of standard input, in bytes.
@@ -22,6 +22,11 @@ pub enum StdinError {
     TooLong {
         /// How many bytes are.
         most: usize,
+    },
+    /// There is less of it than was asked for.
+    TooShort {
+        /// How many bytes there are.
+        found: usize,
     },
     /// The system says no.
     Failed(io::Error),
@@ -49,6 +54,23 @@ pub fn read_stdin_line() -> Result<Secret, StdinError> {
 /// [`StdinError`].
 pub fn read_key_file(path: &Path) -> Result<Secret, StdinError> {
     read_all(&mut File::open(path).map_err(StdinError::Failed)?, LONGEST_KEY_FILE)
+}
+
+/// A part of a key file: from `offset` on `size` bytes, or all there are. There must be so many.
+///
+/// # Errors
+/// [`StdinError`]; the system's for a pipe, in which there are no places.
+pub fn read_key_file_part(path: &Path, offset: u64, size: Option<u64>) -> Result<Secret, StdinError> {
+    let mut file = File::open(path).map_err(StdinError::Failed)?;
+    if offset > 0 {
+        file.seek(SeekFrom::Start(offset)).map_err(StdinError::Failed)?;
+    }
+    let Some(size) = size else { return read_all(&mut file, LONGEST_KEY_FILE) };
+    if size > LONGEST_KEY_FILE as u64 {
+        return Err(StdinError::TooLong { most: LONGEST_KEY_FILE });
+    }
+    let part = read_all(&mut file.take(size), LONGEST_KEY_FILE)?;
+    if part.len() as u64 == size { Ok(part) } else { Err(StdinError::TooShort { found: part.len() }) }
 }
 
 /// Standard input without the library's buffer, which would keep a copy of the secret.
@@ -132,6 +154,7 @@ impl fmt::Display for StdinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StdinError::TooLong { most } => write!(f, "there are more than {most} bytes"),
+            StdinError::TooShort { found } => write!(f, "there are only {found} bytes of it"),
             StdinError::Failed(_) => f.write_str("reading failed"),
         }
     }
@@ -140,7 +163,7 @@ impl fmt::Display for StdinError {
 impl std::error::Error for StdinError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            StdinError::TooLong { .. } => None,
+            StdinError::TooLong { .. } | StdinError::TooShort { .. } => None,
             StdinError::Failed(source) => Some(source),
         }
     }
@@ -159,6 +182,23 @@ mod tests {
         }
         let error = read_all(&mut [0u8; 101].as_slice(), 100).unwrap_err();
         assert!(matches!(error, StdinError::TooLong { most: 100 }));
+    }
+
+    #[test]
+    fn a_part_of_a_key_file_has_the_length_that_was_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        std::fs::write(&path, b"0123456789").unwrap();
+        for (offset, size, expected) in
+            [(0, Some(10), "0123456789"), (3, Some(4), "3456"), (8, None, "89"), (0, Some(0), "")]
+        {
+            assert!(read_key_file_part(&path, offset, size).unwrap().ct_eq(expected.as_bytes()), "{offset} {size:?}");
+        }
+        for (offset, size, found) in [(0, 11, 10), (8, 3, 2), (20, 1, 0)] {
+            let error = read_key_file_part(&path, offset, Some(size)).unwrap_err();
+            assert!(matches!(error, StdinError::TooShort { found: there } if there == found), "{error:?}");
+        }
+        assert!(matches!(read_key_file_part(&path, 0, Some(u64::MAX)), Err(StdinError::TooLong { .. })));
     }
 
     #[test]

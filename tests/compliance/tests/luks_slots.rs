@@ -259,6 +259,45 @@ fn a_full_luks1_changes_a_passphrase_only_in_place() {
     disk.cotter(["add"]).args(CHEAP).input(format!("{PASSPHRASE}\nninth\n")).run().failed_with(1);
 }
 
+/// A passphrase in the middle of a file: both take the same part of it, and the same words.
+#[test]
+fn a_part_of_a_key_file_is_taken_alike() {
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    let size = PASSPHRASE.len().to_string();
+    let file = disk.file("keys", format!("old {PASSPHRASE} new"));
+    for (offset, size, opens) in
+        [("4", size.as_str(), true), ("3", &size, false), ("4", "400", false), ("0", "1", false)]
+    {
+        for maker in Maker::BOTH {
+            let program = match maker {
+                Maker::Ours => disk.cotter(["unlock", "--test-passphrase"]).arg("-k"),
+                Maker::Theirs => disk.cryptsetup(["open", "--test-passphrase"]).arg("--key-file"),
+            };
+            let part = ["--keyfile-offset", offset, "-l", size];
+            assert_eq!(program.arg(&file).args(part).run().status.success(), opens, "{maker}: {part:?}");
+        }
+    }
+    let key = disk.passphrase_file();
+    let add = disk.cotter(["add"]).arg("-k").arg(key).args(CHEAP).arg("--new-keyfile").arg(&file);
+    add.args(["--new-keyfile-offset", "1", "--new-keyfile-size", "2"]).succeed();
+    disk.assert_opens(&[PASSPHRASE, "ld"], &["l", "ld "]);
+    disk.cotter(["unlock", "--test-passphrase", "-k", "-", "-l", "4"]).input(PASSPHRASE).run().failed_with(2);
+}
+
+/// What is asked for and cannot be is said in the words it was asked for with.
+#[test]
+fn a_derivation_that_would_be_refused_names_its_option() {
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    let add = |words: &[&str]| {
+        let words = disk.cotter(["add"]).arg("-k").arg(disk.passphrase_file()).args(words);
+        words.arg("--new-key-file").arg(disk.file("new", "new")).run().failed_with(1).said()
+    };
+    let said = add(&["--pbkdf-memory", "1024", "--pbkdf-force-iterations", "2000"]);
+    assert!(said.contains("--pbkdf pbkdf2"), "{said}");
+    let said = add(&["--pbkdf", "pbkdf2", "--iter-time", "4294967295"]);
+    assert!(said.contains("a shorter --iter-time"), "{said}");
+}
+
 /// The only copy of a recovery key is the one that is printed: with nobody there no keyslot gets it.
 #[test]
 fn a_recovery_key_is_not_made_for_nobody() {

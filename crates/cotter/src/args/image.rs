@@ -26,7 +26,7 @@ pub struct Volume {
     #[arg(long, value_name = "N")]
     pub partition: Option<u32>,
     /// The header is in this file or on this device, apart from the data
-    #[arg(long, value_name = "HEADER")]
+    #[arg(long, visible_alias = "header", value_name = "HEADER")]
     pub detached_header: Option<PathBuf>,
     #[command(flatten)]
     pub key: KeyInstead,

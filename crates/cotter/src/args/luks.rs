@@ -25,7 +25,7 @@ pub use dump::DumpArgs;
 pub use fingerprint::FingerprintArgs;
 pub use format::{FormatArgs, LuksType};
 pub use kdf::{KdfArgs, Pbkdf};
-pub use key::{KeyInstead, KeySource, NewKey, Opener};
+pub use key::{KeyFilePart, KeyInstead, KeySource, NewKey, Opener};
 pub use list::{ListArgs, PassArgs};
 pub use lock::LockArgs;
 pub use meta::{MetaAction, MetaArgs};
@@ -42,7 +42,7 @@ use clap::Subcommand;
 /// `cotter luks …`
 #[derive(Debug, Subcommand)]
 pub enum LuksCommand {
-    /// Make a new LUKS2 volume
+    /// Make a new LUKS volume
     Format(FormatArgs),
     /// Print what the header says
     Dump(DumpArgs),

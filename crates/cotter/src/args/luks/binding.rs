@@ -10,7 +10,7 @@ use clap::Args;
 #[group(required = true, multiple = false)]
 pub struct BindingChoice {
     /// The keyslot
-    #[arg(short = 's', long, value_name = "SLOT")]
+    #[arg(short = 's', long, visible_alias = "key-slot", short_alias = 'S', value_name = "SLOT")]
     pub slot: Option<u32>,
     /// The token (LUKS2)
     #[arg(short = 't', long, value_name = "TOKEN", value_parser = clap::value_parser!(u32).range(0..32))]
@@ -25,7 +25,7 @@ pub struct BindArgs {
     #[command(flatten)]
     pub opener: Opener,
     /// Use this keyslot [default: the lowest free one]
-    #[arg(short = 's', long, value_name = "SLOT", value_parser = clap::value_parser!(u32).range(0..32))]
+    #[arg(short = 's', long, visible_alias = "key-slot", short_alias = 'S', value_name = "SLOT", value_parser = clap::value_parser!(u32).range(0..32))]
     pub slot: Option<u32>,
     /// Use this token id [default: the lowest free one]
     #[arg(short = 't', long, value_name = "TOKEN", value_parser = clap::value_parser!(u32).range(0..32))]

@@ -36,7 +36,14 @@ pub struct ConfigArgs {
     #[arg(long, value_enum, requires = "slot")]
     pub priority: Option<PriorityName>,
     /// The keyslot of --priority
-    #[arg(short = 's', long, visible_alias = "key-slot", value_name = "SLOT", requires = "priority")]
+    #[arg(
+        short = 's',
+        long,
+        visible_alias = "key-slot",
+        short_alias = 'S',
+        value_name = "SLOT",
+        requires = "priority"
+    )]
     pub slot: Option<u32>,
     /// Map the volume with this flag from now on, as `cryptsetup open --persistent` does; may be given several times
     #[arg(long, value_enum, value_name = "FLAG")]

@@ -10,7 +10,7 @@ pub struct Device {
     #[arg(short = 'd', long = "device", value_name = "DEV")]
     pub path: PathBuf,
     /// The header is in this file or on this device, apart from the data of DEV
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, visible_alias = "header", value_name = "FILE")]
     pub detached_header: Option<PathBuf>,
 }
 

@@ -12,6 +12,9 @@ pub struct FingerprintArgs {
     /// A block device or a plain file that begins with a header; may be given several times, to find clones among them
     #[arg(short = 'd', long = "device", value_name = "DEV", required = true)]
     pub devices: Vec<PathBuf>,
+    /// The header is in this file or on this device, apart from the data; with one DEV only
+    #[arg(long, visible_alias = "header", value_name = "FILE")]
+    pub detached_header: Option<PathBuf>,
     /// Open each volume too, by its bindings or with -k, and print the fingerprint of its volume key
     #[arg(long)]
     pub open: bool,

@@ -25,7 +25,7 @@ pub struct FormatArgs {
     #[command(flatten)]
     pub key: KeySource,
     /// Version of the format
-    #[arg(long = "type", value_enum, default_value_t = LuksType::Luks2)]
+    #[arg(short = 'M', long = "type", value_enum, default_value_t = LuksType::Luks2)]
     pub luks_type: LuksType,
     /// Cipher of the sectors
     #[arg(short = 'c', long, default_value = "aes-xts-plain64")]
@@ -67,7 +67,7 @@ pub struct FormatArgs {
     #[arg(long)]
     pub force: bool,
     /// Ask nothing. Only a person at a terminal is asked; a script has said what it wants
-    #[arg(short = 'q', long)]
+    #[arg(short = 'q', long, alias = "batch-mode")]
     pub quiet: bool,
     /// Say what would be written, and write nothing
     #[arg(long)]

@@ -19,7 +19,7 @@ pub struct ListArgs {
     #[command(flatten)]
     pub device: Device,
     /// This keyslot only
-    #[arg(short = 's', long, value_name = "SLOT")]
+    #[arg(short = 's', long, visible_alias = "key-slot", short_alias = 'S', value_name = "SLOT")]
     pub slot: Option<u32>,
     /// The keyslot that this token binds only (LUKS2)
     #[arg(short = 't', long, value_name = "TOKEN", conflicts_with = "slot")]

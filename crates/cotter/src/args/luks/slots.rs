@@ -2,7 +2,7 @@
 
 use super::device::{Ceilings, Device};
 use super::kdf::KdfArgs;
-use super::key::{KeySource, NewKey, Opener};
+use super::key::{KeyFilePart, KeySource, NewKey, Opener};
 use crate::args::{Format, Patience};
 use clap::{Args, ValueEnum};
 
@@ -27,7 +27,7 @@ pub struct AddArgs {
     #[command(flatten)]
     pub new: NewKey,
     /// Use this keyslot [default: the lowest free one]
-    #[arg(short = 's', long, visible_alias = "key-slot", value_name = "SLOT")]
+    #[arg(short = 's', long, visible_alias = "key-slot", short_alias = 'S', value_name = "SLOT")]
     pub slot: Option<u32>,
     /// When it is tried
     #[arg(long, value_enum)]
@@ -54,16 +54,18 @@ pub struct KillArgs {
     #[command(flatten)]
     pub device: Device,
     /// The keyslot
-    #[arg(short = 's', long, visible_alias = "key-slot", value_name = "SLOT")]
+    #[arg(short = 's', long, visible_alias = "key-slot", short_alias = 'S', value_name = "SLOT")]
     pub slot: u32,
     /// First show that this passphrase opens another keyslot: all of a file, or with `-` the first line of standard input
     #[arg(short = 'k', long, value_name = "FILE|-")]
     pub key_file: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    pub part: KeyFilePart,
     /// Do so although it is the last keyslot that a person can open
     #[arg(long)]
     pub last_passphrase: bool,
     /// Ask nothing
-    #[arg(short = 'q', long, visible_alias = "force", short_alias = 'f')]
+    #[arg(short = 'q', long, visible_alias = "force", alias = "batch-mode", short_alias = 'f')]
     pub quiet: bool,
     #[command(flatten)]
     pub ceilings: Ceilings,
@@ -77,7 +79,7 @@ pub struct KillArgs {
 impl KillArgs {
     /// The passphrase that shall still open the volume afterwards, if one is named.
     pub fn remaining(&self) -> Option<KeySource> {
-        self.key_file.clone().map(|file| KeySource { key_file: Some(file) })
+        self.key_file.clone().map(|file| KeySource { key_file: Some(file), part: self.part })
     }
 }
 
@@ -91,7 +93,7 @@ pub struct PasswdArgs {
     #[command(flatten)]
     pub new: NewKey,
     /// Change this keyslot [default: the one that the old passphrase opens]
-    #[arg(short = 's', long, visible_alias = "key-slot", value_name = "SLOT")]
+    #[arg(short = 's', long, visible_alias = "key-slot", short_alias = 'S', value_name = "SLOT")]
     pub slot: Option<u32>,
     /// With no room for a second copy of the keyslot (LUKS1 with all eight in use), write over the only one; if the power fails
     /// meanwhile, that keyslot is lost

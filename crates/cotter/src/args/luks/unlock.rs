@@ -22,10 +22,17 @@ pub struct UnlockArgs {
     #[arg(long, value_name = "FD", conflicts_with_all = ["print_key", "name", "read_only", "dry_run", "json", "allow_discards"])]
     pub print_key_fd: Option<i32>,
     /// This keyslot only
-    #[arg(short = 's', long, value_name = "SLOT")]
+    #[arg(short = 's', long, visible_alias = "key-slot", short_alias = 'S', value_name = "SLOT")]
     pub slot: Option<u32>,
+    /// Only try whether this keyslot opens by its binding, or with -k by a passphrase: exit code 0 if it does, 1 if not. Nothing is
+    /// mapped
+    #[arg(short = 't', long, value_name = "SLOT", conflicts_with_all = ["slot", "test_passphrase", "print_key", "print_key_fd", "dry_run"])]
+    pub test: Option<u32>,
+    /// Only try whether the volume opens, or the keyslot named with -s. Nothing is mapped
+    #[arg(long, conflicts_with_all = ["print_key", "print_key_fd", "dry_run"])]
+    pub test_passphrase: bool,
     /// Nothing can be written through the mapping
-    #[arg(long, alias = "readonly")]
+    #[arg(short = 'r', long, alias = "readonly")]
     pub read_only: bool,
     #[command(flatten)]
     pub requests: Requests,

@@ -5,7 +5,7 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::volume::{self, Disks};
-use ::luks::{Accepted, Edit, EditError, Header};
+use ::luks::{Accepted, Edit, EditError, Header, Refused};
 use clevis::PersonError;
 use crypto::{Random, SystemRandom};
 use json::Object;
@@ -75,6 +75,10 @@ pub fn not_written(what: impl Into<String>, source: CommitError) -> CommandError
     CommandError::failed(what, source).hint(hint)
 }
 
+/// What helps where a keyslot has no place for a second copy.
+pub const IN_PLACE: &str = "make room by removing a keyslot that nobody needs (`cotter luks kill`), or say that the only copy may be \
+                            written over: --in-place; if the power fails meanwhile, the keyslot is lost";
+
 fn hint_of(source: &EditError) -> &'static str {
     match source {
         EditError::SlotInUse { .. } => "leave out -s for the lowest free one",
@@ -88,6 +92,12 @@ fn hint_of(source: &EditError) -> &'static str {
         EditError::GapBehindDisk { .. } => {
             "is the disk or the header's file cut off? With its full length (`truncate -s` for a file) there is room; or \
              somebody else has changed the header: `cotter luks dump`"
+        }
+        EditError::Refused { source: Refused::Argon2Passes { .. } } => {
+            "fewer passes, by --pbkdf-force-iterations or a shorter --iter-time; iterations of PBKDF2 are meant with --pbkdf pbkdf2"
+        }
+        EditError::Refused { source: Refused::TooManyIterations { .. } } => {
+            "it would take minutes to open: fewer --pbkdf-force-iterations, or a shorter --iter-time"
         }
         EditError::TokenInUse { .. } => "leave out the token's number for the lowest free one",
         EditError::MetadataFull { .. } => "remove a token or a keyslot that nobody needs: `cotter luks dump`",

@@ -2,7 +2,7 @@
 //!
 //! Machines made from one image share the volume key, and with it everything: whoever opens one of them reads all.
 
-use crate::args::{FingerprintArgs, KeySource};
+use crate::args::FingerprintArgs;
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::opening;
@@ -32,6 +32,10 @@ struct Clone {
 
 /// Prints the fingerprints of each volume, and then which of them are clones.
 pub fn run(args: &FingerprintArgs) -> Result<(), CommandError> {
+    if args.detached_header.is_some() && args.devices.len() > 1 {
+        let error = CommandError::usage("--detached-header goes with one device");
+        return Err(error.hint("to compare several, name the files of their headers: -d HEADER -d HEADER"));
+    }
     let host = Host::new(args.patience.limit());
     let passphrase = args.key.source().map(|key| passphrase::existing(&key, host.person())).transpose()?;
     let mut prints: Vec<Print> = Vec::new();
@@ -53,7 +57,7 @@ fn print_of(
     passphrase: Option<&Passphrase>,
     host: &Host,
 ) -> Result<Print, CommandError> {
-    let disk = volume::open_disk(device, Access::Read)?;
+    let disk = volume::open_disk(args.detached_header.as_deref().unwrap_or(device), Access::Read)?;
     // Only the header counts here, wherever its data is.
     let allowed = Allowed { data: DataPlace::OtherDisk, ..volume::allowed(&args.ceilings) };
     let header = volume::accept(volume::read_header(&disk)?, disk.path(), &allowed)?;
@@ -81,7 +85,7 @@ fn volume_key(
     };
     let what = || format!("{} stays closed", disk.path().display());
     let opened = volume::open_by_passphrase(disk, header, passphrase, None, Seal::Counts);
-    let source = || KeySource { key_file: args.key.key_file.clone() };
+    let source = || args.key.source().unwrap_or_default();
     opened.map(|opened| opened.key).map_err(|failed| opening::not_opened(what(), &source(), passphrase, failed))
 }
 

@@ -64,10 +64,7 @@ fn not_changed(source: CommitError, args: &PasswdArgs) -> CommandError {
     if !no_room || args.in_place {
         return error;
     }
-    error.hint(
-        "make room by removing a keyslot that nobody needs (`cotter luks kill`), or say that the only copy may be written over: \
-         --in-place; if the power fails meanwhile, the keyslot is lost",
-    )
+    error.hint(change::IN_PLACE)
 }
 
 fn edit<'h>(

@@ -1,5 +1,6 @@
 //! `cotter luks unlock`.
 
+use super::change;
 use super::mapping::Plan;
 use crate::args::UnlockArgs;
 use crate::error::CommandError;
@@ -26,10 +27,15 @@ pub fn unlock(args: &UnlockArgs) -> Result<(), CommandError> {
     let disks = Disks::open(&args.device, Access::Read)?;
     let header = disks.accepted(&args.ceilings)?;
     let host = Host::new(args.patience.limit());
-    let only = args.slot.map(volume::slot).transpose()?;
+    let only = args.slot.or(args.test).map(volume::slot).transpose()?;
     if let Some(output) = output {
         let opened = opened::open(disks.header(), &header, &args.key, only, &host)?;
         return output.write(&opened.passphrase);
+    }
+    if args.test.is_some() || args.test_passphrase {
+        let opened = opened::open(disks.header(), &header, &args.key, only, &host)?;
+        let record = Object::new().with("slot", u64::from(opened.slot.number())).with("opens", true);
+        return change::report(args.format, &format!("keyslot {} opens", opened.slot), record);
     }
     let mut plan = Plan::new(args, &header, disks.data().len())?;
     let control = if args.dry_run { None } else { Some(ready(&plan, disks.data())?) };
