@@ -1,7 +1,10 @@
 //! New files that only their owner may read.
 
+use crate::args::Format;
 use crate::error::CommandError;
+use crate::output;
 use block::{BlockWrite, Bytes};
+use json::Object;
 use linux::{DiskError, FileDisk};
 use std::fs::{self, File};
 use std::path::Path;
@@ -11,17 +14,44 @@ use std::path::Path;
 pub fn write(path: &Path, content: &[u8]) -> Result<(), CommandError> {
     let what = || format!("cannot write {}", path.display());
     let length = Bytes(u64::try_from(content.len()).unwrap_or(u64::MAX));
-    let file = FileDisk::create(path, length).map_err(|source: DiskError| {
-        let hint = source.hint();
-        CommandError::failed(what(), source).hint(hint)
-    })?;
+    let file = FileDisk::create(path, length).map_err(|source| not_made(path, source))?;
     let written = file.write_at(Bytes(0), content).and_then(|()| file.flush());
     written.map_err(|source| {
         // It is ours. Of its full length, it would pass for what it is not.
         let _ = fs::remove_file(path);
         CommandError::failed(what(), source).hint("is there room? `df`")
     })?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    let synced = File::open(directory(path)).and_then(|directory| directory.sync_all());
     synced.map_err(|source| CommandError::failed(what(), source))
+}
+
+/// Says what [`write`] would do.
+pub fn plan(path: &Path, content: &[u8], format: Format) -> Result<(), CommandError> {
+    let directory = directory(path);
+    if path.symlink_metadata().is_ok() {
+        return Err(not_made(path, DiskError::Exists { path: path.to_owned() }));
+    }
+    if !directory.is_dir() {
+        return Err(not_made(path, DiskError::NotFound { path: directory.to_owned() }));
+    }
+    let step = format!("write {} bytes into the new file {}", content.len(), path.display());
+    output::record(format, Object::new().with("would", step.as_str()), || format!("would {step}"))
+}
+
+fn not_made(path: &Path, source: DiskError) -> CommandError {
+    let what = format!("cannot write {}", path.display());
+    match source {
+        DiskError::NotFound { .. } => {
+            let directory = directory(path).display();
+            CommandError::plain(format!("{what}: there is no directory {directory}")).hint("make it first: `mkdir -p`")
+        }
+        source => {
+            let hint = source.hint();
+            CommandError::failed(what, source).hint(hint)
+        }
+    }
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
 
 use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server, Table, Version};
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 /// Tokens as people and programs write them: other types, odd members, slashes, letters beyond ASCII, white space.
@@ -76,7 +77,7 @@ fn a_token_that_was_taken_off_and_put_back_opens_the_disk_again() {
     disk.bind(Maker::Theirs, "tang", &server.config());
     let (file, passphrase) = (disk.beside("token.json"), disk.pass(Maker::Theirs, "1"));
     disk.cotter(["token", "export", "--slot", "1"]).arg("--json-file").arg(&file).succeed();
-    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     disk.cotter(["token", "export", "--slot", "1"]).arg("--json-file").arg(&file).run().failed_with(1);
     let before = disk.bytes();
     let said = disk.cotter(["token", "remove", "--slot", "1"]).run().failed_with(1).said();
@@ -89,6 +90,21 @@ fn a_token_that_was_taken_off_and_put_back_opens_the_disk_again() {
     disk.cotter(["token", "import"]).arg("--json-file").arg(&file).succeed();
     assert_eq!(disk.unlock().succeeded().stdout, passphrase);
     assert_eq!(disk.pass(Maker::Theirs, "1"), passphrase);
+}
+
+/// A token is exported into a file that is new, or only said to be.
+#[test]
+fn an_export_into_a_file_can_be_planned() {
+    let disk = Disk::formatted(Maker::Theirs);
+    disk.bind(Maker::Ours, "null", "{}");
+    let file = disk.beside("token.json");
+    let export = |words: &[&str]| disk.cotter(["token", "export", "--token-id", "0"]).args(words);
+    let plan = export(&["--dry-run", "--json-file"]).arg(&file).succeed().text();
+    assert!(plan.starts_with("would write ") && !file.exists(), "{plan}");
+    let record = export(&["--json", "--json-file"]).arg(&file).succeed().text();
+    assert!(record.starts_with("{\"token\":0"), "{record}");
+    assert_eq!(fs::read(&file).unwrap(), export(&[]).succeed().stdout);
+    assert_eq!(export(&["--json"]).succeed().stdout, [fs::read(&file).unwrap(), b"\n".to_vec()].concat());
 }
 
 #[test]

@@ -78,6 +78,61 @@ fn a_backup_is_private_and_overwrites_nothing() {
     assert!(fs::read(&file).unwrap() == before);
 }
 
+/// What is done to a disk.
+type Damage = fn(&File);
+
+/// What no command takes is no good header, though both its copies are whole.
+#[test]
+fn a_header_that_cannot_be_mended_is_not_called_good() {
+    let damages: [(&str, &str, Damage); 4] = [
+        ("luks1", "outside", |file| file.write_all_at(&[0xff; 4], 248).unwrap()),
+        ("luks1", "stripes", |file| file.write_all_at(&[0xff; 4], 252).unwrap()),
+        ("luks1", "cut off", |file| file.set_len(1024).unwrap()),
+        ("luks2", "cut off", |file| file.set_len(64 << 10).unwrap()),
+    ];
+    for (kind, damage, make) in damages {
+        let disk = formatted(kind);
+        make(&File::options().read(true).write(true).open(disk.path()).unwrap());
+        let before = disk.bytes();
+        for words in [&[][..], &["--dry-run"]] {
+            let said = luks(&disk, "repair", words).run().failed_with(1).said();
+            assert!(said.contains("slot 0") && said.contains("backup"), "{kind}, {damage}: {said}");
+        }
+        assert!(disk.bytes() == before, "{kind}, {damage}");
+    }
+}
+
+/// The fingerprint is that of the header, wherever it is.
+#[test]
+fn a_detached_header_has_a_fingerprint() {
+    let disk = Disk::blank(1 << 20);
+    let header = disk.beside("header");
+    let format = luks(&disk, "format", &["-q", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1001", "--header"]);
+    format.arg(&header).arg("-k").arg(disk.passphrase_file()).succeed();
+    let of =
+        |device: &Path, words: &[&str]| Program::cotter().args(["luks", "fingerprint", "-d"]).arg(device).args(words);
+    let file = header.to_str().unwrap();
+    let (apart, alone) = (of(&disk.path(), &["--detached-header", file]).succeed(), of(&header, &[]).succeed());
+    assert_eq!(apart.text().split(' ').next(), alone.text().split(' ').next());
+    of(&disk.path(), &["--detached-header", file, "-d", file]).run().failed_with(2);
+    of(&disk.path(), &[]).run().failed_with(1);
+}
+
+/// A plan makes no file, and says what would stand in its way.
+#[test]
+fn a_planned_backup_makes_no_file() {
+    let disk = formatted("luks2");
+    let file = disk.beside("backup");
+    let plan = luks(&disk, "backup", &["--dry-run"]).arg(&file).succeed().text();
+    assert!(plan.starts_with("would write 16777216 bytes") && !file.exists(), "{plan}");
+    backup(Maker::Ours, &disk, &file);
+    luks(&disk, "backup", &["--dry-run"]).arg(&file).run().failed_with(1);
+    for words in [&[][..], &["--dry-run"]] {
+        let said = luks(&disk, "backup", words).arg(disk.beside("none/backup")).run().failed_with(1).said();
+        assert!(said.contains("no directory") && said.contains("mkdir"), "{said}");
+    }
+}
+
 /// Half a backup has the length of a whole one, and would be found out only when it is needed.
 #[test]
 fn a_backup_that_cannot_be_written_leaves_no_file() {

@@ -26,6 +26,11 @@ pub struct TokenExportArgs {
     /// Write it to this file instead of standard output; there must be nothing of that name
     #[arg(long, value_name = "FILE|-")]
     pub json_file: Option<PathBuf>,
+    /// Say what would be written into the file, and write nothing
+    #[arg(long, requires = "json_file")]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub format: Format,
 }
 
 /// Which token: by its number, or by the keyslot it serves.
@@ -37,7 +42,7 @@ pub struct TokenChoice {
     #[arg(value_parser = clap::value_parser!(u32).range(0..32))]
     pub token: Option<u32>,
     /// The token that serves this keyslot
-    #[arg(short = 's', long, visible_alias = "key-slot", value_name = "SLOT")]
+    #[arg(short = 's', long, visible_alias = "key-slot", short_alias = 'S', value_name = "SLOT")]
     pub slot: Option<u32>,
 }
 
@@ -51,7 +56,7 @@ pub struct TokenImportArgs {
     #[arg(value_parser = clap::value_parser!(u32).range(0..32))]
     pub token: Option<u32>,
     /// Let it serve this keyslot too
-    #[arg(short = 's', long, visible_alias = "key-slot", value_name = "SLOT")]
+    #[arg(short = 's', long, visible_alias = "key-slot", short_alias = 'S', value_name = "SLOT")]
     pub slot: Option<u32>,
     /// Read it from this file instead of standard input
     #[arg(long, value_name = "FILE|-")]

@@ -13,6 +13,9 @@ pub struct BackupArgs {
     /// The file to make; nothing that exists is overwritten
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Say what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub format: Format,
 }
@@ -29,7 +32,7 @@ pub struct RestoreArgs {
     #[arg(long)]
     pub force: bool,
     /// Ask nothing. Only a person at a terminal is asked
-    #[arg(short = 'q', long)]
+    #[arg(short = 'q', long, alias = "batch-mode")]
     pub quiet: bool,
     /// Say what would be written, and write nothing
     #[arg(long)]
@@ -63,7 +66,7 @@ pub struct EraseArgs {
     #[command(flatten)]
     pub device: Device,
     /// Ask nothing. Only a person at a terminal is asked; a script has said what it wants
-    #[arg(short = 'q', long)]
+    #[arg(short = 'q', long, alias = "batch-mode")]
     pub quiet: bool,
     /// Say what would be written, and write nothing
     #[arg(long)]

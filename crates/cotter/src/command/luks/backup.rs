@@ -21,6 +21,9 @@ pub fn backup(args: &BackupArgs) -> Result<(), CommandError> {
     let what = || format!("cannot back up the header of {}", disks.header().path().display());
     let backup = Backup::read(disks.header()).map_err(|source| no_backup(what(), source))?;
     drop(held);
+    if args.dry_run {
+        return private_file::plan(&args.file, backup.bytes(), args.format);
+    }
     private_file::write(&args.file, backup.bytes())?;
     let uuid = backup.header().uuid().to_string();
     let told = format!(

@@ -29,8 +29,13 @@ fn export(args: &TokenExportArgs) -> Result<(), CommandError> {
     let found = metadata(&header)?.tokens.get(&token).ok_or_else(|| no_token(token))?;
     let text = Value::from(found.members.clone()).to_compact();
     match args.json_file.as_deref().filter(|path| *path != Path::new("-")) {
-        Some(path) => private_file::write(path, text.as_bytes()),
-        None if output::is_seen() => output::line(&text),
+        Some(path) if args.dry_run => private_file::plan(path, text.as_bytes(), args.format),
+        Some(path) => {
+            private_file::write(path, text.as_bytes())?;
+            let record = Object::new().with("token", u64::from(token.number())).with("bytes", text.len() as u64);
+            if args.format.json { output::record(args.format, record, String::new) } else { Ok(()) }
+        }
+        None if args.format.json || output::is_seen() => output::line(&text),
         None => output::data(text.as_bytes()),
     }
 }
