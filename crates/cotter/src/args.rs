@@ -8,10 +8,10 @@ mod luks;
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
     AddArgs, BackupArgs, BindArgs, BindingChoice, Ceilings, ConfigArgs, Device, DumpArgs, EditArgs, EraseArgs,
-    FingerprintArgs, FlagName, FormatArgs, KdfArgs, KeyInstead, KeySource, KillArgs, ListArgs, LockArgs, LuksCommand,
-    LuksType, MetaAction, MetaArgs, NewKey, Opener, PassArgs, PasswdArgs, Pbkdf, PriorityName, Rebinding, RegenArgs,
-    RepairArgs, ReportArgs, RestoreArgs, SealArgs, TokenChoice, TokenCommand, TokenExportArgs, TokenImportArgs,
-    TokenRemoveArgs, UnbindArgs, UnlockArgs,
+    FingerprintArgs, FlagName, FormatArgs, KdfArgs, KeyFilePart, KeyInstead, KeySource, KillArgs, ListArgs, LockArgs,
+    LuksCommand, LuksType, MetaAction, MetaArgs, NewKey, Opener, PassArgs, PasswdArgs, Pbkdf, PriorityName, Rebinding,
+    RegenArgs, RepairArgs, ReportArgs, RestoreArgs, SealArgs, TokenChoice, TokenCommand, TokenExportArgs,
+    TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -273,6 +273,15 @@ mod tests {
             "luks passwd -k F --new-key-file G -s 0 -d f",
             "luks passwd --generate --in-place -d f",
             "luks kill -s 2 -d f",
+            "luks kill --batch-mode -S 2 -k F -l 32 --keyfile-offset 512 -d f",
+            "luks format -q -M luks1 -k F --keyfile-size 4 -d f",
+            "luks add --new-keyfile F --new-keyfile-size 8 --new-keyfile-offset 8 --header h -d f",
+            "luks unlock -t 1 -d f -n x",
+            "luks unlock -r --test-passphrase -S 1 -k F -l 4 -d f",
+            "luks backup --dry-run -d f b",
+            "luks token export --dry-run --json --token-id 0 --json-file t -d f",
+            "luks fingerprint -d a --detached-header h",
+            "luks regen -q --in-place -d f -s 1",
             "luks kill -q -s 2 --last-passphrase -k - -d f",
             "luks config --label x --subsystem y -d f",
             "luks config -s 1 --priority ignore --flag allow-discards --no-flag same-cpu-crypt -d f",
@@ -344,6 +353,10 @@ mod tests {
             "luks edit -d f -s 1 --pin sss",
             "luks seal --check --dry-run -d f",
             "luks unlock -s x -d f",
+            "luks unlock -t 1 -s 1 -d f",
+            "luks unlock -t -d f",
+            "luks unlock --keyfile-size 4 -d f",
+            "luks add --new-keyfile-size 4 -d f",
             "luks format -h -d f",
             "luks format --offset 1 --align-payload 1 -d f",
             "luks format --luks2-metadata-size 1x -d f",

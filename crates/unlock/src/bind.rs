@@ -53,6 +53,16 @@ pub struct Prepared {
     pub(crate) place: Place,
     pub(crate) unproved: Option<PinError>,
     pub(crate) keys: Keys,
+    pub(crate) room: Room,
+}
+
+/// Where the new key material of a binding goes that takes another's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Beside the old: a power failure loses neither.
+    Beside,
+    /// Over the old if there is no room beside it (LUKS1 with all keyslots in use); a power failure meanwhile loses the keyslot.
+    InPlace,
 }
 
 /// Whether a binding that takes another's place is made to the same keys.
@@ -65,6 +75,12 @@ pub enum Keys {
 }
 
 impl Prepared {
+    /// The same with its key material there.
+    #[must_use]
+    pub fn with_room(self, room: Room) -> Prepared {
+        Prepared { room, ..self }
+    }
+
     /// Whether it is made to the keys that the binding before it had.
     pub fn keys(&self) -> Keys {
         self.keys
@@ -137,7 +153,7 @@ pub(crate) fn encrypt(
         Err(error) if may_wait(&error) => (None, Some(error)),
         Err(error) => return Err(BindError::NotProved(error)),
     };
-    Ok(Prepared { passphrase, jwe, content_key, place, unproved, keys: Keys::Other })
+    Ok(Prepared { passphrase, jwe, content_key, place, unproved, keys: Keys::Other, room: Room::Beside })
 }
 
 /// Whether a configuration gives a server's keys, at any depth of a threshold.

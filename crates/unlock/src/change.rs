@@ -1,6 +1,6 @@
 //! Changes to a header as values: what a bind, a new passphrase, a removal would write. Nothing is written here.
 
-use crate::bind::{Place, Prepared};
+use crate::bind::{Place, Prepared, Room};
 use crate::binding::{Binding, bindings};
 use crate::commit_error::CommitError;
 use crate::human::{Holder, LastHumanSlot, Orphans, holder, human_slots, is_ignored, slots_of};
@@ -9,7 +9,7 @@ use crate::store;
 use crypto::{Passphrase, Random, VolumeKey};
 use jose::Jwe;
 use json::Object;
-use luks::{Accepted, Edit, KdfCost, NewKeyslot, Slot, TokenKind, Version};
+use luks::{Accepted, Edit, EditError, KdfCost, NewKeyslot, Slot, TokenKind, Version};
 use std::fmt;
 
 /// A bind that has been computed.
@@ -73,7 +73,13 @@ pub fn bind_edit<'a>(
         }
         Place::Instead(old) => {
             still_bound(header, old)?;
-            edit.replace_keyslot(old.slot, &new(None)).map_err(CommitError::Edit)?;
+            let replaced = match edit.replace_keyslot(old.slot, &new(None)) {
+                Err(EditError::NoSlotToSpare { .. } | EditError::NoRoom { .. }) if prepared.room == Room::InPlace => {
+                    edit.replace_keyslot_in_place(old.slot, &new(None))
+                }
+                replaced => replaced,
+            };
+            replaced.map_err(CommitError::Edit)?;
             old.slot
         }
     };

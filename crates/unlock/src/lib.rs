@@ -27,7 +27,7 @@ mod state;
 mod store;
 mod volume;
 
-pub use bind::{BindError, BindRequest, Keys, NewMeta, Prepared, Proof, prepare};
+pub use bind::{BindError, BindRequest, Keys, NewMeta, Prepared, Proof, Room, prepare};
 pub use binding::{Binding, CLEVIS, CLEVIS_UUID, TokenError, Unreadable, bindings, unreadable};
 pub use by_passphrase::{ByPassphrase, NotOpened, open_by_passphrase, open_by_passphrase_unsealed};
 pub use change::{

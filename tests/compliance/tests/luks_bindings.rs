@@ -33,6 +33,56 @@ fn records(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// Opened by its policy and not mapped, and nothing is printed: words and exit codes of the original.
+#[test]
+fn a_binding_is_tried_without_unlocking() {
+    let mut table = Table::new("luks unlock -t");
+    let site = Site::new();
+    for version in Version::BOTH {
+        let disk = bound(&site, Maker::Ours, version);
+        for maker in Maker::BOTH {
+            table.row(format!("{} tries a binding of {version}", maker.client_name()), || {
+                let test = |slot| maker.client().args(["luks", "unlock", "-t", slot, "-d"]).arg(disk.path()).run();
+                assert_eq!(test("1").succeeded().text(), "");
+                test("0").failed_with(1);
+                test("7").failed_with(1);
+            });
+        }
+        table.row(format!("cotter tries passphrases of {version}"), || {
+            let test =
+                |words: &[&str], input| disk.cotter(["unlock", "--test-passphrase"]).args(words).input(input).run();
+            assert_eq!(test(&["-k", "-"], PASSPHRASE).succeeded().text(), "");
+            test(&["-k", "-", "-S", "1"], PASSPHRASE).failed_with(1);
+            test(&["-k", "-"], "wrong").failed_with(1);
+            test(&[], "").succeeded();
+        });
+    }
+    table.finish();
+}
+
+/// With all eight keyslots of LUKS1 in use a binding is made anew over the only copy, if that is said.
+#[test]
+fn a_full_luks1_is_bound_anew_only_in_place() {
+    let site = Site::new();
+    let disk = bound(&site, Maker::Theirs, Version::Luks1);
+    for slot in 2..8 {
+        disk.add(Maker::Theirs, &format!("number {slot}"), &[]);
+    }
+    let (before, passphrase) = (disk.bytes(), disk.pass(Maker::Theirs, "1"));
+    let config = json!({ "url": site.server.url() }).to_string();
+    for command in [&["regen", "-q"][..], &["edit", "-f", "-c", &config]] {
+        let anew = |words: &[&str]| disk.cotter(command.iter().copied()).args(["-s", "1", "-y"]).args(words).run();
+        let said = anew(&[]).failed_with(1).said();
+        assert!(said.contains("--in-place"), "{said}");
+        anew(&["--in-place", "--dry-run"]).succeeded();
+    }
+    assert!(disk.bytes() == before, "a refusal or a plan changed the disk");
+    disk.cotter(["regen", "-q", "--in-place", "-s", "1"]).succeed();
+    let anew = disk.pass(Maker::Theirs, "1");
+    assert!(anew != passphrase && disk.opens_with(&anew) && !disk.opens_with(&passphrase));
+    disk.assert_opens(&[PASSPHRASE, "number 2", "number 7"], &[]);
+}
+
 /// The preset passphrase of an image gives way to a binding, and only then.
 #[test]
 fn a_preset_passphrase_is_replaced() {

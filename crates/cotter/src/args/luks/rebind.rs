@@ -15,6 +15,10 @@ pub struct Rebinding {
     pub which: BindingChoice,
     #[command(flatten)]
     pub key: KeyInstead,
+    /// With no room for a second copy of the keyslot (LUKS1 with all eight in use), write over the only one; if the power fails
+    /// meanwhile, that keyslot is lost
+    #[arg(long)]
+    pub in_place: bool,
     /// Trust the servers' keys without asking
     #[arg(short = 'y', long)]
     pub yes: bool,
@@ -35,7 +39,7 @@ pub struct RegenArgs {
     #[command(flatten)]
     pub rebinding: Rebinding,
     /// Do not ask whether to go on
-    #[arg(short = 'q', long)]
+    #[arg(short = 'q', long, alias = "batch-mode")]
     pub quiet: bool,
     /// Ask whether to trust the servers' keys even where the old ones vouch for them: an old signing key may have been stolen
     #[arg(long, conflicts_with = "yes")]
@@ -67,6 +71,6 @@ pub struct ReportArgs {
     #[arg(short = 'r', long)]
     pub regen: bool,
     /// Do not ask whether to make it anew
-    #[arg(short = 'q', long)]
+    #[arg(short = 'q', long, alias = "batch-mode")]
     pub quiet: bool,
 }

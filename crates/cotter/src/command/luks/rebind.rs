@@ -8,12 +8,12 @@ use crate::opening;
 use crate::output;
 use crate::passphrase;
 use crate::volume::{self, Disks, Seal};
-use ::luks::{Accepted, Slot};
+use ::luks::{Accepted, EditError, Slot};
 use clevis::{Ports, TrustPolicy};
 use crypto::{SystemRandom, VolumeKey};
 use json::{Object, Value};
 use linux::{Access, Terminal};
-use unlock::{BindError, Binding, Keys, Prepared, Unlocked};
+use unlock::{BindError, Binding, CommitError, Keys, Prepared, Room, Unlocked};
 
 /// A volume and the binding in it that is meant.
 pub struct Found {
@@ -63,10 +63,15 @@ pub fn carry_out(
         let hint = source.hint();
         CommandError::failed(format!("cannot make the binding of keyslot {slot} anew"), source).hint(hint)
     })?;
+    let prepared = if args.in_place { prepared.with_room(Room::InPlace) } else { prepared };
     if prepared.keys() == Keys::Unchanged {
         output::say("the servers' keys are those of before");
     }
-    let failed = |source| change::not_written(format!("cannot make the binding of keyslot {slot} anew"), source);
+    let failed = |source| {
+        let no_room = matches!(source, CommitError::Edit(EditError::NoSlotToSpare { .. } | EditError::NoRoom { .. }));
+        let error = change::not_written(format!("cannot make the binding of keyslot {slot} anew"), source);
+        if no_room && !args.in_place { error.hint(change::IN_PLACE) } else { error }
+    };
     if args.dry_run {
         let plan = unlock::bind_edit(&found.header, opened.key(), &prepared, &SystemRandom).map_err(failed)?;
         return change::print_plan(args.format, &plan.edit);
@@ -93,7 +98,7 @@ fn open(args: &Rebinding, found: &Found, host: &Host) -> Result<Opened, CommandE
     let others = unlock::bindings(found.header.header()).iter().any(|binding| binding.slot != slot);
     match if others { by_slot(found, None, host) } else { Err(nothing_else(slot)) } {
         Ok(unlocked) => Ok(Opened::Otherwise(unlocked.key)),
-        Err(_) if Terminal::types_stdin() => by_passphrase(found, &KeySource { key_file: None }, host),
+        Err(_) if Terminal::types_stdin() => by_passphrase(found, &KeySource::default(), host),
         Err(error) => Err(error),
     }
 }
