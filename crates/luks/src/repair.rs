@@ -308,7 +308,7 @@ impl fmt::Debug for RepairPlan {
     }
 }
 
-/// One line for each step.
+/// One line for each step, to be read behind "would".
 impl fmt::Display for RepairPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.steps.is_empty() {
@@ -317,10 +317,10 @@ impl fmt::Display for RepairPlan {
         let lines: Vec<String> = self.steps.iter().map(ToString::to_string).collect();
         f.write_str(&lines.join("\n"))?;
         if self.contradiction.is_some() {
-            f.write_str("\nnot without being told: the copies contradict each other, and that one may be right")?;
+            f.write_str("\nrefuse that unless told: the copies contradict each other, and that one may be right")?;
         }
         self.beside.map_or(Ok(()), |found| {
-            write!(f, "\nnot without being told: there is something else on the disk, which would be lost: {found}")
+            write!(f, "\nrefuse that unless told: there is something else on the disk, which would be lost: {found}")
         })
     }
 }
@@ -342,6 +342,29 @@ impl fmt::Display for RepairStep {
             }
             RepairStep::WipeUnusedMeta { area } => {
                 write!(f, "overwrite a place in LUKSMeta that no slot has data in: {}", place(area))
+            }
+        }
+    }
+}
+
+impl RepairStep {
+    /// The same when it has been done.
+    pub fn done(&self) -> String {
+        let place = |area: &Area| format!("{} at byte {}", area.size(), area.offset().0);
+        match self {
+            RepairStep::Mend { copy, state } => format!("the {copy} is written anew: it was {state}"),
+            RepairStep::WipeLeftOver { area } => {
+                format!("key material that an interrupted change had left is overwritten: {}", place(area))
+            }
+            RepairStep::WipeUnused { area } => {
+                format!("a place for key material that no slot uses is overwritten: {}", place(area))
+            }
+            RepairStep::MendLuks1 { fault } => fault.done(),
+            RepairStep::ForgetMeta { slot } => {
+                format!("data of Clevis for slot {slot}, which is not in use, is removed from LUKSMeta")
+            }
+            RepairStep::WipeUnusedMeta { area } => {
+                format!("a place in LUKSMeta that no slot has data in is overwritten: {}", place(area))
             }
         }
     }

@@ -300,7 +300,7 @@ impl fmt::Debug for RestorePlan {
     }
 }
 
-/// What would be done, and what speaks against it: a line each.
+/// What would be done, and what speaks against it: a line each, to be read behind "would".
 impl fmt::Display for RestorePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let after = &self.ready.after;
@@ -312,9 +312,9 @@ impl fmt::Display for RestorePlan {
             )?;
         }
         if !self.interruptible {
-            f.write_str("\nif the power fails meanwhile, the backup must be restored again")?;
+            f.write_str("\nneed the backup once more if the power fails meanwhile")?;
         }
-        self.concerns.iter().try_for_each(|concern| write!(f, "\nnot without being told: {concern}"))
+        self.concerns.iter().try_for_each(|concern| write!(f, "\nrefuse that unless told: {concern}"))
     }
 }
 

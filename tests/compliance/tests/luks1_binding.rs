@@ -118,3 +118,37 @@ fn data_of_a_keyslot_that_is_gone_are_cleared() {
     let passphrase = disk.pass(Maker::Theirs, SLOT);
     assert!(disk.opens_with(&passphrase));
 }
+
+/// A backup ends where LUKSMeta begins. Both commands say what that means, and what they say to do brings the binding back.
+#[test]
+fn a_backup_leaves_bindings_out_and_says_so() {
+    let disk = luks1();
+    let file = disk.beside("backup");
+    let early = disk.beside("early");
+    let silent = disk.cotter(["backup"]).arg(&early).succeed().said();
+    assert!(!silent.contains("binding"), "there is none: {silent}");
+    disk.bind(Maker::Theirs, "null", "{}");
+    let told = disk.cotter(["backup", "--json"]).arg(&file).succeed();
+    assert!(told.said().contains("the bindings are not in it (keyslot 1)"), "{}", told.said());
+    assert!(told.text().contains(r#""bindings_left_out":[1]"#), "{}", told.text());
+    let data = disk.cotter(["meta", "load", "-s", SLOT]).succeed().stdout;
+
+    // Nothing was removed since: the binding fits, and only the passphrase's keyslot has none.
+    let same = disk.cotter(["restore", "-q", "--json"]).arg(&file).succeed().text();
+    assert!(same.contains(r#""without_binding":[0]"#), "{same}");
+    disk.unlock().succeeded();
+
+    disk.unbind(Maker::Theirs, SLOT);
+    let told = disk.cotter(["restore", "-q"]).arg(&file).succeed().said();
+    assert!(told.contains("without a binding now: keyslot 0, 1") && told.contains("cotter luks meta save"), "{told}");
+    disk.unlock().failed_with(1);
+    disk.cotter(["meta", "save", "-s", SLOT, "-u", UUID]).input(&data).succeed();
+    disk.unlock().succeeded();
+
+    // Another binding in the same keyslot is not the one that the backup's keyslot had.
+    disk.unbind(Maker::Ours, SLOT);
+    disk.bind(Maker::Theirs, "null", "{}");
+    let told = disk.cotter(["restore", "-q"]).arg(&file).succeed().said();
+    assert!(told.contains("without a binding now: keyslot 0, 1"), "{told}");
+    disk.unlock().failed_with(1);
+}

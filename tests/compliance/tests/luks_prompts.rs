@@ -83,6 +83,22 @@ fn what_cannot_be_undone_is_asked_for() {
     }
 }
 
+/// Who is about to put another volume's header over this one is told both names.
+#[test]
+fn the_header_of_another_volume_is_asked_for_by_both_names() {
+    let (disk, stranger) = (Disk::of(Maker::Theirs, Version::Luks2), Disk::of(Maker::Theirs, Version::Luks2));
+    let backup = stranger.beside("backup");
+    stranger.cotter(["backup"]).arg(&backup).succeed();
+    let uuid = |disk: &Disk| disk.cryptsetup(["luksUUID"]).succeed().text();
+    let before = disk.bytes();
+    let mut screen = screen(&disk, &["restore", "--force", backup.to_str().unwrap()]);
+    screen.answers("[y/N] ", "n");
+    let shown = screen.text();
+    screen.ended().failed_with(1);
+    assert!(shown.contains(&uuid(&disk)) && shown.contains(&uuid(&stranger)), "{shown}");
+    assert!(disk.bytes() == before);
+}
+
 /// Without LUKSMeta a LUKS1 volume has no room for a binding until somebody says so; a no leaves it alone.
 #[test]
 fn luksmeta_is_asked_for() {

@@ -212,6 +212,20 @@ pub(crate) fn unused_blocks(
     Ok(Some(unused))
 }
 
+impl Luks1Fault {
+    /// What has been done about it.
+    pub(crate) fn done(self) -> String {
+        match self {
+            Luks1Fault::Magic => "magic and version of the LUKS1 header are written anew".to_owned(),
+            Luks1Fault::SlotState { slot, active } => {
+                let state = if active { "in use" } else { "not in use" };
+                format!("slot {slot} is marked as {state}: it was marked as neither")
+            }
+            Luks1Fault::SlotPlace { slot } => format!("slot {slot}, which is not in use, is put where it belongs"),
+        }
+    }
+}
+
 impl fmt::Display for Luks1Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

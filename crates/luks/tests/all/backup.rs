@@ -263,7 +263,7 @@ fn a_plan_to_restore_can_be_read() {
     let error = plan.apply(&disk, Force::Yes).unwrap_err();
     assert!(matches!(error, ApplyError::Changed { before: 3, found: 4 }), "{error}");
     let plan = RestorePlan::new(&backup, &MemoryDisk::zeroed(2 << 20), &SystemRandom).unwrap();
-    assert!(plan.to_string().ends_with("\nnot without being told: the disk has no LUKS header"), "{plan}");
+    assert!(plan.to_string().ends_with("\nrefuse that unless told: the disk has no LUKS header"), "{plan}");
     assert!(matches!(plan.apply(&disk, Force::Yes), Err(ApplyError::Changed { .. })));
     assert!(disk.to_vec() == before);
     // And can be taken back.
@@ -323,7 +323,7 @@ fn material_that_is_in_the_way_makes_a_detour() {
     });
     let plan = RestorePlan::new(&backup, &disk, &SystemRandom).unwrap();
     assert!(!plan.is_interruptible());
-    assert!(plan.to_string().contains("if the power fails meanwhile, the backup must be restored again"), "{plan}");
+    assert!(plan.to_string().contains("need the backup once more if the power fails meanwhile"), "{plan}");
     plan.apply(&disk, Force::No).unwrap();
     assert!(disk.to_vec()[..backup.bytes().len()] == *backup.bytes());
 }
@@ -471,7 +471,7 @@ fn over_the_other_version_a_restore_is_not_interruptible() {
     let plan = RestorePlan::new(&backup, &disk, &SystemRandom).unwrap();
     assert!(!plan.is_interruptible());
     let text = plan.to_string();
-    assert!(text.contains("if the power fails meanwhile, the backup must be restored again"), "{text}");
+    assert!(text.contains("need the backup once more if the power fails meanwhile"), "{text}");
     assert!(!text.contains("sequence number"), "{text}");
     let recorder = Recorder::new(disk);
     plan.apply(&recorder, Force::Yes).unwrap();

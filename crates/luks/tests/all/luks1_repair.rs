@@ -138,7 +138,7 @@ fn something_else_on_the_disk_is_not_overwritten_unasked() {
     let before = disk.to_vec();
     let repair = plan(&disk, UnusedAreas::All).unwrap();
     assert_eq!(repair.beside(), Some("FAT file system"));
-    assert!(repair.to_string().contains("not without being told"), "{repair}");
+    assert!(repair.to_string().contains("refuse that unless told"), "{repair}");
     assert!(matches!(repair.apply(&disk, Force::No), Err(ApplyError::NotForced)));
     assert!(disk.to_vec() == before);
     plan(&disk, UnusedAreas::All).unwrap().apply(&disk, Force::Yes).unwrap();

@@ -209,7 +209,7 @@ fn copies_that_contradict_each_other_are_seen() {
         let plan = repair(&disk, areas).unwrap();
         assert_eq!(plan.contradiction(), Some("different (sequence number 3 like the other one)"));
         let text = "write the secondary header anew: it is different (sequence number 3 like the other one)\n\
-                    not without being told: the copies contradict each other, and that one may be right";
+                    refuse that unless told: the copies contradict each other, and that one may be right";
         assert_eq!(plan.to_string(), text);
         assert!(matches!(plan.apply(&disk, Force::No), Err(ApplyError::NotForced)));
         assert!(disk.to_vec() == bytes);

@@ -4,12 +4,13 @@ use crate::args::{BackupArgs, RestoreArgs};
 use crate::command::luks::change::{agreed, print_plan, report};
 use crate::error::CommandError;
 use crate::host::Host;
+use crate::output;
 use crate::private_file;
 use crate::volume::{self, Disks};
-use ::luks::{ApplyError, Backup, BackupError, Force, RestoreConcern, RestorePlan};
+use ::luks::{ApplyError, Backup, BackupError, Force, Header, RestoreConcern, RestorePlan, Slot};
 use block::{BlockRead, Bytes};
 use crypto::SystemRandom;
-use json::Object;
+use json::{Object, Value};
 use linux::{Access, LockMode, Terminal};
 use std::path::Path;
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub fn backup(args: &BackupArgs) -> Result<(), CommandError> {
     let held = volume::lock_for_reading(disks.header())?;
     let what = || format!("cannot back up the header of {}", disks.header().path().display());
     let backup = Backup::read(disks.header()).map_err(|source| no_backup(what(), source))?;
+    let left_out = in_meta(Header::read(disks.header()).ok().as_ref());
     drop(held);
     if args.dry_run {
         return private_file::plan(&args.file, backup.bytes(), args.format);
@@ -32,8 +34,44 @@ pub fn backup(args: &BackupArgs) -> Result<(), CommandError> {
         args.file.display(),
         backup.bytes().len()
     );
+    if let [first, ..] = left_out.as_slice() {
+        output::say(&format!(
+            "the bindings are not in it (keyslot {}): a LUKS1 backup ends where LUKSMeta begins\n  keep each in a file of its own: \
+             cotter luks meta load {} -s {first} > FILE; `cotter luks meta save` brings it back, or bind anew",
+            list(&left_out),
+            args.device
+        ));
+    }
     let length = u64::try_from(backup.bytes().len()).unwrap_or(u64::MAX);
-    report(args.format, &told, Object::new().with("uuid", uuid.as_str()).with("bytes", length))
+    let record = Object::new().with("uuid", uuid.as_str()).with("bytes", length);
+    report(args.format, &told, with_slots(record, "bindings_left_out", backup.header(), &left_out))
+}
+
+/// The keyslots that are bound in LUKSMeta, which no backup has.
+fn in_meta(header: Option<&Header>) -> Vec<Slot> {
+    let header = header.filter(|header| header.as_luks1().is_some());
+    header.map_or_else(Vec::new, |header| unlock::bindings(header).iter().map(|binding| binding.slot).collect())
+}
+
+/// The keyslots of a LUKS1 header that no binding is known for: there is none in LUKSMeta, or it is one for what was in the keyslot
+/// `before`.
+fn unbound(restored: &Header, before: Option<&Header>) -> Vec<Slot> {
+    let Some(luks1) = restored.as_luks1() else { return Vec::new() };
+    let bound = in_meta(Some(restored));
+    let before = before.and_then(Header::as_luks1);
+    let is_as_before = |at: usize| before.is_none_or(|before| before.slots.get(at) == luks1.slots.get(at));
+    let slots = Slot::all().zip(&luks1.slots).enumerate().filter(|(_, (_, entry))| entry.active);
+    slots.filter(|(at, (slot, _))| !(bound.contains(slot) && is_as_before(*at))).map(|(_, (slot, _))| slot).collect()
+}
+
+fn list(slots: &[Slot]) -> String {
+    slots.iter().map(Slot::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// With a list of keyslots, where the header is LUKS1.
+fn with_slots(record: Object, name: &'static str, header: &Header, slots: &[Slot]) -> Object {
+    let slots = || slots.iter().map(|slot| u64::from(slot.number()).into()).collect::<Vec<Value>>();
+    if header.as_luks1().is_some() { record.with(name, slots()) } else { record }
 }
 
 /// Puts a backup back.
@@ -46,15 +84,28 @@ pub fn restore(args: &RestoreArgs) -> Result<(), CommandError> {
     }
     refuse_concerns(args, &plan)?;
     volume::tell_if_used(disks.data());
-    agree(args, &backup)?;
+    agree(args, &backup, &plan)?;
     let held = volume::lock(disks.header(), LockMode::Exclusive)?;
     let force = if args.force { Force::Yes } else { Force::No };
+    let before = Header::read(disks.header()).ok();
     let applied = plan.apply(disks.header(), force);
     drop(held);
-    applied.map_err(|source| not_applied("cannot restore the header", source))?;
+    let restored = applied.map_err(|source| not_applied("cannot restore the header", source))?.header;
     let uuid = backup.header().uuid().to_string();
     let told = format!("the header of {uuid} is restored; keyslots that were removed since the backup are back");
-    report(args.format, &told, Object::new().with("uuid", uuid.as_str()).with("restored", true))
+    let unbound = unbound(&restored, before.as_ref());
+    let record = Object::new().with("uuid", uuid.as_str()).with("restored", true);
+    report(args.format, &told, with_slots(record, "without_binding", &restored, &unbound))?;
+    if !unbound.is_empty() {
+        output::say(&format!(
+            "without a binding now: keyslot {}; a LUKS1 backup holds none. Those that had one open by it again when it is \
+             saved back or made anew\n  try: cotter luks meta save {1} -s SLOT -u {2} < FILE, or cotter luks bind {1} PIN CFG",
+            list(&unbound),
+            args.device,
+            unlock::CLEVIS_UUID
+        ));
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Backup, CommandError> {
@@ -84,17 +135,32 @@ fn refuse_concerns(args: &RestoreArgs, plan: &RestorePlan) -> Result<(), Command
     }
     let concerns: Vec<String> = plan.concerns().iter().map(RestoreConcern::to_string).collect();
     let error = CommandError::plain(format!("the header was not restored: {}", concerns.join("; ")));
-    Err(error.hint("--force restores it all the same"))
+    if plan.concerns().iter().any(|concern| matches!(concern, RestoreConcern::NoHeader { .. })) {
+        return Err(error.hint("--force restores it all the same"));
+    }
+    Err(error.hint(format!(
+        "is it the right disk? What is on it now opens afterwards only with a backup of its own header: first \
+         `cotter luks backup {} FILE`, then --force",
+        args.device
+    )))
 }
 
-fn agree(args: &RestoreArgs, backup: &Backup) -> Result<(), CommandError> {
+fn agree(args: &RestoreArgs, backup: &Backup, plan: &RestorePlan) -> Result<(), CommandError> {
     if args.quiet || !Terminal::types_stdin() {
         return Ok(());
     }
     let host = Host::new(Duration::ZERO);
     let (device, uuid) = (args.device.path.display(), backup.header().uuid());
-    let question =
-        format!("This replaces the header and all keyslots of {device} by those of the backup of {uuid}. Go on?");
+    let mut question = format!("This replaces the header and all keyslots of {device} by those of the backup of {uuid}.");
+    for concern in plan.concerns() {
+        question.push_str(&match concern {
+            RestoreConcern::OtherVolume { disk, .. } => {
+                format!(" The disk is now the volume {disk}, which then opens only with a backup of its own header.")
+            }
+            other => format!(" But {other}."),
+        });
+    }
+    question.push_str(" Go on?");
     if agreed(&host, &question, "-q asks nothing")? { Ok(()) } else { Err(CommandError::plain("nothing was changed")) }
 }
 

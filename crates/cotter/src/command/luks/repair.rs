@@ -5,7 +5,7 @@ use crate::args::{Ceilings, RepairArgs};
 use crate::command::luks::change::{print_plan, report};
 use crate::error::CommandError;
 use crate::volume::{self, Disks};
-use ::luks::{Allowed, DataPlace, Force, Refused, RepairPlan, UnusedAreas};
+use ::luks::{Allowed, DataPlace, Force, Refused, RepairPlan, RepairStep, UnusedAreas};
 use crypto::SystemRandom;
 use json::{Object, Value};
 use linux::LockMode;
@@ -42,13 +42,13 @@ pub fn run(args: &RepairArgs) -> Result<(), CommandError> {
         _ if args.force => Force::Yes,
         _ => Force::No,
     };
-    let done: Vec<String> = plan.steps().iter().map(ToString::to_string).collect();
+    let steps: Vec<Value> = plan.steps().iter().map(|step| step.to_string().into()).collect();
+    let done: Vec<String> = plan.steps().iter().map(RepairStep::done).collect();
     let held = volume::lock(disks.header(), LockMode::Exclusive)?;
     let applied = plan.apply(disks.header(), force);
     drop(held);
     applied.map_err(|source| not_applied("cannot repair the header", source))?;
-    let record = Object::new().with("repaired", done.iter().map(|step| step.as_str().into()).collect::<Vec<Value>>());
-    report(args.format, &format!("done: {}", done.join("\ndone: ")), record)?;
+    report(args.format, &format!("repaired: {}", done.join("\nrepaired: ")), Object::new().with("repaired", steps))?;
     usable(&disks)
 }
 

@@ -39,7 +39,11 @@ pub fn run(args: &SealArgs) -> Result<(), CommandError> {
     let sealed = sealed.map_err(failed)?;
     let slots: Vec<Value> = sealed.slots.iter().map(|slot| u64::from(slot.number()).into()).collect();
     let record = Object::new().with("epoch", sealed.epoch).with("bindings", slots);
-    let told = format!("the header is sealed (epoch {}); {} bindings know of it", sealed.epoch, sealed.slots.len());
+    let know = match sealed.slots.len() {
+        1 => "1 binding knows of it".to_owned(),
+        several => format!("{several} bindings know of it"),
+    };
+    let told = format!("the header is sealed (epoch {}); {know}", sealed.epoch);
     change::report(args.format, &told, record)
 }
 
