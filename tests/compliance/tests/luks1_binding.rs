@@ -11,6 +11,8 @@ const SLOT: &str = "1";
 const UUID: &str = "cb6e8904-81ff-40da-a84a-07ab9ab5715e";
 /// Where the data of a volume with a key of 512 bits begins.
 const PAYLOAD: usize = 2 << 20;
+/// Where LUKSMeta begins there.
+const GAP: usize = PAYLOAD - 28_672;
 
 /// A LUKS1 volume as XCP-ng makes it, but for the time that its derivation takes; its data are not zeros.
 fn luks1() -> Disk {
@@ -142,7 +144,7 @@ fn a_backup_leaves_bindings_out_and_says_so() {
     let told = disk.cotter(["restore", "-q"]).arg(&file).succeed().said();
     assert!(told.contains("without a binding now: keyslot 0, 1") && told.contains("cotter luks meta save"), "{told}");
     disk.unlock().failed_with(1);
-    disk.cotter(["meta", "save", "-s", SLOT, "-u", UUID]).input(&data).succeed();
+    disk.cotter(["meta", "save", "-s", SLOT, "-u", UUID]).input(data).succeed();
     disk.unlock().succeeded();
 
     // Another binding in the same keyslot is not the one that the backup's keyslot had.
@@ -151,4 +153,31 @@ fn a_backup_leaves_bindings_out_and_says_so() {
     let told = disk.cotter(["restore", "-q"]).arg(&file).succeed().said();
     assert!(told.contains("without a binding now: keyslot 0, 1"), "{told}");
     disk.unlock().failed_with(1);
+}
+
+/// A gap of zeros holds nothing that could be lost: LUKSMeta is made there without a question, byte for byte as luksmeta makes it.
+#[test]
+fn luksmeta_is_made_in_a_blank_gap_and_in_no_other() {
+    let disk = luks1();
+    let key = disk.passphrase_file();
+    let theirs = disk.file("theirs", disk.bytes());
+    let bind = |disk: &Disk| disk.cotter(["bind"]).arg("-k").arg(&key).args(["null", "{}"]).run();
+    bind(&disk).succeeded();
+    let jwe = luksmeta("load", &disk).args(["-s", SLOT, "-u", UUID]).succeed().stdout;
+    Program::new("luksmeta").args(["init", "-f", "-d"]).arg(&theirs).succeed();
+    let save = Program::new("luksmeta").args(["save", "-s", SLOT, "-u", UUID, "-d"]).arg(&theirs);
+    save.input(jwe).succeed();
+    let theirs = std::fs::read(&theirs).unwrap();
+    assert!(disk.bytes()[GAP..PAYLOAD] == theirs[GAP..PAYLOAD]);
+    assert_eq!(&theirs[GAP..GAP + 8], b"LUKSMETA");
+
+    for at in [GAP + 300, PAYLOAD - 1] {
+        let disk = luks1();
+        let file = std::fs::File::options().write(true).open(disk.path()).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"x", at as u64).unwrap();
+        let before = disk.bytes();
+        let refused = bind(&disk).failed_with(1);
+        assert!(refused.said().contains("-f makes it"), "{}", refused.said());
+        assert!(disk.bytes() == before);
+    }
 }

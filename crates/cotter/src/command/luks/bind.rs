@@ -9,7 +9,8 @@ use crate::host::Host;
 use crate::opening::{self, Given, Opened};
 use crate::output;
 use crate::volume::{self, Disks, Seal};
-use ::luks::{Accepted, MetaState};
+use ::luks::{Accepted, Area, MetaState};
+use block::{BlockRead, Bytes};
 use crypto::SystemRandom;
 use json::Object;
 use linux::Terminal;
@@ -27,7 +28,7 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
         slot: args.slot.map(volume::slot).transpose()?,
         token: args.token.map(volume::token).transpose()?,
         proof: if args.require_proof || args.replace { Proof::Required } else { Proof::IfReachable },
-        new_meta: new_meta(args, &header, &host)?,
+        new_meta: new_meta(args, &disks, &header, &host)?,
     };
     check_free(&header, &request)?;
     let given = opening::read(&args.opener, &host)?;
@@ -67,10 +68,12 @@ fn print_plan(args: &BindArgs, header: &Accepted, opened: &Opened, prepared: &Pr
     change::print_plan(args.format, &plan.edit)
 }
 
-/// Whether LUKSMeta is made where there is none. As the original, that is asked for unless a script says `-f` or `-y`.
-fn new_meta(args: &BindArgs, header: &Accepted, host: &Host) -> Result<NewMeta, CommandError> {
-    let absent = header.header().as_luks1().is_some_and(|luks1| matches!(luks1.meta(), MetaState::Absent));
-    if !absent || args.force || args.policy.yes {
+/// Whether LUKSMeta is made where there is none. Where that may overwrite something it is asked for, unless a script says `-f` or
+/// `-y`; a gap of zeros, as a new volume has it, holds nothing that could be lost.
+fn new_meta(args: &BindArgs, disks: &Disks, header: &Accepted, host: &Host) -> Result<NewMeta, CommandError> {
+    let absent = header.header().as_luks1().filter(|luks1| matches!(luks1.meta(), MetaState::Absent));
+    let Some(luks1) = absent else { return Ok(NewMeta::Make) };
+    if args.force || args.policy.yes || luks1.gap().is_some_and(|gap| is_blank(disks.header(), gap)) {
         return Ok(NewMeta::Make);
     }
     let refused = || {
@@ -83,6 +86,24 @@ fn new_meta(args: &BindArgs, header: &Accepted, host: &Host) -> Result<NewMeta, 
     let question = "A LUKS1 volume keeps bindings in LUKSMeta, which is not there yet. It is made in the gap behind the key \
                     material; whatever another program keeps there is lost. Go on?";
     if change::agreed(host, question, "-f makes it without asking")? { Ok(NewMeta::Make) } else { Err(refused()) }
+}
+
+/// How much of a gap is looked at. Where more lies behind the key material somebody has meant something by it.
+const MOST_LOOKED_AT: u64 = 256 << 20;
+
+/// Whether there is nothing but zeros. What cannot be read is not known to be blank.
+fn is_blank(disk: &dyn BlockRead, place: Area) -> bool {
+    let mut piece = vec![0; 1 << 20];
+    let mut at = place.offset();
+    while at < place.end() && place.size().0 <= MOST_LOOKED_AT {
+        let length = usize::try_from(place.end().0 - at.0).map_or(piece.len(), |left| left.min(piece.len()));
+        let part = piece.get_mut(..length).unwrap_or_default();
+        if disk.read_at(at, part).is_err() || part.iter().any(|byte| *byte != 0) {
+            return false;
+        }
+        at = Bytes(at.0.saturating_add(Bytes::from(length).0));
+    }
+    at >= place.end()
 }
 
 /// A slot or token that is taken is better said before anybody types or is asked.
