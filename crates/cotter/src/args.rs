@@ -217,7 +217,8 @@ pub struct Policy {
     /// Its configuration in JSON, such as '{"url":"http://keys.example:7500"}'
     #[arg(value_name = "CFG")]
     pub config: String,
-    /// Trust the server's keys without asking
+    /// Answer yes to every question: trust the servers' keys, and on a LUKS1 volume without LUKSMeta let `luks bind` make it,
+    /// whatever lies in the gap behind the key material
     #[arg(short = 'y', long)]
     pub yes: bool,
 }

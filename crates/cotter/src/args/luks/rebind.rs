@@ -19,7 +19,8 @@ pub struct Rebinding {
     /// meanwhile, that keyslot is lost
     #[arg(long)]
     pub in_place: bool,
-    /// Trust the servers' keys without asking
+    /// Trust the servers' keys without asking. Whether to go on is another question, which -q of `regen` and `report` and -c of
+    /// `edit` leave out
     #[arg(short = 'y', long)]
     pub yes: bool,
     #[command(flatten)]
