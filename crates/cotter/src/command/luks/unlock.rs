@@ -38,7 +38,8 @@ pub fn unlock(args: &UnlockArgs) -> Result<(), CommandError> {
         return change::report(args.format, &format!("keyslot {} opens", opened.slot), record);
     }
     let mut plan = Plan::new(args, &header, disks.data().len())?;
-    let control = if args.dry_run { None } else { Some(ready(&plan, disks.data())?) };
+    let ready = ready(&plan, disks.data());
+    let (control, in_the_way) = if args.dry_run { (None, ready.err()) } else { (Some(ready?), None) };
     let Opened { key, seal, .. } = opened::open(disks.header(), &header, &args.key, only, &host)?;
     plan.heed(&seal);
     if seal == SealState::Unsealed {
@@ -46,6 +47,9 @@ pub fn unlock(args: &UnlockArgs) -> Result<(), CommandError> {
     }
     look_again(&disks, &header)?;
     let Some(control) = control else {
+        if let Some(error) = in_the_way {
+            output::say(&format!("but not as things are: {error}"));
+        }
         return output::record(args.format, plan.record(), || format!("{} would be mapped", plan.name));
     };
     let access = access(args, disks.data());
@@ -149,7 +153,10 @@ fn attach(data: &FileDisk, access: MappingAccess) -> Result<LoopDevice, CommandE
 }
 
 fn not_mapped(source: DmError) -> CommandError {
-    let hint = source.hint();
+    let mut hint = source.hint();
+    if matches!(source, DmError::NoDeviceMapper { .. } | DmError::NoCryptTarget | DmError::Denied) {
+        hint.push_str("; without root and without the kernel: `cotter image cat FILE`, `cotter image serve FILE`");
+    }
     CommandError::failed("the volume is not mapped", source).hint(hint)
 }
 
