@@ -101,5 +101,16 @@ fn what_remains(
         }
     }
     let error = CommandError::plain(format!("the passphrase opens no keyslot but {slot}, if any; nothing was changed"));
-    Err(error.hint("give one that shall still open the volume, or leave out -k"))
+    // Without -k there may be nothing else to show: then that is no way out.
+    let hint = match unlock::kill_edit(header, slot, LastHumanSlot::Keep, &SystemRandom) {
+        Ok(_) => "give one that shall still open the volume, or leave out -k",
+        Err(CommitError::LastSlot { .. }) => {
+            "it is the only keyslot: add a passphrase first: `cotter luks add`; to destroy all keys: `cotter luks erase`"
+        }
+        Err(_) => {
+            "give one that shall still open the volume; if there is none, add it first: `cotter luks add`; or leave out -k and \
+             say that you mean it: --last-passphrase"
+        }
+    };
+    Err(error.hint(hint))
 }

@@ -18,13 +18,17 @@ pub fn run(args: &UnbindArgs) -> Result<(), CommandError> {
     let binding = chosen::binding(header.header(), &args.which, disks.header().path())?;
     let last = if args.last_binding { LastHumanSlot::Remove } else { LastHumanSlot::Keep };
     let failed = |source| {
-        let last = matches!(source, CommitError::LastBinding { .. });
-        let error = change::not_written("cannot unbind", source);
-        if last {
-            error.hint("add a passphrase first: `cotter luks add`; or say that you mean it: --last-binding")
-        } else {
-            error
-        }
+        // What opens the volume now may be a binding alone, and then only that can add a passphrase.
+        let hint = match source {
+            CommitError::LastBinding { .. } => {
+                "add a passphrase first: `cotter luks add -b`; or say that you mean it: --last-binding"
+            }
+            CommitError::LastSlot { .. } => {
+                "add a passphrase first: `cotter luks add -b`; to destroy all keys: `cotter luks erase`"
+            }
+            source => return change::not_written("cannot unbind", source),
+        };
+        CommandError::failed("cannot unbind", source).hint(hint)
     };
     // Said before anybody is asked, and checked again on the header that is changed.
     let plan = unlock::unbind_edit(&header, &binding, last, &SystemRandom).map_err(failed)?;
