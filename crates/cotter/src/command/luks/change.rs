@@ -100,7 +100,10 @@ fn hint_of(source: &EditError) -> &'static str {
             "it would take minutes to open: fewer --pbkdf-force-iterations, or a shorter --iter-time"
         }
         EditError::TokenInUse { .. } => "leave out the token's number for the lowest free one",
-        EditError::MetadataFull { .. } => "remove a token or a keyslot that nobody needs: `cotter luks dump`",
+        EditError::MetadataFull { .. } => {
+            "remove a token or a keyslot that nobody needs: `cotter luks dump`. A volume has a larger area only if it is formatted \
+             with one: `cotter luks format --luks2-metadata-size 64k`"
+        }
         EditError::PrimaryGone => "see what is there now, then `cotter luks repair`",
         EditError::Contradiction { .. } => {
             "one of them may have been written by mistake: keep both (`cotter luks backup`), then see `cotter luks dump` and `cotter luks repair`"
