@@ -313,6 +313,9 @@ impl PinError {
             ),
             PinError::Declined { .. } => "give the right server's thumbprint as `thp`".into(),
             PinError::CannotAsk { .. } => "give a thumbprint as `thp`, an advertisement as `adv`, or `-y`".into(),
+            PinError::Config(ConfigError::Option(
+                FieldError::WrongValue { place, .. } | FieldError::WrongKind { place, .. },
+            )) if place.ends_with("thp") => "`cotter keys show URL` prints the thumbprint of a server".into(),
             PinError::Config(_) => "see `cotter encrypt --help` for the options of each pin".into(),
             PinError::File { path, .. } => format!("check the file {}", path.escape_debug()),
             PinError::NotAJwe { .. } | PinError::BadBinding { .. } | PinError::WrongKey { .. } => {

@@ -131,6 +131,10 @@ fn read_thumbprint(field: &Field<'_>) -> Result<Option<String>, FieldError> {
         Ok(digest) if [Hash::Sha1, Hash::Sha256].iter().any(|hash| hash.len() == digest.len()) => {
             Ok(Some(thp.text()?.to_owned()))
         }
+        // As long as one, so a letter is wrong: not every last letter can be.
+        Err(_) if [43, 27].contains(&thp.text()?.len()) => {
+            Err(thp.wrong_value("a thumbprint: a letter of it is wrong"))
+        }
         _ => Err(thp.wrong_value("a thumbprint of 43 (SHA-256) or 27 (SHA-1) characters of base64url")),
     }
 }
