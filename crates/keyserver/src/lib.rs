@@ -30,6 +30,7 @@ pub use stop::{Stop, StopHandle};
 use connection::Host;
 use keys::Keys;
 use log::Log;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Serves `listeners` until a stop is asked for, with a thread per processor.
@@ -56,6 +57,15 @@ pub fn serve_one(connection: Connection, peer: Peer, options: Options, stop: Sto
     crew::event_loop()?
         .block_on(host.serve(connection, peer))
         .map_err(|source| ServeError::Start { what: "serving the connection", source })
+}
+
+/// Whether there are keys to serve, before anybody is told where.
+///
+/// # Errors
+/// [`ServeError::Keys`].
+pub fn check(keys: &Path) -> Result<(), ServeError> {
+    let opened = Keys::open(keys.to_owned());
+    opened.map(drop).map_err(|source| ServeError::Keys { directory: keys.to_owned(), source })
 }
 
 fn host(options: Options, stop: Stop) -> Result<Host, ServeError> {

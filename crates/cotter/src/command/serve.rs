@@ -39,6 +39,8 @@ fn listen(args: ServeArgs, listeners: Vec<Listener>) -> Result<(), CommandError>
     if let Err(error) = linux::allow_many_open_files() {
         output::say(&format!("the limit of open files stays as it is: {error}"));
     }
+    // Nobody is told to come before there is something to serve.
+    keyserver::check(&args.keys).map_err(served)?;
     for listener in &listeners {
         match listener.address() {
             Some(address) => output::say(&format!("listening on {address}")),
