@@ -33,7 +33,15 @@ pub fn edit(name: &str, text: &str) -> Result<String, CommandError> {
     fs::read_to_string(&file).map_err(failed)
 }
 
+/// Whether somebody has chosen one, which then may be a script.
+pub fn is_named() -> bool {
+    named().is_some()
+}
+
 fn editor() -> OsString {
-    let named = ["VISUAL", "EDITOR"].into_iter().filter_map(env::var_os).find(|editor| !editor.is_empty());
-    named.unwrap_or_else(|| "vi".into())
+    named().unwrap_or_else(|| "vi".into())
+}
+
+fn named() -> Option<OsString> {
+    ["VISUAL", "EDITOR"].into_iter().filter_map(env::var_os).find(|editor| !editor.is_empty())
 }

@@ -9,10 +9,14 @@ use crate::host::Host;
 use crate::output;
 use clevis::{Config, Stored};
 use json::Value;
-use linux::Access;
+use linux::{Access, Terminal};
 
 /// Gives a binding another configuration.
 pub fn run(args: &EditArgs) -> Result<(), CommandError> {
+    if args.config.is_none() && !Terminal::types_stdin() && !editor::is_named() {
+        let error = CommandError::usage("an editor needs a terminal, and standard input is none");
+        return Err(error.hint("give the new configuration: -c CFG"));
+    }
     let found = rebind::find(&args.rebinding, Access::Write)?;
     let slot = found.binding.slot;
     let stored = clevis::configuration(&found.binding.jwe, clevis::pins::ALL).map_err(|source| {
