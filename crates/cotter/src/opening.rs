@@ -68,7 +68,11 @@ pub fn told(disks: &Disks, key: &KeySource, passphrase: &Passphrase, failed: Not
 
 /// The same of something else that was to be done.
 pub fn not_opened(what: String, key: &KeySource, passphrase: &Passphrase, failed: NotOpened) -> CommandError {
-    let hint = failed.hint().map_or_else(|| slip(key, passphrase), str::to_owned);
+    let hint = match failed.hint() {
+        Some(hint) => hint.to_owned(),
+        None if failed.is_wrong_passphrase() => slip(key, passphrase),
+        None => String::new(),
+    };
     CommandError::failed(what, failed).hint(hint)
 }
 

@@ -85,13 +85,16 @@ fn ask(person: &Terminal, prompt: &str) -> Result<Passphrase, CommandError> {
     })
 }
 
-/// Why a passphrase that was read opens nothing, if its end gives it away.
+/// What to look at when a passphrase that was read opens nothing; its end may give it away.
 pub fn likely_slip(key: &KeySource, passphrase: &Passphrase) -> &'static str {
     match (&key.key_file, passphrase.expose().last()) {
         (Some(_), Some(b'\n')) => {
             "the key file ends in a newline, which is then part of the passphrase: -k - < FILE leaves it out"
         }
-        _ => "",
+        (None, _) if Terminal::types_stdin() => {
+            "type it again: is Caps Lock on, or another keyboard layout? `cotter luks dump` lists the keyslots"
+        }
+        _ => "`cotter luks dump` lists the keyslots; is it the right volume?",
     }
 }
 
@@ -118,10 +121,11 @@ fn first_line() -> Result<Secret, CommandError> {
 
 fn key_file(path: &Path, part: KeyFilePart) -> Result<Secret, CommandError> {
     let what = || format!("cannot read the key file {}", path.display());
+    let hint = || format!("see what it is: `ls -l {}`; -k - takes the passphrase from standard input", path.display());
     let read = if part.is_some() {
         linux::read_key_file_part(path, part.keyfile_offset.unwrap_or(0), part.keyfile_size)
     } else {
         linux::read_key_file(path)
     };
-    read.map_err(|source| CommandError::failed(what(), source))
+    read.map_err(|source| CommandError::failed(what(), source).hint(hint()))
 }

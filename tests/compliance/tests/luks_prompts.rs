@@ -83,6 +83,20 @@ fn what_cannot_be_undone_is_asked_for() {
     }
 }
 
+/// Who gives up at a question or a prompt is told that nothing was written.
+#[test]
+fn an_interrupted_format_says_what_it_has_done() {
+    let disk = Disk::blank(20 << 20);
+    let before = disk.bytes();
+    let mut question = screen(&disk, &["format"]);
+    question.answers("[y/N] ", "\x03");
+    assert!(question.ended().failed_with(1).said().contains("nothing was changed"));
+    let mut prompt = screen(&disk, &["format", "-q"]);
+    prompt.answers(NEW, "\x03");
+    assert!(prompt.ended().failed_with(1).said().contains("nothing was changed"));
+    assert!(disk.bytes() == before);
+}
+
 /// Who is about to put another volume's header over this one is told both names.
 #[test]
 fn the_header_of_another_volume_is_asked_for_by_both_names() {
@@ -99,10 +113,12 @@ fn the_header_of_another_volume_is_asked_for_by_both_names() {
     assert!(disk.bytes() == before);
 }
 
-/// Without LUKSMeta a LUKS1 volume has no room for a binding until somebody says so; a no leaves it alone.
+/// Where LUKSMeta would go, something may be of another program until somebody says so; a no leaves it alone.
 #[test]
 fn luksmeta_is_asked_for() {
     let disk = Disk::of(Maker::Theirs, Version::Luks1);
+    let file = std::fs::File::options().write(true).open(disk.path()).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"x", (2 << 20) - 1).unwrap();
     let before = disk.bytes();
     let key = disk.passphrase_file();
     let bind = || Screen::start(disk.cotter(["bind"]).arg("-k").arg(&key).args(["null", "{}"]));

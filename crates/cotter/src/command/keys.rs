@@ -9,6 +9,7 @@ use crypto::ec::Curve;
 use jose::{Jwk, Thumbprint, ThumbprintHash};
 use json::Object;
 use linux::KeyDirectory;
+use std::io::ErrorKind;
 use std::path::Path;
 use tang::server::{KeyFile, KeySet, KeyState, Role};
 use tang::{Advertisement, Trust};
@@ -78,12 +79,23 @@ fn rotate(args: &KeysRotateArgs) -> Result<(), CommandError> {
 
 fn show(args: &KeysShowArgs) -> Result<(), CommandError> {
     let path = Path::new(&args.source);
+    // Without a scheme it may have been meant as either.
+    let or_directory = |error: CommandError| {
+        match args.source.contains("://") {
+        true => error,
+        false => error.hint(format!(
+            "there is no directory {0} either: `cotter keys init {0}` makes one; an address of a server is written http://{0}",
+            path.display()
+        )),
+    }
+    };
     if is_path(&args.source) && !path.is_dir() {
         return Err(
             CommandError::plain(format!("there is no directory {}", path.display())).hint("cotter keys init DIR")
         );
     }
-    let thumbprints = if path.is_dir() { load(path)?.signing_thumbprints() } else { ask(args)? };
+    let thumbprints =
+        if path.is_dir() { load(path)?.signing_thumbprints() } else { ask(args).map_err(or_directory)? };
     for thumbprint in thumbprints {
         let record = Object::new().with("thumbprint", thumbprint.as_str());
         output::record(args.format, record, || thumbprint.to_string())?;
@@ -157,5 +169,19 @@ fn read_files(dir: &Path) -> Result<Vec<KeyFile>, CommandError> {
 }
 
 fn cannot(what: &'static str, dir: &Path) -> impl Fn(std::io::Error) -> CommandError {
-    move |source| CommandError::failed(format!("{what} {}", dir.display()), source)
+    move |source| {
+        let name = dir.display();
+        let hint = match source.kind() {
+            ErrorKind::NotFound if dir.parent().is_some_and(|above| above.as_os_str().is_empty() || above.is_dir()) => {
+                format!("`cotter keys init {name}` makes it, with the first pair")
+            }
+            ErrorKind::NotFound => "make the directory above it first: `mkdir -p`".to_owned(),
+            ErrorKind::PermissionDenied => format!("see who may: `ls -ld {name}`; root may"),
+            ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+                format!("name another one; see what it is: `ls -ld {name}`")
+            }
+            _ => String::new(),
+        };
+        CommandError::failed(format!("{what} {name}"), source).hint(hint)
+    }
 }

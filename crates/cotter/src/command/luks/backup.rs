@@ -11,7 +11,7 @@ use ::luks::{ApplyError, Backup, BackupError, Force, Header, RestoreConcern, Res
 use block::{BlockRead, Bytes};
 use crypto::SystemRandom;
 use json::{Object, Value};
-use linux::{Access, LockMode, Terminal};
+use linux::{Access, DiskError, FileDisk, LockMode, Terminal};
 use std::path::Path;
 use std::time::Duration;
 
@@ -110,7 +110,13 @@ pub fn restore(args: &RestoreArgs) -> Result<(), CommandError> {
 
 fn read(path: &Path) -> Result<Backup, CommandError> {
     let what = || format!("{} is no backup of a header", path.display());
-    let file = volume::open_disk(path, Access::Read)?;
+    let file = FileDisk::open(path, Access::Read).map_err(|source| {
+        let hint = match source {
+            DiskError::NotFound { .. } => "`cotter luks backup` makes one".to_owned(),
+            ref other => other.hint(),
+        };
+        CommandError::failed("cannot open the backup", source).hint(hint)
+    })?;
     let length = file.len().min(Backup::LARGEST);
     let mut bytes = vec![0; usize::try_from(length.0).unwrap_or(0)];
     file.read_at(Bytes(0), &mut bytes).map_err(|source| CommandError::failed(what(), source))?;
@@ -151,7 +157,8 @@ fn agree(args: &RestoreArgs, backup: &Backup, plan: &RestorePlan) -> Result<(), 
     }
     let host = Host::new(Duration::ZERO);
     let (device, uuid) = (args.device.path.display(), backup.header().uuid());
-    let mut question = format!("This replaces the header and all keyslots of {device} by those of the backup of {uuid}.");
+    let mut question =
+        format!("This replaces the header and all keyslots of {device} by those of the backup of {uuid}.");
     for concern in plan.concerns() {
         question.push_str(&match concern {
             RestoreConcern::OtherVolume { disk, .. } => {

@@ -36,7 +36,10 @@ pub fn run(args: &EraseArgs) -> Result<(), CommandError> {
 }
 
 fn not_erased(source: EraseError) -> CommandError {
-    let hint = source.hint().unwrap_or_default();
+    let hint = match &source {
+        EraseError::Header { source } => source.hint(),
+        other => other.hint().unwrap_or_default(),
+    };
     CommandError::failed("the keyslots were not erased", source).hint(hint)
 }
 

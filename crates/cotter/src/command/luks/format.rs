@@ -7,6 +7,7 @@ pub use options::hash;
 use crate::args::FormatArgs;
 use crate::command::luks::{change, kdf};
 use crate::error::CommandError;
+use crate::host::Host;
 use crate::output;
 use crate::passphrase;
 use crate::progress::Progress;
@@ -17,6 +18,7 @@ use crypto::{Passphrase, SystemRandom};
 use json::Object;
 use linux::{Access, Claim, DiskError, FileDisk, LockMode, Terminal};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Makes a new volume.
 pub fn run(args: &FormatArgs) -> Result<(), CommandError> {
@@ -28,21 +30,32 @@ pub fn run(args: &FormatArgs) -> Result<(), CommandError> {
     // The plan shows what is wrong with the rest before anybody types or waits for a measurement.
     let unmeasured = place.options(args, KdfCost::random_passphrase(hash))?;
     place.plan(&unmeasured)?;
-    let person = Terminal::default();
-    let passphrase = if args.dry_run {
-        None
-    } else {
-        agree(args, found, &person)?;
-        Some(passphrase::new(&args.key, &person)?)
-    };
+    let host = Host::new(Duration::ZERO);
+    let passphrase = if args.dry_run { None } else { Some(agreed_passphrase(args, found, &host)?) };
     let cost = kdf::cost(&args.kdf, version, hash, usize::try_from(unmeasured.key_len).unwrap_or(usize::MAX))?;
     let plan = place.plan(&place.options(args, cost)?)?;
     let Some(passphrase) = passphrase else { return change::print_plan(args.format, &plan) };
     let prepared = prepare(&plan, &passphrase, args)?;
+    // What follows is written to its end, which is soon.
+    if host.cancel().is_cancelled() {
+        return Err(CommandError::plain("interrupted; nothing was written"));
+    }
     let (disk, claim) = place.into_disk(&unmeasured)?;
     let written = write(args, &disk, prepared);
     drop(claim);
     written
+}
+
+/// The passphrase, from who agrees. From here on a signal is noticed and told of; only where a pipe is read before, it ends the
+/// process.
+fn agreed_passphrase(args: &FormatArgs, found: Option<&str>, host: &Host) -> Result<Passphrase, CommandError> {
+    if Terminal::types_stdin() {
+        host.cancel_on_signal()?;
+    }
+    agree(args, found, host)?;
+    let passphrase = passphrase::new(&args.key, host.person())?;
+    host.cancel_on_signal()?;
+    Ok(passphrase)
 }
 
 fn write(args: &FormatArgs, disk: &FileDisk, prepared: PreparedFormat) -> Result<(), CommandError> {
@@ -57,6 +70,18 @@ fn write(args: &FormatArgs, disk: &FileDisk, prepared: PreparedFormat) -> Result
     let device = args.device.path.display();
     output::say(&format!("formatted; to let it open unattended: cotter luks bind{header} -d {device} PIN CFG"));
     output::record(args.format, Object::new().with("uuid", uuid.as_str()), || uuid.clone())
+}
+
+/// Opens the disk that is to be formatted; an image is made by another program.
+fn open_disk(path: &Path, access: Access) -> Result<FileDisk, CommandError> {
+    let opened = volume::open_disk(path, access);
+    if path.starts_with("/dev") || path.exists() {
+        return opened;
+    }
+    let name = path.display();
+    opened.map_err(|error| {
+        error.hint(format!("make an image first: `truncate -s 64M {name}`; `lsblk` lists the devices"))
+    })
 }
 
 /// Where the header will be.
@@ -77,10 +102,10 @@ impl Place {
             Ok((disk, claim))
         };
         let Some(path) = &args.device.detached_header else {
-            let (disk, claim) = claimed(volume::open_disk(&args.device.path, access)?)?;
+            let (disk, claim) = claimed(open_disk(&args.device.path, access)?)?;
             return Ok(Place::Device { disk, claim });
         };
-        let data = volume::open_disk(&args.device.path, Access::Read)?;
+        let data = open_disk(&args.device.path, Access::Read)?;
         match FileDisk::open(path, access) {
             Err(DiskError::NotFound { .. }) => Ok(Place::New { path: path.clone(), data }),
             _ => {
@@ -152,23 +177,26 @@ fn refuse_known(args: &FormatArgs, disk: &FileDisk) -> Result<Option<&'static st
 }
 
 /// Asks a person who is there; a script has said what it wants.
-fn agree(args: &FormatArgs, found: Option<&'static str>, person: &Terminal) -> Result<(), CommandError> {
+fn agree(args: &FormatArgs, found: Option<&str>, host: &Host) -> Result<(), CommandError> {
     if args.quiet || !Terminal::types_stdin() {
         return Ok(());
     }
     let what = found.map_or_else(|| "all data".to_owned(), |what| format!("all data, a {what} among it,"));
     let question = format!("This makes {what} on {} unreadable for ever. Go on?", args.device.path.display());
-    match clevis::Person::confirm(person, &question) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(CommandError::plain("nothing was changed")),
-        Err(source) => Err(CommandError::failed("cannot ask whether to go on", source).hint("-q asks nothing")),
-    }
+    let agreed = change::agreed(host, &question, "-q asks nothing")?;
+    if agreed { Ok(()) } else { Err(CommandError::plain("nothing was changed")) }
 }
 
 fn plan(path: &Path, length: Bytes, options: &FormatOptions) -> Result<FormatPlan, CommandError> {
     FormatPlan::new(length, options.clone()).map_err(|source| {
-        let asked = !matches!(source, FormatError::DiskTooSmall { .. });
-        let error = CommandError::failed(format!("cannot format {}", path.display()), source);
-        if asked { error.into_usage() } else { error.hint("make it larger: truncate -s 64M FILE, for an image") }
+        let (asked, hint) = match &source {
+            FormatError::DiskTooSmall { .. } => {
+                (false, "make it larger: truncate -s 64M FILE, for an image".to_owned())
+            }
+            FormatError::KeyLength { cipher, .. } => (true, options::key_sizes(*cipher)),
+            _ => (true, String::new()),
+        };
+        let error = CommandError::failed(format!("cannot format {}", path.display()), source).hint(hint);
+        if asked { error.into_usage() } else { error }
     })
 }

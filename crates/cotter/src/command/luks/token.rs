@@ -40,6 +40,8 @@ fn export(args: &TokenExportArgs) -> Result<(), CommandError> {
     }
 }
 
+const A_TOKEN: &str = "`cotter luks token export` prints one as it must be";
+
 /// Longest token that is read: the JSON area of a header is no longer.
 const LONGEST: usize = 4 << 20;
 
@@ -81,9 +83,10 @@ fn import_edit<'h>(
 fn members(args: &TokenImportArgs) -> Result<Object, CommandError> {
     let text = read(args.json_file.as_deref().filter(|path| *path != Path::new("-")))?;
     let value = json::parse(text.expose(), &Limits { bytes: LONGEST, ..Limits::LUKS2 })
-        .map_err(|source| CommandError::failed("cannot read the token", source))?;
-    let not_a_token =
-        || CommandError::plain("this is no token: a token is a JSON object with \"type\" and \"keyslots\"");
+        .map_err(|source| CommandError::failed("cannot read the token", source).hint(A_TOKEN))?;
+    let not_a_token = || {
+        CommandError::plain("this is no token: a token is a JSON object with \"type\" and \"keyslots\"").hint(A_TOKEN)
+    };
     let Value::Object(mut members) = value else { return Err(not_a_token()) };
     if let Some(slot) = args.slot {
         let slot = volume::slot(slot)?.to_string();

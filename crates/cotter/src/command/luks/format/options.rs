@@ -18,7 +18,7 @@ pub fn version(args: &FormatArgs) -> Version {
 pub fn of(args: &FormatArgs, kdf: KdfCost, data: Option<Bytes>) -> Result<FormatOptions, CommandError> {
     let cipher = cipher(&args.cipher)?;
     let largest = cipher.key_lengths().iter().copied().max().unwrap_or(0);
-    let key_len = args.key_size.map_or(Ok(largest), key_len)?;
+    let key_len = args.key_size.map_or(Ok(largest), |bits| key_len(bits, cipher))?;
     let usual = match version(args) {
         Version::Luks1 => FormatOptions::luks1(kdf, key_len),
         Version::Luks2 => FormatOptions::new(kdf),
@@ -85,9 +85,15 @@ pub fn hash(name: &str) -> Result<Hash, CommandError> {
     })
 }
 
-fn key_len(bits: u32) -> Result<u32, CommandError> {
-    let whole = bits.is_multiple_of(8);
-    if whole { Ok(bits / 8) } else { Err(CommandError::usage(format!("{bits} bits are not whole bytes"))) }
+fn key_len(bits: u32, cipher: Cipher) -> Result<u32, CommandError> {
+    let error = || CommandError::usage(format!("{bits} bits are not whole bytes")).hint(key_sizes(cipher));
+    if bits.is_multiple_of(8) { Ok(bits / 8) } else { Err(error()) }
+}
+
+/// The sizes of key that a cipher takes, as a hint.
+pub fn key_sizes(cipher: Cipher) -> String {
+    let sizes: Vec<String> = cipher.key_lengths().iter().map(|bytes| format!("-s {}", bytes * 8)).collect();
+    format!("{cipher} takes {}", sizes.join(" or "))
 }
 
 fn sector_size(bytes: u32) -> Result<SectorSize, CommandError> {
