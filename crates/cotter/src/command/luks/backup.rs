@@ -37,7 +37,7 @@ pub fn backup(args: &BackupArgs) -> Result<(), CommandError> {
     if let [first, ..] = left_out.as_slice() {
         output::say(&format!(
             "the bindings are not in it (keyslot {}): a LUKS1 backup ends where LUKSMeta begins\n  keep each in a file of its own: \
-             cotter luks meta load {} -s {first} > FILE; `cotter luks meta save` brings it back, or bind anew",
+             cotter luks meta load -s {first} {} > FILE; `cotter luks meta save` brings it back, or bind anew",
             list(&left_out),
             args.device
         ));
@@ -99,7 +99,7 @@ pub fn restore(args: &RestoreArgs) -> Result<(), CommandError> {
     if !unbound.is_empty() {
         output::say(&format!(
             "without a binding now: keyslot {}; a LUKS1 backup holds none. Those that had one open by it again when it is \
-             saved back or made anew\n  try: cotter luks meta save {1} -s SLOT -u {2} < FILE, or cotter luks bind {1} PIN CFG",
+             saved back or made anew\n  try: cotter luks meta save -s SLOT -u {2} {1} < FILE, or cotter luks bind {1} PIN CFG",
             list(&unbound),
             args.device,
             unlock::CLEVIS_UUID
