@@ -34,6 +34,9 @@ pub fn backup(args: &BackupArgs) -> Result<(), CommandError> {
         args.file.display(),
         backup.bytes().len()
     );
+    let length = u64::try_from(backup.bytes().len()).unwrap_or(u64::MAX);
+    let record = Object::new().with("uuid", uuid.as_str()).with("bytes", length);
+    report(args.format, &told, with_slots(record, "bindings_left_out", backup.header(), &left_out))?;
     if let [first, ..] = left_out.as_slice() {
         output::say(&format!(
             "the bindings are not in it (keyslot {}): a LUKS1 backup ends where LUKSMeta begins\n  keep each in a file of its own: \
@@ -42,9 +45,7 @@ pub fn backup(args: &BackupArgs) -> Result<(), CommandError> {
             args.device
         ));
     }
-    let length = u64::try_from(backup.bytes().len()).unwrap_or(u64::MAX);
-    let record = Object::new().with("uuid", uuid.as_str()).with("bytes", length);
-    report(args.format, &told, with_slots(record, "bindings_left_out", backup.header(), &left_out))
+    Ok(())
 }
 
 /// The keyslots that are bound in LUKSMeta, which no backup has.
