@@ -77,7 +77,10 @@ impl Workshop {
     }
 
     fn format2(&self, words: &[&str]) {
-        self.cryptsetup(&[&["luksFormat", "--type", "luks2", "--key-size", "256"], words].concat(), &[]);
+        self.cryptsetup(
+            &[&["luksFormat", "--type", "luks2", "--key-size", "256", "--sector-size", "512"], words].concat(),
+            &[],
+        );
     }
 
     /// What was made. Its JSON is written anew, so that a case differs from it in its fault alone.

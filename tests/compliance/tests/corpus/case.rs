@@ -20,7 +20,7 @@ pub struct Case {
     fault: Fault,
     /// What the original is expected to say; it is asked.
     theirs: Verdict,
-    /// What it says instead where it may use the device mapper.
+    /// What it says instead where it may use the device mapper, or in a newer version.
     mapped: Verdict,
     /// What we have to say.
     ours: Verdict,
@@ -72,7 +72,8 @@ impl Case {
         Case { theirs: Verdict::Opens, mapped: Verdict::Opens, ..self }
     }
 
-    /// As [`Case::but_theirs`], on a machine where the original may use the device mapper; elsewhere the two agree.
+    /// As [`Case::but_theirs`], on a machine where the original may use the device mapper, or in a newer version; elsewhere the two
+    /// agree.
     pub fn or_theirs(self, mapped: Verdict, ledger: &'static str) -> Case {
         let alone = self.theirs;
         Case { mapped, theirs: alone, ..self.but_theirs(mapped, ledger) }

@@ -4,7 +4,7 @@ use crate::base::Base;
 use crate::case::{Case, Fault, judge};
 use crate::fault::{edit, renamed, set, without};
 use crate::image::{BOTH, Image};
-use crate::ledger::{COSTS, MEMBERS, SLOT, STRIPES, TWICE};
+use crate::ledger::{COSTS, LIST, MEMBERS, SLOT, STRIPES, TWICE};
 
 use crate::verdict::Verdict::{Endless, Opens, Shows};
 use base64::Engine as _;
@@ -159,7 +159,7 @@ pub fn areas() -> Vec<Case> {
             .but_theirs(Shows, MEMBERS),
         Case::shut("luks2_area_null_cipher", cipher("cipher_null-ecb"), "would not be encrypted at all"),
         Case::shut("luks2_key_material_for_any_passphrase", any_passphrase_opens, "would not be encrypted at all"),
-        Case::shut("luks2_area_capi_cipher", cipher("capi:xts(aes)-plain64"), "is not allowed"),
+        Case::shut("luks2_area_capi_cipher", cipher("capi:xts(aes)-plain64"), "is not allowed").or_theirs(Opens, LIST),
         Case::shut("luks2_area_cipher_unknown", cipher("aes-xts-plain65"), "is not allowed"),
         Case::shown("luks2_area_cipher_empty", cipher(""), "is not allowed"),
         Case::shut("luks2_area_cipher_without_mode", cipher("aes"), "is not allowed"),
