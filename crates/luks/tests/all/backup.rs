@@ -155,7 +155,7 @@ fn where_they_refuse_so_do_we() {
         cryptsetup(&args, "one").unwrap();
         file.bytes()
     };
-    let config = "\"config\":{\"requirements\":{\"mandatory\":[\"inline-hw-tags\"]},";
+    let config = "\"config\":{\"requirements\":{\"mandatory\":[\"a-feature-of-tomorrow\"]},";
     let unknown = with_json(&x, "\"config\":{", config);
     let zeros = vec![0; 20 << 20];
     let ext = {
@@ -203,7 +203,7 @@ fn where_they_refuse_so_do_we() {
     check(&v1, &v1, "");
     check(&x, &reencrypting, "the header would not be accepted (the volume is being reencrypted)");
     check(&reencrypting, &x, "according to the disk the volume is being reencrypted: what that has come to is lost");
-    check(&unknown, &x, "the header on the disk requires \"inline-hw-tags\", which is not known here");
+    check(&unknown, &x, "the header on the disk requires \"a-feature-of-tomorrow\", which is not known here");
     check(&x, &unknown, "what the backup would bring back is not understood");
     let mut damaged = x.clone();
     damaged[5000] ^= 1;
