@@ -151,10 +151,12 @@ fn a_binding_opens_the_volume_for_another() {
     }
 }
 
-/// LUKSMeta is not made behind anybody's back.
+/// LUKSMeta is not made over anything behind anybody's back.
 #[test]
-fn a_luks1_without_luksmeta_is_bound_only_if_that_is_said() {
+fn a_luks1_with_something_else_in_its_gap_is_bound_only_if_that_is_said() {
     let disk = Disk::of(Maker::Theirs, Version::Luks1);
+    let file = fs::File::options().write(true).open(disk.path()).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"x", (2 << 20) - 1).unwrap();
     let before = disk.bytes();
     let bind = |words: &[&str]| disk.cotter(["bind"]).args(words).args(["null", "{}"]).input(PASSPHRASE).run();
     let said = bind(&[]).failed_with(1).said();
