@@ -32,7 +32,7 @@ pub use key_directory::KeyDirectory;
 pub use keyring::{KeyringError, ThreadKey};
 pub use lock::{HeaderLock, Holder, LockError, LockMode};
 pub use loop_device::{LoopAccess, LoopDevice, LoopError};
-pub use output::{Reader, reader, stdout_reader, write_all, write_stdout};
+pub use output::{Reader, reader, stdout_reader, widen_stdout, write_all, write_stdout};
 pub use serve_blocks::{BlockEvent, BlockListener, ServeBlocksError, StopBlocks};
 pub use stdin::{StdinError, read_key_file, read_key_file_part, read_stdin, read_stdin_line};
 pub use sys::{

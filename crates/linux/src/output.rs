@@ -2,6 +2,7 @@
 
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, major, minor};
 use rustix::io::Errno;
+use rustix::pipe::fcntl_setpipe_size;
 use rustix::stdio::stdout;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
@@ -45,6 +46,13 @@ pub fn reader(output: impl AsFd) -> Reader {
         Ok(flags) if flags & OFlags::ACCMODE == OFlags::RDWR => Reader::Closed,
         _ => Reader::NullDevice,
     }
+}
+
+/// Lets a pipe on standard output hold so much, if the system allows it: whoever writes a lot waits for the reader less often. What is no
+/// pipe stays as it is.
+pub fn widen_stdout(bytes: usize) {
+    // It is an offer: with the pipe as it is all goes on.
+    let _ = fcntl_setpipe_size(stdout(), bytes);
 }
 
 /// Writes all of it, by this descriptor itself: whoever traces the program sees that it went there and nowhere else.

@@ -66,7 +66,7 @@ fn print_place(args: &InfoArgs, place: &Place) -> Result<(), CommandError> {
 }
 
 /// How much is read, decrypted and written at a time.
-const CHUNK: usize = 1 << 20;
+const CHUNK: usize = 256 << 10;
 
 fn cat(args: &CatArgs) -> Result<(), CommandError> {
     if output::is_seen() {
@@ -76,6 +76,7 @@ fn cat(args: &CatArgs) -> Result<(), CommandError> {
     let content = open(&args.volume, disk)?;
     let progress = Progress::bytes(content.len().0);
     let mut buffer = vec![0; CHUNK];
+    linux::widen_stdout(4 * CHUNK);
     let mut offset = 0;
     while offset < content.len().0 {
         let left = usize::try_from(content.len().0 - offset).unwrap_or(CHUNK).min(CHUNK);
