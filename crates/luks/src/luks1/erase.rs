@@ -3,7 +3,7 @@
 use crate::area::Area;
 use crate::header::Header;
 use crate::luks1::accept::accept_areas_on;
-use crate::luks1::header::{Luks1, Luks1Slot, SALT_LEN};
+use crate::luks1::header::{HEADER_LEN, Luks1, Luks1Slot, SALT_LEN};
 use crate::refused::Refused;
 use crate::slot::Slot;
 use crate::undo::{Ready, Write};
@@ -15,9 +15,33 @@ pub(crate) fn slots(header: &Luks1) -> Vec<(Slot, Option<Area>)> {
     active.map(|(slot, entry)| (slot, entry.area(header.key_bytes))).collect()
 }
 
-/// The places of all slots, in use or not; an error if one of them is not where key material may lie.
+/// The places of all slots, in use or not, and what lies between the header and the end of the eight places that a header of this key
+/// size usually has: whoever changed where a slot's material is may have kept what was there. No further than the furthest slot, behind
+/// which LUKSMeta may be. An error if a slot is not where key material may lie.
 pub(crate) fn areas(header: &Luks1, disk: Bytes) -> Result<Vec<Area>, Refused> {
-    accept_areas_on(header, disk)
+    let places = accept_areas_on(header, disk)?;
+    let all = usual_place(&places).and_then(|all| all.before(places.iter().map(Area::end).max()?));
+    let between = all.iter().flat_map(|all| all.without(&places));
+    let mut areas: Vec<Area> = places.iter().copied().chain(between).collect();
+    areas.sort();
+    areas.dedup_by(|next, area| {
+        let adjoins = area.end() == next.offset();
+        if adjoins {
+            area.extend_to(next.end());
+        }
+        adjoins
+    });
+    Ok(areas)
+}
+
+/// From the header to the end of eight slots on multiples of 4096 bytes, as cryptsetup lays them out.
+fn usual_place(places: &[Area]) -> Option<Area> {
+    const ALIGNMENT: u64 = 4096;
+    let slots = u64::try_from(places.len()).ok()?;
+    let each = places.first()?.size().0.checked_next_multiple_of(ALIGNMENT)?;
+    let header = Bytes::from(HEADER_LEN);
+    let end = Bytes(ALIGNMENT.checked_add(each.checked_mul(slots)?)?);
+    Area::new(header, end.checked_sub(header)?)
 }
 
 /// The header with eight empty slots.
