@@ -1,7 +1,7 @@
 //! Carrying out a plan: all attempts side by side, the first secret that opens its keyslot wins.
 
 use crate::binding::Binding;
-use crate::estimate::{LONG, TimeLeft, estimate};
+use crate::estimate::{Budget, LONG, TimeLeft, estimate};
 use crate::plan::Attempt;
 use crate::seal::check_seal;
 use crate::seal_fault::SealFault;
@@ -67,8 +67,8 @@ pub struct Failed {
 
 /// Tries all attempts at once, each in a thread of its own; returns soon after the first that opens its keyslot, when the
 /// others have noticed that they are cancelled. Of several answers the one whose keyslot takes the shortest comes first; one that takes
-/// very long waits for others that are still out, but no longer than it takes itself and not until it is too late. A volume whose seal
-/// is not right stays closed.
+/// very long waits for others that are still out, but no longer than it takes itself and not until it is too late; one that takes longer
+/// than all the time that is left comes last, and only one. A volume whose seal is not right stays closed.
 ///
 /// # Errors
 /// [`Failed`] when the last attempt has failed.
@@ -112,8 +112,9 @@ pub(crate) fn open_all(
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Vec<(Attempt, Result<Secret, AttemptError>)> {
     let mut results: Vec<Option<Result<Secret, AttemptError>>> = plan.iter().map(|_| None).collect();
-    ask_all(&plan, header, ports, left, on_event, &mut |index, attempt, answer, on_event| {
-        let answer = in_time(attempt, answer, header, ports, left);
+    let budget = Budget::new(left);
+    ask_all(&plan, header, ports, &budget, on_event, &mut |index, attempt, answer, on_event| {
+        let answer = in_time(attempt, answer, header, ports, &budget);
         let result = answer.and_then(|answer| try_slot(attempt, answer, disk, header)).map(|opened| opened.content_key);
         match &result {
             Ok(_) => on_event(Event::Opened(attempt)),
@@ -139,8 +140,9 @@ fn first(
 ) -> Result<Unlocked, Failed> {
     let mut errors: Vec<Option<AttemptError>> = plan.iter().map(|_| None).collect();
     let mut opened = None;
-    ask_all(&plan, header, ports, left, on_event, &mut |index, attempt, answer, on_event| {
-        let answer = in_time(attempt, answer, header, ports, left);
+    let budget = Budget::new(left);
+    ask_all(&plan, header, ports, &budget, on_event, &mut |index, attempt, answer, on_event| {
+        let answer = in_time(attempt, answer, header, ports, &budget);
         match answer.and_then(|answer| judge(attempt, answer)) {
             Ok(unlocked) => {
                 opened = Some(unlocked);
@@ -157,19 +159,19 @@ fn first(
     opened.ok_or_else(|| Failed::new(plan, errors))
 }
 
-/// What a pin gave, if there is time for its keyslot. A derivation that has begun is not broken off.
+/// What a pin gave, if there is time for its keyslot.
 fn in_time(
     attempt: &Attempt,
     answer: Result<Opened, PinError>,
     header: &Accepted,
     ports: &Ports<'_>,
-    left: &TimeLeft<'_>,
+    budget: &Budget<'_>,
 ) -> Result<Opened, AttemptError> {
     let answer = answer.map_err(AttemptError::Pin)?;
     let takes = estimate(header, attempt.binding.slot);
     match () {
         () if ports.cancel.is_cancelled() => Err(AttemptError::Pin(PinError::Cancelled)),
-        () if takes > left() => Err(AttemptError::NoTime(takes)),
+        () if !budget.allows(takes) => Err(AttemptError::NoTime(takes)),
         () => Ok(answer),
     }
 }
@@ -182,7 +184,7 @@ fn ask_all(
     plan: &[Attempt],
     header: &Accepted,
     ports: &Ports<'_>,
-    left: &TimeLeft<'_>,
+    budget: &Budget<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
     take: &mut Take<'_>,
 ) {
@@ -202,7 +204,7 @@ fn ask_all(
         drop(sender);
         let mut waiting = Vec::new();
         let takes = |index: usize| plan.get(index).map_or(Duration::ZERO, |a| estimate(header, a.binding.slot));
-        while let Some((index, answer)) = next(&answers, &mut waiting, &takes, left) {
+        while let Some((index, answer)) = next(&answers, &mut waiting, &takes, budget) {
             let Some(attempt) = plan.get(index) else { continue };
             if take(index, attempt, answer, on_event).is_break() {
                 cancel.cancel();
@@ -221,7 +223,7 @@ fn next(
     answers: &mpsc::Receiver<Answered>,
     waiting: &mut Vec<Answered>,
     takes: &dyn Fn(usize) -> Duration,
-    left: &TimeLeft<'_>,
+    budget: &Budget<'_>,
 ) -> Option<Answered> {
     // A failure takes no time.
     let takes = |(index, answer): &Answered| if answer.is_ok() { takes(*index) } else { Duration::ZERO };
@@ -235,9 +237,13 @@ fn next(
         if shortest <= LONG {
             return waiting.pop();
         }
-        match answers.recv_timeout(shortest.min(left().saturating_sub(shortest))) {
-            Ok(answer) => waiting.push(answer),
-            Err(_) => return waiting.pop(),
+        let answer = match budget.may_wait(shortest) {
+            Some(time) => answers.recv_timeout(time.min(shortest)).ok(),
+            None => answers.recv().ok(),
+        };
+        match answer {
+            Some(answer) => waiting.push(answer),
+            None => return waiting.pop(),
         }
     }
 }
@@ -279,7 +285,8 @@ impl AttemptError {
         match self {
             AttemptError::Slot(_) => u8::MAX - 1,
             AttemptError::Seal(_) => u8::MAX,
-            AttemptError::NoTime(_) => 0,
+            // Its policy was met: more than can be said of a server that is down.
+            AttemptError::NoTime(_) => u8::MAX - 2,
             AttemptError::Pin(error) => error.weight(),
         }
     }
@@ -360,7 +367,8 @@ mod tests {
         }
         drop(sender);
         let (mut waiting, takes) = (Vec::new(), takes(seconds));
-        std::iter::from_fn(|| next(&answers, &mut waiting, &takes, &|| Duration::MAX)).map(|(index, _)| index).collect()
+        let budget = Budget::new(&|| Duration::MAX);
+        std::iter::from_fn(|| next(&answers, &mut waiting, &takes, &budget)).map(|(index, _)| index).collect()
     }
 
     #[test]
@@ -375,11 +383,25 @@ mod tests {
     fn a_long_derivation_does_not_wait_until_it_is_too_late() {
         let (sender, answers) = mpsc::channel();
         assert!(sender.send(answer(0, true)).is_ok());
-        let enough = || Duration::from_millis(600_010);
-        let next = |left| next(&answers, &mut Vec::new(), &takes(&[600]), left);
-        assert_eq!(next(&enough).map(|(index, _)| index), Some(0));
-        assert!(sender.send(answer(0, true)).is_ok());
-        let too_little = || Duration::from_secs(599);
-        assert_eq!(next(&too_little).map(|(index, _)| index), Some(0), "to be refused");
+        let left = || Duration::from_millis(900_010);
+        let budget = Budget::new(&left);
+        assert_eq!(next(&answers, &mut Vec::new(), &takes(&[600]), &budget).map(|(index, _)| index), Some(0));
+        assert!(budget.allows(Duration::from_secs(600)), "half of it was still there");
+    }
+
+    #[test]
+    fn what_cannot_be_done_in_time_comes_last_and_only_once() {
+        let (sender, answers) = mpsc::channel();
+        for index in [0, 1, 2] {
+            assert!(sender.send(answer(index, true)).is_ok());
+        }
+        drop(sender);
+        let left = || Duration::from_secs(9);
+        let (mut waiting, budget) = (Vec::new(), Budget::new(&left));
+        let takes = takes(&[10, 11, 1]);
+        let mut order =
+            || next(&answers, &mut waiting, &takes, &budget).map(|(index, _)| (index, budget.allows(takes(index))));
+        assert_eq!([order(), order(), order(), order()], [Some((2, true)), Some((0, true)), Some((1, false)), None]);
+        assert!(!Budget::new(&left).allows(Duration::from_secs(121)), "nobody waits so long");
     }
 }

@@ -82,9 +82,13 @@ impl Said {
 
     /// What the latest seal tells that the volume key made; if there are only others, that they are none.
     fn latest(&self, header: &Accepted, key: &VolumeKey) -> SealState {
-        let states = self.values.iter().map(|values| (claimed_epoch(values), header.check_seal(key, values)));
-        let latest = states.max_by_key(|(epoch, state)| (is_made_by_key(state), *epoch));
-        latest.map_or(SealState::Unsealed, |(_, state)| state)
+        let latest = self.latest_values(header, key);
+        latest.map_or(SealState::Unsealed, |values| header.check_seal(key, values))
+    }
+
+    fn latest_values(&self, header: &Accepted, key: &VolumeKey) -> Option<&Object> {
+        let made = |values: &&Object| is_made_by_key(&header.check_seal(key, values));
+        self.values.iter().max_by_key(|values| (made(values), claimed_epoch(values)))
     }
 
     /// The last epoch that they know of; a seal that the volume key did not make says nothing.
@@ -135,8 +139,8 @@ impl Mark {
         }
     }
 
-    /// What a new binding says of the seal that is there. On LUKS1 a seal tells of all slots at once: it is not made anew where it tells
-    /// of differences, which it would hide.
+    /// What a new binding says of the seal that is there. On LUKS1 a seal tells of all slots at once: where it tells of differences it is
+    /// carried over as it is, for a new one would hide them.
     ///
     /// # Errors
     /// [`CommitError::SealFault`]: a header whose seal is not right gets no new binding.
@@ -146,6 +150,11 @@ impl Mark {
             (SealState::Sealed { epoch, .. }, Version::Luks2) => Ok(Mark::Sealed(epoch.to_string().into())),
             (SealState::Sealed { epoch, differences }, Version::Luks1) if differences.is_empty() => {
                 Ok(Mark::Sealed(edit.seal_values(key, epoch).map_err(CommitError::Edit)?.into()))
+            }
+            // What the seal tells of has been told, and is told again until somebody seals anew.
+            (SealState::Sealed { .. }, Version::Luks1) => {
+                let said = Said::by(&bindings(header.header()), Version::Luks1);
+                Ok(said.latest_values(header, key).map_or(Mark::Nothing, |values| Mark::Sealed(values.clone().into())))
             }
             _ => Ok(Mark::Nothing),
         }

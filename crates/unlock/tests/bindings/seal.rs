@@ -318,6 +318,13 @@ fn our_own_changes_do_not_hide_those_of_others() {
         unlock::bind(&volume, &key, unlock::prepare(&wanted, &ports(&net, &cancel)).unwrap()).unwrap();
         let SealState::Sealed { differences, .. } = open(&disk, &net).unwrap().seal else { panic!() };
         assert!(differences.contains(&Difference::SlotRemoved(slot(0))), "{differences:?}");
+        // Nor is the seal lost when the only binding that holds it is made anew.
+        unlock::unbind(&volume, &binding(&disk, slot(6)), LastHumanSlot::Keep).unwrap();
+        let opened = open(&disk, &net).unwrap();
+        let prepared = unlock::regen(&opened.binding, Some(&opened), &ports(&net, &cancel)).unwrap();
+        unlock::bind(&volume, &key, prepared).unwrap();
+        let SealState::Sealed { differences, .. } = open(&disk, &net).unwrap().seal else { panic!() };
+        assert!(differences.contains(&Difference::SlotRemoved(slot(0))), "{differences:?}");
     }
 }
 
