@@ -11,12 +11,8 @@ pub fn data(bytes: &[u8]) -> Result<(), CommandError> {
     linux::write_stdout(bytes).map_err(|e| CommandError::failed("cannot write the output", e))
 }
 
-/// As [`wants_reader`] for what can be had again: who names the null device only wants to know whether it can.
-pub fn wants_passphrase_reader(reader: Reader) -> Result<(), CommandError> {
-    if reader == Reader::Closed { wants_reader(reader) } else { Ok(()) }
-}
-
-/// Refuses to find or to make a secret that would be printed for nobody, as when the caller has closed standard output.
+/// Refuses to make a secret that would be printed for nobody, as when the caller has closed standard output. What can be had again is
+/// printed wherever it is wanted: to nowhere, too, by who only wants to know whether it can.
 pub fn wants_reader(reader: Reader) -> Result<(), CommandError> {
     let where_to = match reader {
         Reader::Possible => return Ok(()),

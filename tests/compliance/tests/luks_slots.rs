@@ -314,19 +314,16 @@ fn a_recovery_key_is_not_made_for_nobody() {
     assert!(disk.bytes() == before);
 }
 
-/// A passphrase that is printed into a closed output is missed; into /dev/null it is a trial.
+/// A passphrase can be had again: printed to nowhere it is a trial, whoever opened the null device and how.
 #[test]
-fn a_passphrase_is_not_printed_for_nobody() {
+fn a_passphrase_may_be_printed_to_nowhere() {
     let disk = Disk::of(Maker::Theirs, Version::Luks2);
     disk.bind(Maker::Ours, "null", "{}");
     for words in [&["pass", "-s", "1"][..], &["unlock", "--print-key"], &["unlock", "--print-key-fd", "1"]] {
-        let to = |output: &str| {
+        for output in [">/dev/null", "1<>/dev/null"] {
             let script = format!("exec \"$0\" \"$@\" {output}");
-            disk.cotter(words.iter().copied()).under("sh", &["-c".as_ref(), script.as_ref()]).run()
-        };
-        let said = to(">&-").failed_with(1).said();
-        assert!(said.contains("it was closed"), "{words:?}: {said}");
-        to(">/dev/null").succeeded();
+            disk.cotter(words.iter().copied()).under("sh", &["-c".as_ref(), script.as_ref()]).succeed();
+        }
     }
 }
 

@@ -10,7 +10,6 @@ use linux::Access;
 
 /// Prints the passphrase of a bound keyslot, once it has opened that keyslot.
 pub fn run(args: &PassArgs) -> Result<(), CommandError> {
-    output::wants_passphrase_reader(linux::stdout_reader())?;
     let disks = Disks::open(&args.device, Access::Read)?;
     let header = disks.accepted(&args.ceilings)?;
     let binding = chosen::binding(header.header(), &args.which, disks.header().path())?;

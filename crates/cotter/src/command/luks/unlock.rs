@@ -66,16 +66,12 @@ enum Output {
 impl Output {
     fn of(args: &UnlockArgs) -> Result<Option<Output>, CommandError> {
         let Some(number) = args.print_key_fd else {
-            if args.print_key {
-                output::wants_passphrase_reader(linux::stdout_reader())?;
-            }
             return Ok(args.print_key.then_some(Output::Standard));
         };
         let named = linux::named_output(number).map_err(|source| {
             let hint = source.hint();
             CommandError::failed("the passphrase cannot be written", source).hint(hint)
         })?;
-        output::wants_passphrase_reader(linux::reader(&named))?;
         Ok(Some(Output::Named(named)))
     }
 
