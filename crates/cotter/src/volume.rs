@@ -9,7 +9,7 @@ use block::BlockRead;
 use clevis::TrustPolicy;
 use crypto::{Passphrase, SystemRandom};
 use linux::{Access, Claim, FileDisk, HeaderLock, LockError, LockMode, machine};
-use luks::{Accepted, Allowed, DataPlace, Header, Refused, SealState, Slot, TokenId};
+use luks::{Accepted, Allowed, DataPlace, Header, Luks1, MetaError, MetaState, Refused, SealState, Slot, TokenId};
 use std::path::Path;
 use std::time::Duration;
 use unlock::{ByPassphrase, Event, Exclusive, Failed, NotOpened, Unlocked};
@@ -188,6 +188,36 @@ pub enum Seal {
     IsRenewed,
 }
 
+/// Refuses a LUKS1 volume whose bindings are lost because LUKSMeta is damaged.
+pub fn check_meta(header: &Header) -> Result<(), CommandError> {
+    damaged_meta(header).map_or(Ok(()), |error| Err(bindings_lost(error).hint(hint_for_meta(error))))
+}
+
+fn damaged_meta(header: &Header) -> Option<&MetaError> {
+    match header.as_luks1().map(Luks1::meta) {
+        Some(MetaState::Damaged(error)) => Some(error),
+        _ => None,
+    }
+}
+
+fn bindings_lost(error: &MetaError) -> CommandError {
+    CommandError::failed("the LUKSMeta with the bindings cannot be used", error.clone())
+}
+
+/// No backup of a header has LUKSMeta, and restoring one brings back keyslots that were removed: that is never the way.
+fn hint_for_meta(error: &MetaError) -> &'static str {
+    match error {
+        MetaError::Disk { .. } => "see the system's log for what the device reported",
+        MetaError::UnknownVersion { .. } => {
+            "a newer program may know it; to give up what it has: `cotter luks meta nuke`"
+        }
+        _ => {
+            "give up what it has, `cotter luks meta nuke`, and bind anew, `cotter luks bind`; copies that `cotter luks meta load` \
+             has made come back with `cotter luks meta init` and `cotter luks meta save`"
+        }
+    }
+}
+
 /// Opens the volume by its bindings, all of them or those of one slot. Each failure of one among several is told when it
 /// happens, and so is what the seal of the header tells.
 pub fn open_by_bindings(
@@ -197,6 +227,10 @@ pub fn open_by_bindings(
     seal: Seal,
     host: &Host,
 ) -> Result<Unlocked, CommandError> {
+    if let Some(error) = damaged_meta(header.header()) {
+        let hint = format!("a passphrase: -k FILE, or -k -; then {}", hint_for_meta(error));
+        return Err(bindings_lost(error).hint(hint));
+    }
     let plan = unlock::plan(unlock::bindings(header.header()), only);
     if let (Some(slot), true) = (only, plan.is_empty()) {
         return Err(

@@ -121,6 +121,32 @@ fn data_of_a_keyslot_that_is_gone_are_cleared() {
     assert!(disk.opens_with(&passphrase));
 }
 
+/// No backup of a header has LUKSMeta, so nothing sends to one when it is damaged; what is said to do instead leads on.
+#[test]
+fn damaged_luksmeta_is_given_up_and_bound_anew() {
+    let disk = luks1();
+    disk.bind(Maker::Ours, "null", "{}");
+    let mut bytes = disk.bytes();
+    bytes[GAP + 20] ^= 0xff;
+    std::fs::write(disk.path(), bytes).unwrap();
+    let bind = || disk.cotter(["bind"]).arg("-k").arg(disk.passphrase_file()).args(["null", "{}"]);
+    let failing = [
+        disk.cotter(["list"]),
+        bind(),
+        disk.cotter(["unlock", "--print-key"]),
+        disk.cotter(["unlock", "--test", SLOT]),
+    ];
+    for program in failing {
+        let said = program.run().failed_with(1).said();
+        assert!(said.contains("the LUKSMeta with the bindings cannot be used: the table of LUKSMeta"), "{said}");
+        assert!(said.contains("`cotter luks meta nuke`") && said.contains("`cotter luks bind`"), "{said}");
+        assert!(!said.contains("restore"), "{said}");
+    }
+    disk.cotter(["meta", "nuke", "-f"]).succeed();
+    bind().succeed();
+    disk.unlock().succeeded();
+}
+
 /// A backup ends where LUKSMeta begins. Both commands say what that means, and what they say to do brings the binding back.
 #[test]
 fn a_backup_leaves_bindings_out_and_says_so() {

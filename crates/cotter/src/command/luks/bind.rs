@@ -21,6 +21,7 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
     let config = config(&args.policy)?;
     let disks = Disks::open_to_change(&args.device, args.dry_run)?;
     let header = disks.accepted(&args.ceilings)?;
+    volume::check_meta(header.header())?;
     let host = Host::new(args.patience.limit());
     let request = BindRequest {
         pin: &args.policy.pin,

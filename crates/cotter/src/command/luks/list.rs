@@ -7,7 +7,7 @@ use crate::args::{BindingChoice, Format, ListArgs};
 use crate::error::{CommandError, visible};
 use crate::output;
 use crate::volume::{self, Disks};
-use ::luks::{Header, Luks1, MetaState};
+use ::luks::Header;
 use json::{Object, Value};
 use linux::Access;
 use std::collections::BTreeSet;
@@ -20,12 +20,7 @@ pub fn run(args: &ListArgs) -> Result<(), CommandError> {
         let slot = volume::slot(args.slot.unwrap_or_default())?;
         return expect::run(&header, slot, pin, config, args.format);
     }
-    if let Some(MetaState::Damaged(error)) = header.as_luks1().map(Luks1::meta) {
-        let what = CommandError::failed("the LUKSMeta with the bindings cannot be read", error.clone());
-        return Err(
-            what.hint("bring it back from a backup (`cotter luks restore`); `cotter luks dump` shows what is there")
-        );
-    }
+    volume::check_meta(&header)?;
     let bindings = wanted(args, &header)?;
     if args.pins {
         return print_pins(args.format, &bindings);
