@@ -20,7 +20,7 @@ mod whole;
 
 pub use binding::{BindArgs, BindingChoice, UnbindArgs};
 pub use config::{ConfigArgs, FlagName};
-pub use device::{Ceilings, Device};
+pub use device::{Ceilings, Device, Quoted};
 pub use dump::DumpArgs;
 pub use fingerprint::FingerprintArgs;
 pub use format::{FormatArgs, LuksType};

@@ -71,7 +71,7 @@ fn refuse_wrong(header: &Accepted, slot: Slot, args: &KillArgs) -> Result<(), Co
 fn needed(source: CommitError, args: &KillArgs) -> CommandError {
     let hint = match source {
         CommitError::LastSlot { .. } => {
-            format!("to destroy all keys: cotter luks erase -d {}", args.device.path.display())
+            format!("to destroy all keys: cotter luks erase {}", args.device)
         }
         CommitError::LastHumanSlot { .. } => {
             "add a passphrase first: `cotter luks add`; or show one that opens another keyslot: -k FILE; or say that you mean it: \
