@@ -25,8 +25,8 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), CommandError> {
     synced.map_err(|source| CommandError::failed(what(), source))
 }
 
-/// Says what [`write`] would do.
-pub fn plan(path: &Path, content: &[u8], format: Format) -> Result<(), CommandError> {
+/// Says what [`write`] would do, to a program with what stands in `record` too.
+pub fn plan(path: &Path, content: &[u8], format: Format, record: Object) -> Result<(), CommandError> {
     let directory = directory(path);
     if path.symlink_metadata().is_ok() {
         return Err(not_made(path, DiskError::Exists { path: path.to_owned() }));
@@ -35,7 +35,7 @@ pub fn plan(path: &Path, content: &[u8], format: Format) -> Result<(), CommandEr
         return Err(not_made(path, DiskError::NotFound { path: directory.to_owned() }));
     }
     let step = format!("write {} bytes into the new file {}", content.len(), path.display());
-    output::record(format, Object::new().with("would", step.as_str()), || format!("would {step}"))
+    output::record(format, record.with("would", step.as_str()), || format!("would {step}"))
 }
 
 fn not_made(path: &Path, source: DiskError) -> CommandError {

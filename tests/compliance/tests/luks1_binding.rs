@@ -159,6 +159,13 @@ fn a_backup_leaves_bindings_out_and_says_so() {
     let told = disk.cotter(["backup", "--json"]).arg(&file).succeed();
     assert!(told.said().contains("the bindings are not in it (keyslot 1)"), "{}", told.said());
     assert!(told.text().contains(r#""bindings_left_out":[1]"#), "{}", told.text());
+    let plan = disk.cotter(["backup", "--dry-run", "--json"]).arg(disk.beside("plan")).succeed();
+    assert!(plan.said().contains("the bindings are not in it (keyslot 1)"), "{}", plan.said());
+    assert!(
+        plan.text().contains(r#""would":"#) && plan.text().contains(r#""bindings_left_out":[1]"#),
+        "{}",
+        plan.text()
+    );
     let data = disk.cotter(["meta", "load", "-s", SLOT]).succeed().stdout;
 
     // Nothing was removed since: the binding fits, and only the passphrase's keyslot has none.

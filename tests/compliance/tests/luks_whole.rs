@@ -118,6 +118,47 @@ fn a_detached_header_has_a_fingerprint() {
     of(&disk.path(), &[]).run().failed_with(1);
 }
 
+/// Over a header that cannot be read no backup is asked for, for there can be none.
+#[test]
+fn over_a_damaged_header_no_backup_is_asked_for() {
+    let disk = formatted("luks1");
+    let file = disk.beside("backup");
+    backup(Maker::Ours, &disk, &file);
+    File::options().write(true).open(disk.path()).unwrap().write_all_at(&[0xff; 2], 11).unwrap();
+    luks(&disk, "backup", &[]).arg(disk.beside("other")).run().failed_with(1);
+    let said = luks(&disk, "restore", &["-q"]).arg(&file).run().failed_with(1).said();
+    let (copy, force) = (said.find(" of=FILE bs=1M count=").unwrap(), said.find("then --force").unwrap());
+    assert!(copy < force && !said.contains("cotter luks backup"), "{said}");
+    luks(&disk, "restore", &["-q", "--force"]).arg(&file).succeed();
+    assert!(disk.opens_with(PASSPHRASE.as_bytes()));
+}
+
+/// A backup has what is damaged as it is. Where cryptsetup does not take the file that is said, and only there.
+#[test]
+fn a_backup_with_a_bad_copy_says_so() {
+    for (copy, offset, taken) in [("first", 0u64, false), ("first", 100, true), ("second", 16 << 10, true)] {
+        let disk = formatted("luks2");
+        let whole = luks(&disk, "backup", &["--json"]).arg(disk.beside("whole")).succeed();
+        assert!(!whole.text().contains("bad_copies") && !whole.said().contains("repair"), "{}", whole.said());
+        File::options().write(true).open(disk.path()).unwrap().write_all_at(b"damage", offset).unwrap();
+        let file = disk.beside("backup");
+        for words in [&["--json", "--dry-run"][..], &["--json"]] {
+            let told = luks(&disk, "backup", words).arg(&file).succeed();
+            let (record, said) = (told.text(), told.said());
+            let members = format!(r#""bad_copies":["{copy}"],"cryptsetup_takes_it":{taken}"#);
+            assert!(record.contains(&members), "{record}");
+            assert!(said.contains(&format!("the {copy} copy of the header is damaged")), "{said}");
+            assert!(said.contains("cotter luks repair -d "), "{said}");
+            assert_eq!(said.contains("cryptsetup does not take this file"), !taken, "{said}");
+        }
+        let theirs = Program::new("cryptsetup").args(["luksHeaderRestore", "-q", "--header-backup-file"]);
+        let theirs = theirs.arg(&file).arg(disk.path()).run();
+        assert_eq!(theirs.status.success(), taken, "{copy}, {offset}: {}", theirs.said());
+        luks(&disk, "restore", &["-q"]).arg(&file).succeed();
+        assert!(disk.opens_with(PASSPHRASE.as_bytes()));
+    }
+}
+
 /// A plan makes no file, and says what would stand in its way.
 #[test]
 fn a_planned_backup_makes_no_file() {

@@ -1,13 +1,16 @@
 //! `cotter luks backup` and `cotter luks restore`: header and key material in a file, as cryptsetup keeps them.
 
-use crate::args::{BackupArgs, RestoreArgs};
+use crate::args::{BackupArgs, Quoted, RestoreArgs};
 use crate::command::luks::change::{agreed, print_plan, report};
-use crate::error::CommandError;
+use crate::error::{CommandError, visible};
 use crate::host::Host;
 use crate::output;
 use crate::private_file;
 use crate::volume::{self, Disks};
-use ::luks::{ApplyError, Backup, BackupError, Force, Header, RestoreConcern, RestorePlan, Slot};
+use ::luks::{
+    ApplyError, Backup, BackupError, BinaryError, CopyError, CopyState, Force, Header, Luks2, RestoreConcern,
+    RestorePlan, Slot,
+};
 use block::{BlockRead, Bytes};
 use crypto::SystemRandom;
 use json::{Object, Value};
@@ -23,9 +26,19 @@ pub fn backup(args: &BackupArgs) -> Result<(), CommandError> {
     let backup = Backup::read(disks.header()).map_err(|source| no_backup(what(), source))?;
     let left_out = in_meta(Header::read(disks.header()).ok().as_ref());
     drop(held);
+    let record = with_bad_copies(Object::new(), backup.header());
+    let record = with_slots(record, "bindings_left_out", backup.header(), &left_out);
     if args.dry_run {
-        return private_file::plan(&args.file, backup.bytes(), args.format);
+        private_file::plan(&args.file, backup.bytes(), args.format, record)?;
+    } else {
+        write(args, &backup, record)?;
     }
+    tell_bad_copies(args, backup.header());
+    tell_left_out(args, &left_out);
+    Ok(())
+}
+
+fn write(args: &BackupArgs, backup: &Backup, record: Object) -> Result<(), CommandError> {
     private_file::write(&args.file, backup.bytes())?;
     let uuid = backup.header().uuid().to_string();
     let told = format!(
@@ -35,17 +48,55 @@ pub fn backup(args: &BackupArgs) -> Result<(), CommandError> {
         backup.bytes().len()
     );
     let length = u64::try_from(backup.bytes().len()).unwrap_or(u64::MAX);
-    let record = Object::new().with("uuid", uuid.as_str()).with("bytes", length);
-    report(args.format, &told, with_slots(record, "bindings_left_out", backup.header(), &left_out))?;
-    if let [first, ..] = left_out.as_slice() {
+    report(args.format, &told, record.with("uuid", uuid.as_str()).with("bytes", length))
+}
+
+fn tell_left_out(args: &BackupArgs, left_out: &[Slot]) {
+    if let [first, ..] = left_out {
         output::say(&format!(
             "the bindings are not in it (keyslot {}): a LUKS1 backup ends where LUKSMeta begins\n  keep each in a file of its own: \
              cotter luks meta load -s {first} {} > FILE; `cotter luks meta save` brings it back, or bind anew",
-            list(&left_out),
+            list(left_out),
             args.device
         ));
     }
-    Ok(())
+}
+
+/// The copies of a LUKS2 header that are not good, by their names.
+fn bad_copies(header: &Header) -> impl Iterator<Item = (&'static str, &CopyState)> {
+    let copies = header.as_luks2().into_iter().flat_map(Luks2::copies);
+    ["first", "second"].into_iter().zip(copies).filter(|(_, copy)| !matches!(copy, CopyState::Good))
+}
+
+fn with_bad_copies(record: Object, header: &Header) -> Object {
+    let bad = bad_copies(header).map(|(name, _)| Value::from(name)).collect::<Vec<_>>();
+    if bad.is_empty() { record } else { record.with("bad_copies", bad).with("cryptsetup_takes_it", !is_hidden(header)) }
+}
+
+/// Whether cryptsetup, which looks for a header at the beginning of a backup alone, finds none.
+fn is_hidden(header: &Header) -> bool {
+    let no_magic = |copy: &CopyState| {
+        matches!(copy, CopyState::Damaged { error: CopyError::Binary { source: BinaryError::WrongMagic } })
+    };
+    bad_copies(header).any(|(name, copy)| name == "first" && no_magic(copy))
+}
+
+/// A backup is a copy byte for byte, of what is damaged too.
+fn tell_bad_copies(args: &BackupArgs, header: &Header) {
+    for (name, copy) in bad_copies(header) {
+        output::say(&visible(&format!("the {name} copy of the header is {copy}; it is so in the backup too")));
+    }
+    let taken = if is_hidden(header) {
+        "cryptsetup does not take this file, `cotter luks restore` does"
+    } else {
+        "the file has one good copy, which is enough to restore it"
+    };
+    if bad_copies(header).next().is_some() {
+        output::say(&format!(
+            "{taken}\n  try: cotter luks repair {}, then back up again into another file",
+            args.device
+        ));
+    }
 }
 
 /// The keyslots that are bound in LUKSMeta, which no backup has.
@@ -83,7 +134,7 @@ pub fn restore(args: &RestoreArgs) -> Result<(), CommandError> {
     if args.dry_run {
         return print_plan(args.format, &plan);
     }
-    refuse_concerns(args, &plan)?;
+    refuse_concerns(args, &backup, &plan)?;
     volume::tell_if_used(disks.data());
     agree(args, &backup, &plan)?;
     let held = volume::lock(disks.header(), LockMode::Exclusive)?;
@@ -136,7 +187,7 @@ fn plan(backup: &Backup, disks: &Disks) -> Result<RestorePlan, CommandError> {
     })
 }
 
-fn refuse_concerns(args: &RestoreArgs, plan: &RestorePlan) -> Result<(), CommandError> {
+fn refuse_concerns(args: &RestoreArgs, backup: &Backup, plan: &RestorePlan) -> Result<(), CommandError> {
     if args.force || plan.concerns().is_empty() {
         return Ok(());
     }
@@ -144,6 +195,14 @@ fn refuse_concerns(args: &RestoreArgs, plan: &RestorePlan) -> Result<(), Command
     let error = CommandError::plain(format!("the header was not restored: {}", concerns.join("; ")));
     if plan.concerns().iter().any(|concern| matches!(concern, RestoreConcern::NoHeader { .. })) {
         return Err(error.hint("--force restores it all the same"));
+    }
+    if plan.concerns().iter().any(|concern| matches!(concern, RestoreConcern::Unreadable { .. })) {
+        return Err(error.hint(format!(
+            "nothing opens by what is there, and it cannot be backed up. Is it the right disk? In doubt keep what would be \
+             overwritten, dd if={} of=FILE bs=1M count={}; then --force",
+            Quoted(args.device.header()),
+            backup.bytes().len().div_ceil(1 << 20)
+        )));
     }
     Err(error.hint(format!(
         "is it the right disk? What is on it now opens afterwards only with a backup of its own header: first \

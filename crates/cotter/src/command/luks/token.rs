@@ -29,7 +29,7 @@ fn export(args: &TokenExportArgs) -> Result<(), CommandError> {
     let found = metadata(&header)?.tokens.get(&token).ok_or_else(|| no_token(token))?;
     let text = Value::from(found.members.clone()).to_compact();
     match args.json_file.as_deref().filter(|path| *path != Path::new("-")) {
-        Some(path) if args.dry_run => private_file::plan(path, text.as_bytes(), args.format),
+        Some(path) if args.dry_run => private_file::plan(path, text.as_bytes(), args.format, Object::new()),
         Some(path) => {
             private_file::write(path, text.as_bytes())?;
             let record = Object::new().with("token", u64::from(token.number())).with("bytes", text.len() as u64);
