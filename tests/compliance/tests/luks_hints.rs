@@ -61,6 +61,20 @@ fn no_hint_leads_back() {
     }
 }
 
+/// What is printed can be given to a shell, whatever the name of the disk.
+#[test]
+fn a_printed_command_line_is_quoted() {
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    let path = disk.beside("a disk");
+    std::fs::rename(disk.path(), &path).unwrap();
+    let word = format!("-d '{}'", path.display());
+    let asks: [&[&str]; 2] = [&["kill", "-q", "-s", "7"], &["unbind", "-f", "-s", "0"]];
+    for words in asks {
+        let said = Program::cotter().arg("luks").args(words).arg("-d").arg(&path).run().failed_with(1).said();
+        assert!(said.contains(&word), "{said}");
+    }
+}
+
 /// Where the kernel cannot map, a trial run says so, and the real one names the way without it.
 #[test]
 fn a_trial_run_does_not_promise_what_the_kernel_cannot() {

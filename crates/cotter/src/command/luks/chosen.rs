@@ -1,6 +1,6 @@
 //! Which binding is meant.
 
-use crate::args::BindingChoice;
+use crate::args::{BindingChoice, Quoted};
 use crate::error::CommandError;
 use crate::volume;
 use ::luks::{Header, TokenId};
@@ -22,7 +22,7 @@ pub fn binding(header: &Header, which: &BindingChoice, device: &std::path::Path)
             (found.collect(), format!("keyslot {slot} is not bound, so it is left alone"))
         }
     };
-    let list = format!("cotter luks list -d {}", device.display());
+    let list = format!("cotter luks list -d {}", Quoted(device));
     match (found.pop(), found.as_slice()) {
         (Some(binding), []) => Ok(binding),
         (None, _) => Err(CommandError::plain(what).hint(unreadable(header, which).unwrap_or(list))),

@@ -65,10 +65,7 @@ fn write(args: &FormatArgs, disk: &FileDisk, prepared: PreparedFormat) -> Result
     let formatted = prepared.write(disk, &SystemRandom, &mut |_| ()).map_err(|source| cannot_format(args, source))?;
     drop(held);
     let uuid = formatted.header.uuid().to_string();
-    let header = args.device.detached_header.as_ref();
-    let header = header.map_or(String::new(), |path| format!(" --detached-header {}", path.display()));
-    let device = args.device.path.display();
-    output::say(&format!("formatted; to let it open unattended: cotter luks bind{header} -d {device} PIN CFG"));
+    output::say(&format!("formatted; to let it open unattended: cotter luks bind {} PIN CFG", args.device));
     output::record(args.format, Object::new().with("uuid", uuid.as_str()), || uuid.clone())
 }
 

@@ -55,14 +55,14 @@ pub fn run(args: &KillArgs) -> Result<(), CommandError> {
 
 /// A slot that is in use, and not by a binding: that goes as a whole.
 fn refuse_wrong(header: &Accepted, slot: Slot, args: &KillArgs) -> Result<(), CommandError> {
-    let device = args.device.path.display();
+    let device = &args.device;
     if !volume::is_used(header.header(), slot) {
         let error = CommandError::plain(format!("keyslot {slot} is not in use"));
-        return Err(error.hint(format!("cotter luks dump -d {device}")));
+        return Err(error.hint(format!("cotter luks dump {device}")));
     }
     if unlock::bindings(header.header()).iter().any(|binding| binding.slot == slot) {
         let error = CommandError::plain(format!("keyslot {slot} is bound to a policy"));
-        return Err(error.hint(format!("remove the binding with it: cotter luks unbind -d {device} -s {slot}")));
+        return Err(error.hint(format!("remove the binding with it: cotter luks unbind -s {slot} {device}")));
     }
     Ok(())
 }

@@ -35,8 +35,8 @@ pub fn run(args: &ReportArgs) -> Result<(), CommandError> {
                 return regen::carry_out(&args.rebinding, &found, &host);
             }
             let error = CommandError::plain(format!("keys that keyslot {slot} is bound to are no longer advertised"));
-            let device = args.rebinding.device.path.display();
-            Err(error.hint(format!("before they are thrown away: cotter luks regen -d {device} -s {slot}")))
+            let device = &args.rebinding.device;
+            Err(error.hint(format!("before they are thrown away: cotter luks regen -s {slot} {device}")))
         }
     }
 }

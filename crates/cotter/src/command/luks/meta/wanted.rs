@@ -1,6 +1,6 @@
 //! What is meant by the words, and what must be there for it.
 
-use crate::args::{MetaAction, MetaArgs};
+use crate::args::{MetaAction, MetaArgs, Quoted};
 use crate::error::{CommandError, visible};
 use crate::volume::{self, Disks};
 use ::luks::{Header, Luks1, LuksMeta, MetaSlot, MetaState, Slot};
@@ -60,14 +60,15 @@ pub fn luks1<'h>(header: &'h Header, disks: &Disks) -> Result<&'h Luks1, Command
 
 /// The LUKSMeta, which must be there.
 pub fn present<'h>(header: &'h Luks1, disks: &Disks) -> Result<&'h LuksMeta, CommandError> {
-    let device = disks.header().path().display();
+    let (device, word) = (disks.header().path().display(), Quoted(disks.header().path()));
     let error = match header.meta() {
         MetaState::Present(meta) => return Ok(meta),
         MetaState::NoGap => CommandError::plain(format!("{device} has no gap between its key material and its data")),
-        MetaState::Absent => CommandError::plain(format!("{device} is not initialised"))
-            .hint(format!("cotter luks meta init -d {device}")),
+        MetaState::Absent => {
+            CommandError::plain(format!("{device} is not initialised")).hint(format!("cotter luks meta init -d {word}"))
+        }
         MetaState::Damaged(error) => CommandError::plain(volume::reasons(error))
-            .hint(format!("to give up what it has: cotter luks meta init --nuke -d {device}")),
+            .hint(format!("to give up what it has: cotter luks meta init --nuke -d {word}")),
     };
     Err(error.code(exit::NOT_THERE))
 }
