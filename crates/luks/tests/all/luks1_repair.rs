@@ -159,6 +159,26 @@ fn a_plan_is_for_the_header_that_was_there() {
     }
 }
 
+/// A slot that takes minutes to open lies where any other would: what is left beside it goes.
+#[test]
+fn a_costly_slot_keeps_nothing_from_being_overwritten() {
+    let costly = 300_000_000u32.to_be_bytes();
+    let disk = broken(&volume_of_two(), &[(entry(5) + 4, &costly)]);
+    let header = Header::read(&disk).unwrap();
+    assert!(matches!(header.accept(&Allowed::default()), Err(Refused::TooManyIterations { .. })));
+    let old = 4096 + 2 * 258_048;
+    disk.write_at(Bytes(old as u64), &[7; 256_000]).unwrap();
+    let before = disk.to_vec();
+    let repair = plan(&disk, UnusedAreas::All).unwrap();
+    assert_eq!(repair.steps().len(), 6, "{repair}");
+    repair.apply(&disk, Force::No).unwrap();
+    let after = disk.to_vec();
+    assert!(after[old..][..256_000].iter().filter(|b| **b == 7).count() < 256_000 / 128);
+    assert!(after[..old - 258_048] == before[..old - 258_048], "the header and slot 0 stay");
+    let fifth = 4096 + 5 * 258_048;
+    assert!(after[fifth..][..256_000] == before[fifth..][..256_000], "the costly slot stays");
+}
+
 /// Data of Clevis without a slot in use may be what a change left, or belong to a header that was restored, as it may again: it
 /// goes when it is asked for. What somebody else keeps there stays.
 #[test]

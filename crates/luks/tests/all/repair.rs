@@ -340,6 +340,17 @@ fn nothing_is_overwritten_under_a_header_that_is_not_understood() {
     assert_both_good(&disk);
 }
 
+/// What it costs to open a slot says nothing about where its key material lies.
+#[test]
+fn a_costly_slot_keeps_nothing_from_being_overwritten() {
+    let Volume { disk, .. } = volume(small_options());
+    let disk = MemoryDisk::from(with_json(&disk.to_vec(), "\"iterations\":1000,", "\"iterations\":300000000,"));
+    let header = Header::read(&disk).unwrap();
+    assert!(matches!(header.accept(&Allowed::default()), Err(Refused::TooManyIterations { .. })));
+    let plan = repair(&disk, UnusedAreas::All).unwrap();
+    assert!(matches!(plan.steps(), [RepairStep::WipeUnused { .. }, ..]), "{plan}");
+}
+
 #[test]
 fn a_plan_is_for_the_header_that_was_there() {
     let (disk, ..) = states();
