@@ -4,10 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
 
 use compliance::disk::PASSPHRASE;
-use compliance::{Disk, Maker, Program, Table};
+use compliance::{Disk, Maker, Program, Table, Version};
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
+
+/// Where the gap behind the key material of LUKS1 begins, with a key of 64 bytes.
+const GAP: u64 = 2_068_480;
 
 const TYPES: [&str; 2] = ["luks1", "luks2"];
 
@@ -100,6 +103,29 @@ fn a_header_that_cannot_be_mended_is_not_called_good() {
         }
         assert!(disk.bytes() == before, "{kind}, {damage}");
     }
+}
+
+/// Bindings that cannot be read are no good header, and who repairs is told so; a slot that is costly is no fault at all.
+#[test]
+fn a_damaged_luksmeta_is_not_called_good() {
+    let disk = Disk::of(Maker::Theirs, Version::Luks1);
+    Program::new("luksmeta").args(["init", "-f", "-d"]).arg(disk.path()).succeed();
+    let repair = |words: &[&str]| luks(&disk, "repair", words).run();
+    let write = |at, bytes: &[u8]| {
+        File::options().write(true).open(disk.path()).unwrap().write_all_at(bytes, at).unwrap();
+    };
+    write(208 + 4, &300_000_000u32.to_be_bytes());
+    assert!(repair(&[]).succeeded().said().contains("good as it is"));
+    assert!(repair(&["--wipe-unused"]).succeeded().said().contains("overwritten"));
+    // The checksum.
+    write(GAP + 12, &[0xff; 4]);
+    let before = disk.bytes();
+    for words in [&[][..], &["--dry-run"]] {
+        let said = repair(words).failed_with(1).said();
+        assert!(said.contains("LUKSMeta") && said.contains("is damaged"), "{said}");
+        assert!(said.contains("cotter luks meta nuke") && !said.contains("good"), "{said}");
+    }
+    assert!(disk.bytes() == before, "a refusal changed the disk");
 }
 
 /// The fingerprint is that of the header, wherever it is.

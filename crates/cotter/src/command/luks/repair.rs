@@ -1,11 +1,11 @@
 //! `cotter luks repair`: the damaged or older copy of a header comes back, leftovers of interrupted changes go.
 
 use super::backup::not_applied;
-use crate::args::{Ceilings, RepairArgs};
+use crate::args::RepairArgs;
 use crate::command::luks::change::{print_plan, report};
 use crate::error::CommandError;
 use crate::volume::{self, Disks};
-use ::luks::{Allowed, DataPlace, Force, Refused, RepairPlan, RepairStep, UnusedAreas};
+use ::luks::{Allowed, DataPlace, Force, Header, MetaError, MetaState, Refused, RepairPlan, RepairStep, UnusedAreas};
 use crypto::SystemRandom;
 use json::{Object, Value};
 use linux::LockMode;
@@ -55,16 +55,11 @@ pub fn run(args: &RepairArgs) -> Result<(), CommandError> {
 /// Refuses to call a header good that no other command takes: what is in its slots only a backup brings back.
 fn usable(disks: &Disks) -> Result<(), CommandError> {
     // What a keyslot costs, and where the data is, is no fault of the header.
-    let most = Ceilings { max_memory: Some(u32::MAX), max_iterations: Some(u32::MAX) };
-    let allowed = disks.allowed(&most);
-    let source = match disks.read_header()?.accept(&allowed) {
-        Err(Refused::DetachedHeader) => {
-            let apart = Allowed { data: DataPlace::OtherDisk, ..allowed };
-            disks.read_header()?.accept(&apart).err()
-        }
-        accepted => accepted.err(),
+    let accepted = disks.read_header()?.accept(&Allowed::at_any_cost(DataPlace::OtherDisk));
+    let source = match accepted {
+        Ok(header) => return meta_usable(disks, header.header()),
+        Err(source) => source,
     };
-    let Some(source) = source else { return Ok(()) };
     let hint = match source {
         Refused::Requirement { .. } | Refused::Reencryption { .. } | Refused::Integrity => source.hint(),
         _ => {
@@ -73,4 +68,24 @@ fn usable(disks: &Disks) -> Result<(), CommandError> {
     };
     let what = format!("the header of {} is refused, and this cannot be mended", disks.header().path().display());
     Err(CommandError::failed(what, source).hint(hint))
+}
+
+/// Refuses to call a LUKS1 header good whose bindings cannot be read: LUKSMeta is there once, and nothing vouches for it but its checksum.
+fn meta_usable(disks: &Disks, header: &Header) -> Result<(), CommandError> {
+    let Some(MetaState::Damaged(source)) = header.as_luks1().map(::luks::Luks1::meta) else { return Ok(()) };
+    let path = disks.header().path().display();
+    let (is, hint) = match source {
+        MetaError::Disk { .. } => ("cannot be read", "is the disk or the header's file cut off?"),
+        MetaError::UnknownVersion { .. } => (
+            "is not understood",
+            "a newer program may have made it; if nobody needs it: `cotter luks meta nuke`, then bind anew",
+        ),
+        _ => (
+            "is damaged",
+            "restore a backup (`cotter luks restore`), or erase it with all bindings that it kept, and bind anew: \
+             `cotter luks meta nuke`, `cotter luks bind`",
+        ),
+    };
+    let what = format!("LUKSMeta of {path} {is}, and this cannot be mended");
+    Err(CommandError::failed(what, source.clone()).hint(hint))
 }
