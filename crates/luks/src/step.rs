@@ -16,6 +16,7 @@ pub enum Step {
     /// A slot gets another passphrase; the area that it had is overwritten with random bytes.
     ReplaceKeyslot { slot: Slot, kdf: &'static str, area: Area, old: Area },
     /// A slot gets another passphrase where it lies; its key material is written to this area, and meanwhile the slot `via` holds it.
+    /// Without one a power failure meanwhile loses the slot.
     RewriteKeyslot { slot: Slot, kdf: &'static str, area: Area, via: Option<Slot> },
     /// A slot is removed; its area is overwritten with random bytes.
     RemoveKeyslot { slot: Slot, area: Area },
@@ -47,6 +48,9 @@ pub enum Step {
     NukeMeta { gap: Area },
 }
 
+/// Where key material goes over the only copy.
+const LOST: &str = ": a power failure meanwhile loses the keyslot";
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -59,7 +63,7 @@ impl fmt::Display for Step {
             }
             Step::ReplaceKeyslot { slot, kdf, area, old } if area == old => {
                 let (start, size) = (area.offset().0, area.size());
-                write!(f, "replace keyslot {slot} ({kdf}) in place, key material at byte {start} ({size})")
+                write!(f, "replace keyslot {slot} ({kdf}) in place, key material at byte {start} ({size}){LOST}")
             }
             Step::ReplaceKeyslot { slot, kdf, area, old } => {
                 let (start, size, old) = (area.offset().0, area.size(), old.offset().0);
@@ -75,7 +79,10 @@ impl fmt::Display for Step {
                     area.offset().0,
                     area.size()
                 )?;
-                via.map_or(Ok(()), |via| write!(f, ", meanwhile in keyslot {via}"))
+                match via {
+                    Some(via) => write!(f, ", meanwhile in keyslot {via}"),
+                    None => f.write_str(LOST),
+                }
             }
             Step::RemoveKeyslot { slot, area } => {
                 write!(

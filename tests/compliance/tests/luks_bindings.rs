@@ -74,7 +74,8 @@ fn a_full_luks1_is_bound_anew_only_in_place() {
         let anew = |words: &[&str]| disk.cotter(command.iter().copied()).args(["-s", "1", "-y"]).args(words).run();
         let said = anew(&[]).failed_with(1).said();
         assert!(said.contains("--in-place"), "{said}");
-        anew(&["--in-place", "--dry-run"]).succeeded();
+        let plan = anew(&["--in-place", "--dry-run"]).succeeded().text();
+        assert!(plan.contains("rewrite keyslot 1") && plan.contains("power failure"), "{plan}");
     }
     assert!(disk.bytes() == before, "a refusal or a plan changed the disk");
     disk.cotter(["regen", "-q", "--in-place", "-s", "1"]).succeed();

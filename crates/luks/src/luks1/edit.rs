@@ -101,7 +101,11 @@ impl<'a> Luks1Edit<'a> {
         let was_there = self.entry(slot).is_some_and(|entry| entry.active);
         let bridge = if was_there { self.bridge(slot, mode)? } else { None };
         let (new_slot, area) = self.seal(slot, new)?;
-        self.steps.push(Step::RewriteKeyslot { slot, kdf: new.kdf.name(), area, via: bridge.as_ref().map(|b| b.slot) });
+        if was_there {
+            // A slot that this very edit adds has no copy on the disk that could be lost, and its step is there.
+            let via = bridge.as_ref().map(|bridge| bridge.slot);
+            self.steps.push(Step::RewriteKeyslot { slot, kdf: new.kdf.name(), area, via });
+        }
         let change = if was_there { SlotChange::Replace { new: new_slot, bridge } } else { SlotChange::Add(new_slot) };
         self.change.slots.insert(slot, change);
         Ok(())

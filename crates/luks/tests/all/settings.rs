@@ -116,7 +116,8 @@ fn a_slot_is_replaced_only_where_that_can_be() {
     // Unless a person has been told.
     assert!(matches!(edit.replace_keyslot_in_place(slot(1), &new(&key)), Err(EditError::NoSuchSlot { .. })));
     edit.replace_keyslot_in_place(slot(0), &new(&key)).unwrap();
-    assert_eq!(edit.to_string(), "replace keyslot 0 (pbkdf2) in place, key material at byte 32768 (252 KiB)");
+    let told = "replace keyslot 0 (pbkdf2) in place, key material at byte 32768 (252 KiB): a power failure meanwhile loses the keyslot";
+    assert_eq!(edit.to_string(), told);
     edit.apply(&disk).unwrap();
     let file = TestFile::new(&disk.to_vec());
     assert!(they_open(&file, 0, "x") && !they_open(&file, 0, "one"));
