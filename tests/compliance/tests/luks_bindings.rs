@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
 
 use compliance::disk::PASSPHRASE;
+use compliance::version::CHEAP;
 use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server, Table, Version};
 use serde_json::{Value, json};
 use std::fs;
@@ -134,11 +135,7 @@ fn a_binding_opens_the_volume_for_another() {
     for version in Version::BOTH {
         let disk = bound(&site, Maker::Theirs, version);
         disk.cotter(["bind", "-y", "-b"]).args(["null", "{}"]).succeed();
-        disk.cotter(["add", "-b"])
-            .arg("--new-key-file")
-            .arg(disk.file("new", "new"))
-            .args(compliance::version::CHEAP)
-            .succeed();
+        disk.cotter(["add", "-b"]).arg("--new-key-file").arg(disk.file("new", "new")).args(CHEAP).succeed();
         disk.assert_opens(&[PASSPHRASE, "new"], &["wrong"]);
         if version == Version::Luks2 {
             disk.cotter(["bind", "-y", "-e", "0"]).args(["null", "{}"]).succeed();
@@ -192,8 +189,37 @@ fn unbinding_says_that_the_seal_is_to_be_made_anew() {
         disk.cotter(["seal"]).arg("-k").arg(disk.passphrase_file()).succeed();
         assert!(disk.cotter(["unbind", "-f", "-s", "2"]).succeed().said().contains("luks seal"), "{version}");
     }
+    // LUKS1 keeps its seal in the bindings: it goes with the last one, and that is said too.
+    let disk = bound(&site, Maker::Ours, Version::Luks1);
+    disk.cotter(["seal"]).arg("-k").arg(disk.passphrase_file()).succeed();
+    let said = disk.cotter(["unbind", "-f", "-s", "1"]).succeed().said();
+    assert!(said.contains("no longer sealed") && said.contains("luks seal"), "{said}");
     let unsealed = bound(&site, Maker::Ours, Version::Luks2);
     assert!(!unsealed.cotter(["unbind", "-f", "-s", "1"]).succeed().said().contains("luks seal"));
+}
+
+/// The seal in the bindings of LUKS1 is not made anew by who holds the volume key alone, and that is said; LUKS2's is made anew.
+#[test]
+fn who_holds_the_key_is_told_what_the_seal_makes_of_a_change() {
+    let site = Site::new();
+    let add = [&["add"][..], &CHEAP].concat();
+    let passwd = [&["passwd", "-s", "0"][..], &CHEAP].concat();
+    let kill = vec!["kill", "-q", "-s", "2", "-k", "-"];
+    let both = format!("{PASSPHRASE}\nanother\n");
+    for (version, told) in [(Version::Luks1, true), (Version::Luks2, false)] {
+        for (words, input, then) in
+            [(&add, both.as_str(), PASSPHRASE), (&passwd, &both, "another"), (&kill, PASSPHRASE, PASSPHRASE)]
+        {
+            let disk = bound(&site, Maker::Ours, version);
+            disk.add(Maker::Ours, "third", &[]);
+            let key = disk.file("then", then);
+            disk.cotter(["seal"]).arg("-k").arg(disk.passphrase_file()).succeed();
+            let said = disk.cotter(words.iter().copied()).input(input).succeed().said();
+            assert_eq!(said.contains("luks seal"), told, "{words:?} on {version}: {said}");
+            let check = disk.cotter(["seal", "--check"]).arg("-k").arg(key).run();
+            assert_eq!(check.status.success(), !told, "{words:?} on {version}: {}", check.text());
+        }
+    }
 }
 
 /// For a tool that wants the passphrase of a volume and nothing else in between: an open file descriptor, never one of our own.

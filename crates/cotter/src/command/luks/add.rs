@@ -47,6 +47,7 @@ pub fn run(args: &AddArgs) -> Result<(), CommandError> {
         |header, slot| opens(&disks, header, *slot, &new),
     );
     let slot = written.map_err(failed)?;
+    change::tell_seal_in_bindings(header.header());
     let record = Object::new().with("slot", u64::from(slot.number()));
     change::report(args.format, &format!("keyslot {slot} is added"), record)
 }

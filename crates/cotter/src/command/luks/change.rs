@@ -45,17 +45,29 @@ impl Change<'_> {
             Ok((edit, (made, needs_seal)))
         });
         let (applied, (made, needs_seal)) = written.map_err(|source| not_written(self.failing, source))?;
-        tell_seal(&applied.header, needs_seal);
+        tell_seal(header.header(), &applied.header, needs_seal);
         Ok(Some(made))
     }
 }
 
 /// A change that was made without the volume key cannot renew the seal, which then tells of it.
 /// Whether this one does `needs_seal` says of LUKS2, for a seal covers no labels; LUKS1 keeps its seal in the bindings.
-pub fn tell_seal(header: &Header, needs_seal: bool) {
-    if needs_seal || (header.as_luks1().is_some() && unlock::is_sealed(header)) {
+/// There it goes with the last binding that carries it.
+pub fn tell_seal(before: &Header, after: &Header, needs_seal: bool) {
+    let carried = |header: &Header| header.as_luks1().is_some() && unlock::is_sealed(header);
+    if needs_seal || carried(after) {
         output::say("the header is sealed, and the seal tells of this change until it is made anew: cotter luks seal");
+    } else if carried(before) {
+        output::say(
+            "the seal went with the binding that carried it: the header is no longer sealed; bind anew, then cotter luks seal",
+        );
     }
+}
+
+/// The same after a change by who holds the volume key, and that leaves all bindings: LUKS2 has a seal that fits by now, but that of
+/// LUKS1 stays as it was in the bindings, which such a change does not open.
+pub fn tell_seal_in_bindings(header: &Header) {
+    tell_seal(header, header, false);
 }
 
 /// Prints what would be written, a line for each step.

@@ -46,9 +46,7 @@ pub fn run(args: &KillArgs) -> Result<(), CommandError> {
         held.map(|()| (edit, needs_seal)).map_err(CommitError::Edit)
     });
     let (applied, needs_seal) = killed.map_err(|source| needed(source, args))?;
-    if shown.is_none() {
-        change::tell_seal(&applied.header, needs_seal);
-    }
+    change::tell_seal(header.header(), &applied.header, needs_seal);
     let record = Object::new().with("slot", u64::from(slot.number())).with("removed", true);
     change::report(args.format, &format!("keyslot {slot} is removed"), record)
 }

@@ -54,6 +54,7 @@ pub fn run(args: &PasswdArgs) -> Result<(), CommandError> {
         |header, ()| opens(&disks, header, opened.slot, &new),
     );
     written.map_err(failed)?;
+    change::tell_seal_in_bindings(header.header());
     let record = Object::new().with("slot", u64::from(opened.slot.number())).with("changed", true);
     change::report(args.format, &format!("keyslot {} has the new passphrase", opened.slot), record)
 }

@@ -48,7 +48,7 @@ pub fn run(args: &UnbindArgs) -> Result<(), CommandError> {
     let exclusive = || volume::exclusive(disks.header());
     let left = unlock::unbind(&disks.volume(&args.ceilings, &exclusive, &host), &binding, last).map_err(failed)?;
     // What goes is always under the seal.
-    change::tell_seal(&left, unlock::is_sealed(&left));
+    change::tell_seal(header.header(), &left, unlock::is_sealed(&left));
     let record = chosen::record(&binding).with("removed", true);
     change::report(args.format, &format!("keyslot {} is removed", binding.slot), record)
 }
