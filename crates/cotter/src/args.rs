@@ -9,8 +9,8 @@ pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
     AddArgs, BackupArgs, BindArgs, BindingChoice, Ceilings, ConfigArgs, Device, DumpArgs, EditArgs, EraseArgs,
     FingerprintArgs, FlagName, FormatArgs, KdfArgs, KeyFilePart, KeyInstead, KeySource, KillArgs, ListArgs, LockArgs,
-    LuksCommand, LuksType, MetaAction, MetaArgs, NewKey, Opener, PassArgs, PasswdArgs, Pbkdf, PriorityName, Quoted, Rebinding,
-    RegenArgs, RepairArgs, ReportArgs, RestoreArgs, SealArgs, TokenChoice, TokenCommand, TokenExportArgs,
+    LuksCommand, LuksType, MetaAction, MetaArgs, NewKey, Opener, PassArgs, PasswdArgs, Pbkdf, PriorityName, Quoted,
+    Rebinding, RegenArgs, RepairArgs, ReportArgs, RestoreArgs, SealArgs, TokenChoice, TokenCommand, TokenExportArgs,
     TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
 };
 

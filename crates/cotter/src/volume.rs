@@ -193,7 +193,8 @@ pub fn check_meta(header: &Header) -> Result<(), CommandError> {
     damaged_meta(header).map_or(Ok(()), |error| Err(bindings_lost(error).hint(hint_for_meta(error))))
 }
 
-fn damaged_meta(header: &Header) -> Option<&MetaError> {
+/// What is wrong with the LUKSMeta of a LUKS1 header, if something is.
+pub fn damaged_meta(header: &Header) -> Option<&MetaError> {
     match header.as_luks1().map(Luks1::meta) {
         Some(MetaState::Damaged(error)) => Some(error),
         _ => None,
@@ -205,7 +206,7 @@ fn bindings_lost(error: &MetaError) -> CommandError {
 }
 
 /// No backup of a header has LUKSMeta, and restoring one brings back keyslots that were removed: that is never the way.
-fn hint_for_meta(error: &MetaError) -> &'static str {
+pub fn hint_for_meta(error: &MetaError) -> &'static str {
     match error {
         MetaError::Disk { .. } => "see the system's log for what the device reported",
         MetaError::UnknownVersion { .. } => {

@@ -5,7 +5,7 @@ use crate::args::RepairArgs;
 use crate::command::luks::change::{print_plan, report};
 use crate::error::CommandError;
 use crate::volume::{self, Disks};
-use ::luks::{Allowed, DataPlace, Force, Header, MetaError, MetaState, Refused, RepairPlan, RepairStep, UnusedAreas};
+use ::luks::{Allowed, DataPlace, Force, Header, MetaError, Refused, RepairPlan, RepairStep, UnusedAreas};
 use crypto::SystemRandom;
 use json::{Object, Value};
 use linux::LockMode;
@@ -72,20 +72,14 @@ fn usable(disks: &Disks) -> Result<(), CommandError> {
 
 /// Refuses to call a LUKS1 header good whose bindings cannot be read: LUKSMeta is there once, and nothing vouches for it but its checksum.
 fn meta_usable(disks: &Disks, header: &Header) -> Result<(), CommandError> {
-    let Some(MetaState::Damaged(source)) = header.as_luks1().map(::luks::Luks1::meta) else { return Ok(()) };
+    let Some(source) = volume::damaged_meta(header) else { return Ok(()) };
     let path = disks.header().path().display();
-    let (is, hint) = match source {
-        MetaError::Disk { .. } => ("cannot be read", "is the disk or the header's file cut off?"),
-        MetaError::UnknownVersion { .. } => (
-            "is not understood",
-            "a newer program may have made it; if nobody needs it: `cotter luks meta nuke`, then bind anew",
-        ),
-        _ => (
-            "is damaged",
-            "restore a backup (`cotter luks restore`), or erase it with all bindings that it kept, and bind anew: \
-             `cotter luks meta nuke`, `cotter luks bind`",
-        ),
+    let is = match source {
+        MetaError::Disk { .. } => "cannot be read",
+        MetaError::UnknownVersion { .. } => "is not understood",
+        _ => "is damaged",
     };
+    let hint = volume::hint_for_meta(source);
     let what = format!("LUKSMeta of {path} {is}, and this cannot be mended");
     Err(CommandError::failed(what, source.clone()).hint(hint))
 }
