@@ -1,18 +1,20 @@
 //! Secrets that are wiped and never printed, and the one door to the cryptographic library.
 //!
-//! AWS-LC does curves, AEAD, signatures, random, AES-256-XTS and AES-CBC; the RustCrypto crates do the hashes it lacks, and
-//! key derivation, where they are faster. Nothing here knows JSON, files or a protocol. `unsafe` stands in `ffi` alone,
+//! AWS-LC does curves, AEAD, signatures, RSA-OAEP, random, AES-256-XTS, AES-CBC and AES-CFB; the RustCrypto crates do the hashes
+//! it lacks, and key derivation, where they are faster. Nothing here knows JSON, files or a protocol. `unsafe` stands in `ffi` alone,
 //! because the safe binding has no points with both coordinates and no disk ciphers.
 
 #![deny(unsafe_code)]
 
 pub mod aead;
+pub mod cfb;
 mod curve;
 pub mod ec;
 #[allow(unsafe_code)]
 mod ffi;
 mod hash;
 pub mod kdf;
+pub mod oaep;
 mod prime;
 mod random;
 mod secret;
