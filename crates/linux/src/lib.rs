@@ -22,6 +22,7 @@ mod serve_blocks;
 mod stdin;
 mod sys;
 mod terminal;
+mod tpm;
 
 pub use claim::Claim;
 pub use client::{Client, TOTAL_LIMIT};
@@ -40,3 +41,4 @@ pub use sys::{
     take_inherited, use_own_name_service,
 };
 pub use terminal::Terminal;
+pub use tpm::TpmDevice;

@@ -1,0 +1,10 @@
+//! Conversations with swtpm, the TPM that libtpms makes of software.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![forbid(unsafe_code)]
+
+mod attacks;
+mod capabilities;
+mod line;
+mod sealing;
+mod swtpm;

@@ -1,0 +1,169 @@
+//! Why a TPM did not do what was asked.
+
+use crate::response_code::{Meaning, ResponseCode};
+use crate::transport::TransportError;
+use crypto::RandomFailed;
+use std::error::Error;
+use std::fmt;
+
+/// Why a TPM did not do what was asked.
+#[derive(Debug)]
+pub enum TpmError {
+    /// No answer.
+    Transport(TransportError),
+    /// The answer is no.
+    Refused {
+        /// The command, as the specification spells it.
+        command: &'static str,
+        /// What the TPM says.
+        code: ResponseCode,
+    },
+    /// The answer is not one of this command: cut, too long, or full of what does not belong there.
+    Malformed {
+        /// The command.
+        command: &'static str,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The HMAC of an answer does not fit it: somebody between here and the TPM changed it, or there is no TPM.
+    Forged {
+        /// The command.
+        command: &'static str,
+    },
+    /// A name in an answer is not that of the object that was asked for: another key was put in its place.
+    WrongName {
+        /// The command.
+        command: &'static str,
+    },
+    /// The TPM has no PCRs of this bank, or not all of those that were asked for.
+    NoSuchPcr,
+    /// What was handed in cannot be said to a TPM: a sealed object that is none, a secret that is too long.
+    Unsayable {
+        /// What it is.
+        what: &'static str,
+    },
+    /// No random numbers.
+    Random(RandomFailed),
+}
+
+impl TpmError {
+    /// What the TPM said, if it said something.
+    pub fn meaning(&self) -> Option<Meaning> {
+        if let TpmError::Refused { code, .. } = self { Some(code.meaning()) } else { None }
+    }
+
+    /// One command or one place to look.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            TpmError::Transport(error) => transport_hint(error),
+            TpmError::Refused { code, .. } => refusal_hint(code.meaning()),
+            TpmError::Malformed { .. } => "this is no TPM 2.0, or what stands between it and this program is broken",
+            TpmError::Forged { .. } | TpmError::WrongName { .. } => {
+                "somebody may sit between this machine and its TPM: do not type a passphrase before it was looked at"
+            }
+            TpmError::NoSuchPcr => "see which banks the TPM has: `tpm2_getcap pcrs`; name another as `pcr_bank`",
+            TpmError::Unsayable { .. } => {
+                "the binding is damaged: restore it from a backup of the header, or bind again"
+            }
+            TpmError::Random(_) => "this should not happen; please report it with the whole message",
+        }
+    }
+}
+
+fn transport_hint(error: &TransportError) -> &'static str {
+    match error {
+        TransportError::NoDevice => "switch the TPM on in the firmware's settings, or name one in TPM2TOOLS_TCTI",
+        TransportError::Setting { .. } => {
+            "it is `device:/dev/tpmrm0`, `swtpm:host=HOST,port=PORT` or `swtpm:path=SOCKET`"
+        }
+        TransportError::Open { .. } => "be root or in the group tss; see `ls -l /dev/tpm*`",
+        TransportError::Broken { .. } | TransportError::TooLong => {
+            "see `dmesg` for the TPM's driver, or the log of swtpm"
+        }
+        TransportError::TimedOut { .. } => "somebody else may use the TPM; if not, switch the machine off and on",
+        TransportError::Cancelled => "nothing to do: another attempt was faster, or somebody gave up",
+    }
+}
+
+fn refusal_hint(meaning: Meaning) -> &'static str {
+    match meaning {
+        Meaning::Again | Meaning::PcrChanged => "try again: the TPM was busy",
+        Meaning::LockedOut => {
+            "leave the machine on and wait, or as owner: `tpm2_dictionarylockout --clear-lockout`; \
+             see `tpm2_getcap properties-variable`"
+        }
+        Meaning::PolicyFailed => {
+            "what was booted is not what the binding was made for: use a passphrase, then bind again"
+        }
+        Meaning::AuthFailed => "the TPM's owner hierarchy has a password; this binding needs it to be empty",
+        Meaning::NotOurs => "the binding is another TPM's, or the TPM was cleared: use a passphrase, then bind again",
+        Meaning::Full => "somebody left objects or sessions in the TPM: `tpm2_flushcontext -t`, `tpm2_flushcontext -s`",
+        Meaning::Disabled => "switch the TPM's owner hierarchy on in the firmware's settings",
+        Meaning::NotStarted => "the TPM was reset behind the kernel's back: restart the machine",
+        Meaning::SelfTestFailed => "switch the machine off and on; if it stays, the TPM is broken: use a passphrase",
+        Meaning::Unsupported => "this TPM does not have that algorithm: choose another `hash`, `key` or `pcr_bank`",
+        Meaning::NoHandle => "the TPM was reset in between: try again",
+        Meaning::Other => "this should not happen; please report it with the whole message",
+    }
+}
+
+impl From<TransportError> for TpmError {
+    fn from(error: TransportError) -> TpmError {
+        TpmError::Transport(error)
+    }
+}
+
+impl From<RandomFailed> for TpmError {
+    fn from(error: RandomFailed) -> TpmError {
+        TpmError::Random(error)
+    }
+}
+
+impl fmt::Display for TpmError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TpmError::Transport(error) => error.fmt(f),
+            TpmError::Refused { command, code } => match said(code.meaning()) {
+                Some(said) => write!(f, "{said}: {command} gives {code}"),
+                None => write!(f, "the TPM refuses {command}: {code}"),
+            },
+            TpmError::Malformed { command, what } => write!(f, "the TPM's answer to {command} is malformed: {what}"),
+            TpmError::Forged { command } => {
+                write!(f, "the answer to {command} does not come from the TPM: its HMAC does not fit")
+            }
+            TpmError::WrongName { command } => write!(f, "the answer to {command} is about another object"),
+            TpmError::NoSuchPcr => f.write_str("the TPM does not have these PCRs"),
+            TpmError::Unsayable { what } => write!(f, "this cannot be given to a TPM: {what}"),
+            TpmError::Random(_) => f.write_str("no random numbers"),
+        }
+    }
+}
+
+fn said(meaning: Meaning) -> Option<&'static str> {
+    Some(match meaning {
+        Meaning::Again => "the TPM stayed busy",
+        Meaning::LockedOut => "the TPM is locked out by its dictionary-attack protection",
+        Meaning::PolicyFailed => "the TPM does not open this: its policy is not met",
+        Meaning::PcrChanged => "the PCRs changed in the meantime",
+        Meaning::AuthFailed => "the TPM wants a password",
+        Meaning::NotOurs => "the TPM does not know this object",
+        Meaning::Full => "the TPM has no room left",
+        Meaning::Disabled => "the TPM's hierarchy is switched off",
+        Meaning::NotStarted => "the TPM was not started",
+        Meaning::SelfTestFailed => "the TPM says that it is broken",
+        Meaning::Unsupported => "the TPM cannot do that",
+        Meaning::NoHandle => "the TPM lost what it was given",
+        Meaning::Other => return None,
+    })
+}
+
+impl Error for TpmError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            // Shown as it is.
+            TpmError::Transport(error) => error.source(),
+            TpmError::Random(source) => Some(source),
+            _ => None,
+        }
+    }
+}

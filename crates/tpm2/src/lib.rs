@@ -1,0 +1,41 @@
+//! The commands of a TPM 2.0 that sealing a secret needs (Trusted Platform Module Library, parts 1 to 3, version 1.59).
+//!
+//! [`Tpm`] is one conversation over a [`Transport`] that the caller hands in: a command goes out, an answer comes back. Every command that
+//! carries an authorisation is authenticated in a session salted with the parent key, and so is its answer; whatever is secret is
+//! encrypted in that session, both ways. What a command leaves in the TPM is a guard value that flushes it when dropped, on failure too.
+//!
+//! The structures on the wire are those of the crate `tpm2-protocol`; headers, sessions, policies and everything that holds a secret are
+//! written here, because that crate keeps data in buffers that are copied, shown in `Debug` and never wiped.
+//!
+//! Device nodes, sockets, JSON and what a policy is for are absent on purpose.
+
+#![forbid(unsafe_code)]
+
+mod algorithm;
+mod authorisation;
+mod capability;
+mod conversation;
+mod error;
+mod handle;
+mod kdf;
+mod object;
+mod pcr;
+mod public;
+mod response_code;
+mod seal;
+mod session;
+mod template;
+mod transport;
+mod wire;
+
+pub use capability::{DictionaryAttack, Identity};
+pub use conversation::Tpm;
+pub use error::TpmError;
+pub use object::Object;
+pub use pcr::{Bank, PcrSelection, PcrValues, SelectionError};
+pub use public::Public;
+pub use response_code::{Meaning, ResponseCode};
+pub use seal::Sealed;
+pub use session::{Purpose, Session};
+pub use template::{ParentKey, ParentTemplate, SealedTemplate};
+pub use transport::{Conversation, LONGEST_ANSWER, Patience, Transport, TransportError};

@@ -1,0 +1,149 @@
+//! What the TPM is told to make (nbde-formats 3.3): the parent key that the original makes anew each time, and sealed data under it.
+
+use crate::algorithm::id_of;
+use crate::error::TpmError;
+use crypto::Hash;
+use tpm2_protocol::data::{
+    Tpm2bDigest, TpmAlgId, TpmEccCurve, TpmaObject, TpmsEccParms, TpmsKeyedhashParms, TpmsRsaParms, TpmtEccScheme,
+    TpmtKdfScheme, TpmtKeyedhashScheme, TpmtPublic, TpmtSymDefObject, TpmuPublicId, TpmuPublicParms, TpmuSymKeyBits,
+    TpmuSymMode,
+};
+
+/// The kind of the parent key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParentKey {
+    /// On P-256.
+    Ecc,
+    /// RSA of 2048 bits.
+    Rsa,
+}
+
+/// The original's parent: a restricted decryption key of the owner hierarchy, AES-128-CFB inside, empty authorisation, under
+/// dictionary-attack protection. The same template always gives the same key, until the TPM is cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParentTemplate {
+    /// Its kind.
+    pub key: ParentKey,
+    /// The hash that makes its name.
+    pub hash: Hash,
+}
+
+/// Sealed data as the original makes it: fixed to this TPM and this parent, empty authorisation, no dictionary-attack protection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedTemplate {
+    /// The hash that makes its name, and its policy.
+    pub hash: Hash,
+    /// The digest of the policy that alone opens it; without one, whoever has the TPM opens it.
+    pub policy: Option<Vec<u8>>,
+}
+
+fn parent_attributes() -> TpmaObject {
+    TpmaObject::FIXED_TPM
+        | TpmaObject::FIXED_PARENT
+        | TpmaObject::SENSITIVE_DATA_ORIGIN
+        | TpmaObject::USER_WITH_AUTH
+        | TpmaObject::RESTRICTED
+        | TpmaObject::DECRYPT
+}
+
+fn sealed_attributes() -> TpmaObject {
+    TpmaObject::FIXED_TPM | TpmaObject::FIXED_PARENT | TpmaObject::ADMIN_WITH_POLICY | TpmaObject::NO_DA
+}
+
+impl ParentTemplate {
+    pub(crate) fn area(&self) -> Result<TpmtPublic, TpmError> {
+        let (object_type, parameters, unique) = match self.key {
+            ParentKey::Ecc => (TpmAlgId::Ecc, TpmuPublicParms::Ecc(p256()), TpmuPublicId::Ecc(Default::default())),
+            ParentKey::Rsa => (TpmAlgId::Rsa, TpmuPublicParms::Rsa(rsa_2048()), TpmuPublicId::Rsa(Default::default())),
+        };
+        let auth_policy = Tpm2bDigest::default();
+        let name_alg = name_alg(self.hash)?;
+        Ok(TpmtPublic {
+            object_type,
+            name_alg,
+            object_attributes: parent_attributes(),
+            auth_policy,
+            parameters,
+            unique,
+        })
+    }
+}
+
+impl SealedTemplate {
+    pub(crate) fn area(&self) -> Result<TpmtPublic, TpmError> {
+        let too_long = |_| TpmError::Unsayable { what: "a policy digest of more than 64 bytes" };
+        let object_attributes = match self.policy {
+            Some(_) => sealed_attributes(),
+            None => sealed_attributes() | TpmaObject::USER_WITH_AUTH,
+        };
+        Ok(TpmtPublic {
+            object_type: TpmAlgId::KeyedHash,
+            name_alg: name_alg(self.hash)?,
+            object_attributes,
+            auth_policy: Tpm2bDigest::try_from(self.policy.as_deref().unwrap_or_default()).map_err(too_long)?,
+            parameters: TpmuPublicParms::KeyedHash(TpmsKeyedhashParms {
+                scheme: TpmtKeyedhashScheme { scheme: TpmAlgId::Null, ..Default::default() },
+            }),
+            unique: TpmuPublicId::KeyedHash(Default::default()),
+        })
+    }
+}
+
+/// What every session and every parent here encrypts by.
+pub(crate) fn aes_128_cfb() -> TpmtSymDefObject {
+    TpmtSymDefObject {
+        algorithm: TpmAlgId::Aes,
+        key_bits: TpmuSymKeyBits::Aes(128.into()),
+        mode: TpmuSymMode::Aes(TpmAlgId::Cfb),
+    }
+}
+
+fn p256() -> TpmsEccParms {
+    TpmsEccParms {
+        symmetric: aes_128_cfb(),
+        scheme: TpmtEccScheme { scheme: TpmAlgId::Null, ..Default::default() },
+        curve_id: TpmEccCurve::NistP256,
+        kdf: TpmtKdfScheme { scheme: TpmAlgId::Null, ..Default::default() },
+    }
+}
+
+fn rsa_2048() -> TpmsRsaParms {
+    TpmsRsaParms { symmetric: aes_128_cfb(), scheme: Default::default(), key_bits: 2048.into(), exponent: 0.into() }
+}
+
+fn name_alg(hash: Hash) -> Result<TpmAlgId, TpmError> {
+    id_of(hash).ok_or(TpmError::Unsayable { what: "a hash that TPMs do not have" })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::wire::bytes_of;
+
+    fn hex(area: TpmtPublic) -> String {
+        bytes_of(&area).unwrap().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The bytes that the original's tools send (nbde-formats 3.3).
+    #[test]
+    fn parents_are_the_originals() {
+        for (key, hash, expected) in [
+            (ParentKey::Ecc, Hash::Sha256, "0023000b00030072000000060080004300100003001000000000"),
+            (ParentKey::Ecc, Hash::Sha1, "0023000400030072000000060080004300100003001000000000"),
+            (ParentKey::Rsa, Hash::Sha384, "0001000c00030072000000060080004300100800000000000000"),
+        ] {
+            assert_eq!(hex(ParentTemplate { key, hash }.area().unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn sealed_data_is_the_originals() {
+        let open = SealedTemplate { hash: Hash::Sha256, policy: None };
+        assert_eq!(hex(open.area().unwrap()), "0008000b000004d2000000100000");
+        let bound = SealedTemplate { hash: Hash::Sha256, policy: Some(vec![0xab; 2]) };
+        assert_eq!(hex(bound.area().unwrap()), "0008000b000004920002abab00100000");
+        let none = SealedTemplate { hash: Hash::Whirlpool, policy: None };
+        assert!(matches!(none.area(), Err(TpmError::Unsayable { .. })));
+    }
+}
