@@ -10,6 +10,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use tang::TangError;
+use tpm2::{DictionaryAttack, PcrSelection, TpmError, TransportError};
 
 /// Why a pin gave no secret, or did not take one.
 #[derive(Debug)]
@@ -129,6 +130,22 @@ pub enum PinError {
         /// Why not.
         source: Box<PinError>,
     },
+    /// This machine has nothing that could be a TPM.
+    NoTpm,
+    /// The TPM did not do its part.
+    Tpm {
+        /// What it did instead.
+        source: TpmError,
+        /// If it is locked out: how far, and for how long.
+        protection: Option<DictionaryAttack>,
+    },
+    /// The PCRs do not hold what they held when the secret was sealed: something else was booted.
+    PcrMismatch {
+        /// The PCRs that the policy is about.
+        selection: PcrSelection,
+        /// What the TPM says.
+        source: TpmError,
+    },
     /// A `null` pin that was told to fail.
     ToldToFail,
     /// Encryption failed.
@@ -189,6 +206,8 @@ pub enum BindingError {
     Key(JwkError),
     /// The server's keys in it do not serve.
     Tang(TangError),
+    /// What the TPM sealed is not in it.
+    Sealed(TpmError),
     /// More of something than is allowed.
     TooMuch {
         /// Of what.
@@ -260,6 +279,7 @@ impl PinError {
             PinError::Unreachable { source, .. } => after_net_error(source),
             // 5xx: the server has a problem of its own, which its keeper may solve. Anything else is its considered answer.
             PinError::Refused { status: 500.., .. } | PinError::Thread(_) => NextStep::RetryLater,
+            PinError::Tpm { source, .. } => after_tpm_error(source),
             PinError::TooFew { needed, shares, failures } => after_threshold(*needed, *shares, failures),
             PinError::Share { source, .. } => source.next_step(),
             // A wrong point is not waited for: a bind that meets one must not take the server for absent.
@@ -271,6 +291,8 @@ impl PinError {
             | PinError::UnknownPin { .. }
             | PinError::BadBinding { .. }
             | PinError::WrongKey { .. }
+            | PinError::NoTpm
+            | PinError::PcrMismatch { .. }
             | PinError::ToldToFail
             | PinError::Cancelled => NextStep::TryAnother,
             PinError::BadAdvertisement { .. }
@@ -327,6 +349,11 @@ impl PinError {
                 None => "bind again with as many shares as the threshold needs".into(),
             },
             PinError::Share { source, .. } => source.hint(),
+            PinError::NoTpm => "switch the TPM on in the firmware's settings, or name one in TPM2TOOLS_TCTI".into(),
+            PinError::Tpm { source, .. } => source.hint().into(),
+            PinError::PcrMismatch { .. } => {
+                "if the change was meant, open the volume with a passphrase and bind again; if it was not, look into it first".into()
+            }
             PinError::ToldToFail => "this pin is for tests; bind to another".into(),
             PinError::Thread(_) => "see `ulimit -u` and the memory that is free".into(),
             PinError::Seal { .. } | PinError::Annotate { .. } | PinError::Prime(_) | PinError::Random(_) => {
@@ -344,6 +371,9 @@ impl PinError {
             PinError::Unreachable { source: NetError::TimedOut { .. }, .. } => 1,
             PinError::Unreachable { source: NetError::Resolve { .. } | NetError::Connect { .. }, .. } => 2,
             PinError::ToldToFail => 2,
+            PinError::NoTpm => 2,
+            PinError::Tpm { source, .. } => tpm_weight(source),
+            PinError::PcrMismatch { .. } => 7,
             PinError::Unreachable { .. } | PinError::Thread(_) => 3,
             PinError::Refused { .. } => 4,
             PinError::OtherKeys { .. } | PinError::NotVouched { .. } => 7,
@@ -373,6 +403,29 @@ fn after_net_error(error: &NetError) -> NextStep {
         | NetError::Tls { .. }
         | NetError::Broken { .. }
         | NetError::TimedOut { .. } => NextStep::RetryLater,
+    }
+}
+
+fn after_tpm_error(error: &TpmError) -> NextStep {
+    match error {
+        TpmError::Transport(TransportError::Setting { .. }) | TpmError::Random(_) => NextStep::Stop,
+        error if error.may_pass() => NextStep::RetryLater,
+        _ => NextStep::TryAnother,
+    }
+}
+
+/// Somebody on the line and what a TPM has judged say most, a TPM that is not there says least.
+fn tpm_weight(error: &TpmError) -> u8 {
+    match error {
+        TpmError::Transport(TransportError::Cancelled) => 0,
+        TpmError::Transport(TransportError::TimedOut { .. }) => 1,
+        TpmError::Transport(TransportError::NoDevice) => 2,
+        TpmError::Transport(TransportError::Setting { .. }) => 6,
+        TpmError::Transport(_) => 3,
+        TpmError::Refused { .. } | TpmError::NoSuchPcr => 6,
+        TpmError::Malformed { .. } | TpmError::Forged { .. } | TpmError::WrongName { .. } => 7,
+        TpmError::Unsayable { .. } => 6,
+        TpmError::Random(_) => 8,
     }
 }
 
@@ -439,6 +492,18 @@ impl fmt::Display for PinError {
                 telling().try_for_each(|failure| write!(f, "; {failure}"))
             }
             PinError::Share { pin, place, .. } => write!(f, "no share for the pin {pin} at {}", place.escape_debug()),
+            PinError::NoTpm => f.write_str("this machine has no TPM"),
+            PinError::Tpm { source, protection: None } => source.fmt(f),
+            PinError::Tpm { source, protection: Some(protection) } => {
+                let DictionaryAttack { failures, most_failures, forgets_after_s, .. } = protection;
+                write!(
+                    f,
+                    "{source}; {failures} of {most_failures} failures count, and it forgets one every {forgets_after_s} s"
+                )
+            }
+            PinError::PcrMismatch { selection, .. } => {
+                write!(f, "the PCRs {selection} are not what they were when this was sealed: something else was booted")
+            }
             PinError::ToldToFail => f.write_str("the pin null was told to fail"),
             PinError::Seal { pin, .. } => write!(f, "the pin {pin} could not encrypt"),
             PinError::Annotate { .. } => f.write_str("the JWE could not be made to say anything beside its policy"),
@@ -467,6 +532,9 @@ impl Error for PinError {
             | PinError::WrongKey { source, .. }
             | PinError::Seal { source, .. }
             | PinError::Annotate { source } => Some(source),
+            // Shown as it is.
+            PinError::Tpm { source, .. } => source.source(),
+            PinError::PcrMismatch { source, .. } => Some(source),
             PinError::Share { source, .. } => Some(source.as_ref()),
             PinError::Prime(source) => Some(source),
             PinError::Random(source) => Some(source),
@@ -478,6 +546,7 @@ impl Error for PinError {
             | PinError::NotVouched { .. }
             | PinError::Declined { .. }
             | PinError::UnknownPin { .. }
+            | PinError::NoTpm
             | PinError::ToldToFail
             | PinError::Cancelled => None,
         }
@@ -507,6 +576,7 @@ impl fmt::Display for BindingError {
             BindingError::Base64 { place, .. } => write!(f, "{place} is not base64url"),
             BindingError::Key(_) => f.write_str("the key in it cannot be read"),
             BindingError::Tang(_) => f.write_str("the server's keys in it do not serve"),
+            BindingError::Sealed(_) => f.write_str("what the TPM sealed is not in it"),
             BindingError::TooMuch { what, limit } => write!(f, "it has more than {limit} {what}"),
             BindingError::OddShare => f.write_str("a share is not one of this threshold"),
             BindingError::NoSecret => f.write_str("two shares are the same, or the modulus is not prime"),
@@ -520,6 +590,7 @@ impl Error for BindingError {
             BindingError::Base64 { source, .. } => Some(source),
             BindingError::Key(source) => Some(source),
             BindingError::Tang(source) => Some(source),
+            BindingError::Sealed(source) => Some(source),
             // A field error is shown as it is.
             BindingError::Field(_) | BindingError::TooMuch { .. } | BindingError::OddShare | BindingError::NoSecret => {
                 None

@@ -61,6 +61,8 @@ pub struct Ports<'a> {
     pub pins: &'a [&'a dyn Pin],
     /// The network.
     pub net: &'a dyn Net,
+    /// The TPM, where the machine may have one.
+    pub tpm: Option<&'a dyn tpm2::Transport>,
     /// Files that a configuration names.
     pub files: &'a dyn Files,
     /// The person at the terminal.

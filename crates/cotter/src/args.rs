@@ -201,6 +201,13 @@ const PINS: &str = r#"Pins and their configuration (JSON):
         thp     thumbprint of its signing key (`cotter keys show`): no question is asked
         adv     its advertisement, as an object or the name of a file: it need not answer now
         cacert, cert, key   files for TLS: the CA of the server, certificate and key of this client
+  tpm2  the TPM of this machine must be there, and what was booted must be the same
+        pcr_ids     the PCRs that must hold what they hold now: "7", "4,7", [4,7]; without them any system on this machine opens it
+        pcr_bank    their bank: sha256 where the TPM has it
+        pcr_digest  their values one behind the other, in base64url, instead of those of now; with pcr_bank
+        key         ecc (the default) or rsa: the parent key
+        hash        sha256 (the default), sha1, sha384, sha512: the hash of the parent key
+        The TPM is the first /dev/tpmrm*, or what TPM2TOOLS_TCTI names: device:FILE, swtpm:host=IP,port=N, swtpm:path=SOCKET
   sss   t of several policies must be met
         t       how many, 1 if not given
         pins    {"PIN": CFG or [CFG, …], …}
@@ -211,7 +218,7 @@ const PINS: &str = r#"Pins and their configuration (JSON):
 /// A pin and its configuration, the two words of every policy.
 #[derive(Debug, Args)]
 pub struct Policy {
-    /// The kind of policy: tang, sss (several, of which some number must agree), null (no protection, for tests)
+    /// The kind of policy: tang, tpm2, sss (several, of which some number must agree), null (no protection, for tests)
     #[arg(value_name = "PIN")]
     pub pin: String,
     /// Its configuration in JSON, such as '{"url":"http://keys.example:7500"}'

@@ -7,7 +7,7 @@ use clevis::{
     TrustPolicy,
 };
 use crypto::SystemRandom;
-use linux::{Client, HostFiles, Terminal, deadline_after};
+use linux::{Client, HostFiles, Terminal, TpmDevice, deadline_after};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -68,6 +68,7 @@ impl Person for PhasedPerson {
 /// This machine, as pins see it.
 pub struct Host {
     net: PhasedNet,
+    tpm: TpmDevice,
     files: HostFiles,
     person: PhasedPerson,
     random: SystemRandom,
@@ -83,6 +84,7 @@ impl Host {
         let phase = Phase { limit, until: Arc::new(Mutex::new(Deadline::NEVER)) };
         Host {
             net: PhasedNet { client: Client::from_environment(), phase: phase.clone() },
+            tpm: TpmDevice::from_environment(),
             files: HostFiles,
             person: PhasedPerson { terminal: Terminal::until(cancel.clone()), phase: phase.clone() },
             random: SystemRandom,
@@ -97,6 +99,7 @@ impl Host {
         Ports {
             pins: clevis::pins::ALL,
             net: &self.net,
+            tpm: Some(&self.tpm),
             files: &self.files,
             person: &self.person,
             random: &self.random,

@@ -3,7 +3,7 @@
 use crate::authorisation::Authorisation;
 use crate::error::TpmError;
 use crate::response_code::{Meaning, ResponseCode};
-use crate::transport::{Conversation, Patience, Transport, TransportError};
+use crate::transport::{Conversation, Patience, Transport};
 use crate::wire::{Answer, AnswerHandles, Request};
 use crypto::Random;
 use std::cell::{Cell, RefCell};
@@ -136,12 +136,5 @@ fn is_busy(answer: &[u8]) -> bool {
 impl fmt::Debug for Tpm<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tpm(..)")
-    }
-}
-
-impl TpmError {
-    /// Whether somebody gave up waiting.
-    pub fn is_cancelled(&self) -> bool {
-        matches!(self, TpmError::Transport(TransportError::Cancelled))
     }
 }

@@ -52,6 +52,22 @@ impl TpmError {
         if let TpmError::Refused { code, .. } = self { Some(code.meaning()) } else { None }
     }
 
+    /// Whether somebody gave up waiting.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, TpmError::Transport(TransportError::Cancelled))
+    }
+
+    /// Whether the same may work later by itself: a driver comes late in a boot, a TPM is busy or full. What it has judged it has judged.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            TpmError::Transport(error) => !matches!(error, TransportError::Setting { .. } | TransportError::Cancelled),
+            TpmError::Refused { code, .. } => {
+                matches!(code.meaning(), Meaning::Again | Meaning::PcrChanged | Meaning::Full | Meaning::NoHandle)
+            }
+            _ => false,
+        }
+    }
+
     /// One command or one place to look.
     pub fn hint(&self) -> &'static str {
         match self {

@@ -32,7 +32,7 @@ pub use capability::{DictionaryAttack, Identity};
 pub use conversation::Tpm;
 pub use error::TpmError;
 pub use object::Object;
-pub use pcr::{Bank, PcrSelection, PcrValues, SelectionError};
+pub use pcr::{Bank, PcrSelection, PcrSet, PcrValues, SelectionError};
 pub use public::Public;
 pub use response_code::{Meaning, ResponseCode};
 pub use seal::Sealed;

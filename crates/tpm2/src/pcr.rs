@@ -24,6 +24,10 @@ const PCR_READ: &str = "TPM2_PCR_Read";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bank(Hash);
 
+/// Some PCRs, at least one. Bit n for PCR n.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PcrSet(u32);
+
 /// Some PCRs of one bank, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PcrSelection {
@@ -86,18 +90,38 @@ impl Bank {
     }
 }
 
+impl PcrSet {
+    /// These PCRs, in any order, also twice.
+    ///
+    /// # Errors
+    /// [`SelectionError`].
+    pub fn new(pcrs: impl IntoIterator<Item = u64>) -> Result<PcrSet, SelectionError> {
+        let mut bits = 0;
+        for pcr in pcrs {
+            let number = u8::try_from(pcr).ok().filter(|number| *number < PCRS);
+            bits |= 1 << number.ok_or(SelectionError::OutOfRange { pcr })?;
+        }
+        if bits == 0 { Err(SelectionError::Empty) } else { Ok(PcrSet(bits)) }
+    }
+
+    /// How many there are.
+    pub fn count(self) -> usize {
+        usize::try_from(self.0.count_ones()).unwrap_or(0)
+    }
+
+    /// Those of this bank.
+    pub fn in_bank(self, bank: Bank) -> PcrSelection {
+        PcrSelection { bank, bits: self.0 }
+    }
+}
+
 impl PcrSelection {
     /// These PCRs of this bank, in any order.
     ///
     /// # Errors
     /// [`SelectionError`].
     pub fn new(bank: Bank, pcrs: impl IntoIterator<Item = u64>) -> Result<PcrSelection, SelectionError> {
-        let mut bits = 0;
-        for pcr in pcrs {
-            let number = u8::try_from(pcr).ok().filter(|number| *number < PCRS);
-            bits |= 1 << number.ok_or(SelectionError::OutOfRange { pcr })?;
-        }
-        if bits == 0 { Err(SelectionError::Empty) } else { Ok(PcrSelection { bank, bits }) }
+        PcrSet::new(pcrs).map(|set| set.in_bank(bank))
     }
 
     /// The bank.

@@ -39,7 +39,7 @@ pub enum NewMeta {
 pub enum Proof {
     /// It must.
     Required,
-    /// It need not, if the keys were given in the configuration and merely nobody answers.
+    /// It need not, if the keys were given in the configuration and merely nobody answers, or if the values of PCRs were.
     IfReachable,
 }
 
@@ -130,8 +130,11 @@ pub fn prepare(request: &BindRequest<'_>, ports: &Ports<'_>) -> Result<Prepared,
     let place = Place::New { slot: request.slot, token: request.token, meta: request.new_meta };
     let given = names_keys(request.config.field().value());
     let may_wait = |error: &PinError| {
-        // The keys were given, so that a server that is not there yet is no surprise, and that it is not there is all that went wrong.
-        request.proof == Proof::IfReachable && given && error.next_step() == NextStep::RetryLater
+        // The keys were given, so that a server that is not there yet is no surprise, and that it is not there is all that went wrong. So
+        // were the values of PCRs, which are those of another boot.
+        let absent = given && error.next_step() == NextStep::RetryLater;
+        let ahead = matches!(error, PinError::PcrMismatch { .. }) && names_values(request.config);
+        request.proof == Proof::IfReachable && (absent || ahead)
     };
     encrypt(request.pin, request.config, &said, place, &may_wait, ports)
 }
@@ -154,6 +157,11 @@ pub(crate) fn encrypt(
         Err(error) => return Err(BindError::NotProved(error)),
     };
     Ok(Prepared { passphrase, jwe, content_key, place, unproved, keys: Keys::Other, room: Room::Beside })
+}
+
+/// Whether a configuration gives the values of PCRs.
+fn names_values(config: &Config) -> bool {
+    config.field().optional("pcr_digest").is_ok_and(|values| values.is_some())
 }
 
 /// Whether a configuration gives a server's keys, at any depth of a threshold.

@@ -3,12 +3,14 @@
 mod null;
 mod sss;
 pub(crate) mod tang;
+mod tpm2;
 
 use crate::pin::Pin;
 
 pub use null::Null;
 pub use sss::Sss;
 pub use tang::Tang;
+pub use tpm2::Tpm2;
 
 /// Every pin of this crate: the table that a caller hands in as `Ports::pins`.
-pub const ALL: &[&dyn Pin] = &[&Tang, &Sss, &Null];
+pub const ALL: &[&dyn Pin] = &[&Tang, &Tpm2, &Sss, &Null];

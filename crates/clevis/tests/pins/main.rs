@@ -10,6 +10,7 @@ mod scripted;
 mod sss;
 mod stored;
 mod tang;
+mod tpm2;
 
 use clevis::{Config, PinError};
 use crypto::{Secret, SystemRandom};

@@ -102,6 +102,7 @@ impl World {
         Ports {
             pins: pins::ALL,
             net: self,
+            tpm: None,
             files: self,
             person: self,
             random: &self.random,

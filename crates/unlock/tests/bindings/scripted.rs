@@ -135,7 +135,17 @@ impl clevis::Files for OneServer {
 /// Ports that trust whoever answers.
 pub(crate) fn ports<'a>(net: &'a OneServer, cancel: &'a Cancel) -> Ports<'a> {
     let (until, trust) = (Deadline::NEVER, TrustPolicy::Yes);
-    Ports { pins: clevis::pins::ALL, net, files: net, person: net, random: &SystemRandom, trust, until, cancel }
+    Ports {
+        pins: clevis::pins::ALL,
+        net,
+        tpm: None,
+        files: net,
+        person: net,
+        random: &SystemRandom,
+        trust,
+        until,
+        cancel,
+    }
 }
 
 /// All the time in the world.

@@ -162,7 +162,7 @@ fn report(args: &BindArgs, bound: &Bound, opened: &Opened) -> Result<(), Command
     if let Some(error) = &bound.unproved {
         output::say(&format!("not proved: {}", volume::reasons(error)));
         output::say(&format!(
-            "  try, once the server is up: cotter luks unlock --print-key -s {} {} > /dev/null",
+            "  try, once that can be: cotter luks unlock --print-key -s {} {} > /dev/null",
             bound.slot, args.device
         ));
     }

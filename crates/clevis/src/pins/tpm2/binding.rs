@@ -1,0 +1,85 @@
+//! What a header says: the settings that made it, and the two halves of what the TPM sealed.
+
+use super::settings::{HashName, KeyName, Settings, read_bank, read_ids};
+use crate::error::BindingError;
+use ::tpm2::{ParentTemplate, PcrSelection, Public, Sealed, TpmError};
+use jose::b64;
+use json::{Field, Object};
+
+pub(super) const NAME: &str = "tpm2";
+
+/// What a header says.
+pub(super) struct Binding {
+    pub(super) hash: HashName,
+    pub(super) key: KeyName,
+    /// The PCRs, and their numbers as they were written.
+    pub(super) pcrs: Option<(PcrSelection, String)>,
+    pub(super) sealed: Sealed,
+    pub(super) public: Public,
+}
+
+impl Binding {
+    /// Reads `clevis.tpm2`. What the TPM would refuse anyway is refused here, where it can be told from a TPM that refuses.
+    pub(super) fn read(header: &Field<'_>) -> Result<Binding, BindingError> {
+        let binding = header.member("clevis")?.member(NAME)?;
+        let hash = HashName::read(&binding.member("hash")?)?;
+        let key = KeyName::read(&binding.member("key")?)?;
+        let half = |name| {
+            let member = binding.member(name)?;
+            let place = || member.place().to_owned();
+            b64::decode(member.text()?).map_err(|source| BindingError::Base64 { place: place(), source })
+        };
+        let sealed = Sealed { public: half("jwk_pub")?, private: half("jwk_priv")? };
+        let public = sealed.public_area().map_err(BindingError::Sealed)?;
+        // The original takes no numbers and an empty text for the same.
+        let ids = binding.optional("pcr_ids")?.filter(|ids| ids.value().as_str() != Some(""));
+        let pcrs = match ids {
+            None => None,
+            Some(ids) => {
+                let (ids, set) = read_ids(&ids)?;
+                Some((set.in_bank(read_bank(&binding.member("pcr_bank")?)?), ids))
+            }
+        };
+        if pcrs.is_none() && !public.opens_by_value() {
+            return Err(BindingError::Sealed(TpmError::Unsayable {
+                what: "it has a policy, and the header names no PCRs",
+            }));
+        }
+        Ok(Binding { hash, key, pcrs, sealed, public })
+    }
+
+    /// `clevis.tpm2`, with the members of the original.
+    pub(super) fn to_json(&self) -> Object {
+        let halves = [("jwk_pub", &self.sealed.public), ("jwk_priv", &self.sealed.private)];
+        halves.into_iter().fold(self.configuration(), |json, (name, half)| json.with(name, b64::encode(half)))
+    }
+
+    /// What of it a configuration says too.
+    pub(super) fn configuration(&self) -> Object {
+        let json = Object::new().with("hash", self.hash.name).with("key", self.key.name);
+        match &self.pcrs {
+            None => json,
+            Some((selection, ids)) => json.with("pcr_bank", selection.bank().name()).with("pcr_ids", ids.as_str()),
+        }
+    }
+
+    /// The parent key.
+    pub(super) fn parent(&self) -> ParentTemplate {
+        ParentTemplate { key: self.key.key, hash: self.hash.hash }
+    }
+
+    /// Whether it is one that these settings make, on whatever TPM, and whatever the PCRs held unless their values are given.
+    pub(super) fn is_made_by(&self, settings: &Settings) -> bool {
+        let same_pcrs = match (&self.pcrs, &settings.pcrs) {
+            (None, None) => true,
+            (Some((selection, _)), Some(pcrs)) => {
+                let bank = settings.bank().unwrap_or(selection.bank());
+                let wanted = settings.given_values().map(|values| selection.policy(self.public.hash(), values));
+                let same_values = wanted.is_none_or(|wanted| wanted.is_ok_and(|wanted| wanted == self.public.policy()));
+                pcrs.selection(bank) == *selection && same_values
+            }
+            _ => false,
+        };
+        self.parent() == settings.parent() && same_pcrs
+    }
+}

@@ -1,0 +1,160 @@
+//! The pin `tpm2`: a secret comes back on the machine whose TPM sealed it, and with PCRs only while that machine has booted what it had
+//! booted then (nbde-formats 3.3).
+//!
+//! The TPM seals the JWE's content key, as José's text, under the parent key that the original makes anew each time. So the parent is under
+//! dictionary-attack protection as the original's, and nothing in the header tells its name: which key the session is salted with is trusted
+//! each time.
+//!
+//! With PCRs the sealed object is always named by SHA-256, whatever `hash` says: the original opens its session with SHA-256 whatever was
+//! sealed, and cannot open what it has sealed with another `hash` itself. The session here has the hash of the object, so both open.
+
+mod binding;
+mod failure;
+mod settings;
+
+use crate::config::{Config, ConfigError};
+use crate::error::{BindingError, PinError};
+use crate::pin::{HEADER, Opened, Pin, Ports, Shown, header};
+use crate::stored::Lost;
+use ::tpm2::{Bank, Patience, PcrSelection, Purpose, SealedTemplate, Session, Tpm, TpmError};
+use binding::{Binding, NAME};
+use crypto::{Hash, Secret};
+use failure::{failed, failed_with};
+use jose::{Jwe, Jwk};
+use json::{Field, Object, Value};
+use settings::Settings;
+
+/// Bytes of the content key.
+const KEY_LEN: usize = 32;
+/// What makes the name of what is sealed with PCRs, and the sessions in which there is no other hash to use.
+const SESSION_HASH: Hash = Hash::Sha256;
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub struct Tpm2;
+
+impl Pin for Tpm2 {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn encrypt(&self, config: &Config, secret: &Secret, beside: &Object, ports: &Ports<'_>) -> Result<Jwe, PinError> {
+        let settings = Settings::read(config)?;
+        let key = Secret::try_filled_by(KEY_LEN, |bytes| ports.random.fill(bytes)).map_err(PinError::Random)?;
+        let cancelled = || ports.cancel.is_cancelled();
+        let binding = seal(&settings, &key_text(&key), &begin(ports, &cancelled)?).map_err(failed)?;
+        let inner = Object::new().with("pin", NAME).with(NAME, binding.to_json());
+        let header = beside.clone().with("clevis", inner);
+        Jwe::encrypt_dir(&header, &key, secret, ports.random).map_err(|source| PinError::Seal { pin: NAME, source })
+    }
+
+    fn open(&self, jwe: &Jwe, ports: &Ports<'_>) -> Result<Opened, PinError> {
+        let binding = read(&header(jwe).field(HEADER))?;
+        let cancelled = || ports.cancel.is_cancelled();
+        let tpm = begin(ports, &cancelled)?;
+        let text = unseal(&binding, &tpm).map_err(|source| failed_with(source, &binding, &tpm))?;
+        let key = Jwk::parse(text.expose()).map_err(|source| bad_binding(BindingError::Key(source)))?;
+        let secret = jwe.decrypt_with(&key).map_err(|source| PinError::WrongKey { pin: NAME, source })?;
+        let bytes = key.oct_key().map_or(&[][..], Secret::expose);
+        Ok(Opened { secret, key: Secret::copied_from(bytes) })
+    }
+
+    fn describe(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Shown, PinError> {
+        Ok(Shown { config: read(header)?.configuration().into(), lossy: false })
+    }
+
+    fn stored(&self, header: &Field<'_>, _: &[&dyn Pin], _: &mut Vec<Lost>) -> Result<Value, PinError> {
+        Ok(read(header)?.configuration().into())
+    }
+
+    fn meets(&self, config: &Config, header: &Field<'_>, _: &[&dyn Pin]) -> Result<bool, PinError> {
+        Ok(read(header)?.is_made_by(&Settings::read(config)?))
+    }
+
+    /// A header does not keep the values that were given: only the digest of a policy that follows from them.
+    fn bare(&self, config: &Config, _: &[&dyn Pin]) -> Result<Value, ConfigError> {
+        Settings::read(config)?;
+        let mut bare = config.field().object()?.clone();
+        bare.remove("pcr_digest");
+        Ok(bare.into())
+    }
+}
+
+fn begin<'a>(ports: &Ports<'a>, cancelled: &'a (dyn Fn() -> bool + Sync)) -> Result<Tpm<'a>, PinError> {
+    let patience = Patience { until: ports.until.instant(), at_most: None, cancelled };
+    Tpm::begin(ports.tpm.ok_or(PinError::NoTpm)?, patience, ports.random).map_err(failed)
+}
+
+fn read(header: &Field<'_>) -> Result<Binding, PinError> {
+    Binding::read(header).map_err(bad_binding)
+}
+
+fn bad_binding(source: BindingError) -> PinError {
+    PinError::BadBinding { pin: NAME, source }
+}
+
+/// What the original seals: a JWK and a newline, 112 bytes of the 128 that a TPM takes.
+fn key_text(key: &Secret) -> Secret {
+    let text = Jwk::content_key(Secret::copied_from(key.expose())).private_json();
+    Secret::filled_by(text.len() + 1, |bytes| {
+        bytes.iter_mut().zip(text.bytes().chain([b'\n'])).for_each(|(to, from)| *to = from);
+    })
+}
+
+/// Seals the text by these settings.
+fn seal(settings: &Settings, text: &Secret, tpm: &Tpm<'_>) -> Result<Binding, TpmError> {
+    let bank = match (&settings.pcrs, settings.bank()) {
+        (Some(_), None) => Some(default_bank(tpm)?),
+        (_, bank) => bank,
+    };
+    let parent = tpm.create_primary(settings.parent())?;
+    let mut session = tpm.start_session(&parent, Purpose::Authorise, SESSION_HASH)?;
+    let selection = match (&settings.pcrs, bank) {
+        (Some(pcrs), Some(bank)) => Some(pcrs.selection(bank)),
+        _ => None,
+    };
+    let (hash, policy) = match selection {
+        None => (settings.hash.hash, None),
+        Some(selection) => (SESSION_HASH, Some(policy(settings, &selection, tpm, &mut session)?)),
+    };
+    let sealed = tpm.create(&parent, &SealedTemplate { hash, policy }, text, session)?;
+    let public = sealed.public_area()?;
+    Ok(Binding { hash: settings.hash, key: settings.key, pcrs: selection.zip(settings.pcr_ids()), sealed, public })
+}
+
+/// The policy that the PCRs hold what they hold now, or what the settings give.
+fn policy(
+    settings: &Settings,
+    selection: &PcrSelection,
+    tpm: &Tpm<'_>,
+    session: &mut Session<'_, '_>,
+) -> Result<Vec<u8>, TpmError> {
+    match settings.given_values() {
+        Some(values) => selection.policy(SESSION_HASH, values),
+        None => selection.policy(SESSION_HASH, &tpm.pcr_read(selection, Some(session))?.concatenated()),
+    }
+}
+
+/// The bank of SHA-256, which every TPM of these days has; else the next strongest, else the first.
+///
+/// The original takes SHA-1 up to version 21 and the first that is there since: the bank that a binding has is in its header, so this is a
+/// choice and no format.
+fn default_bank(tpm: &Tpm<'_>) -> Result<Bank, TpmError> {
+    let banks = tpm.banks()?;
+    let preferred = [Hash::Sha256, Hash::Sha384, Hash::Sha512]
+        .into_iter()
+        .find_map(|hash| banks.iter().find(|bank| bank.hash() == hash));
+    preferred.or(banks.first()).copied().ok_or(TpmError::NoSuchPcr)
+}
+
+/// The text again, if this is the TPM and its PCRs are as they were.
+fn unseal(binding: &Binding, tpm: &Tpm<'_>) -> Result<Secret, TpmError> {
+    let parent = tpm.create_primary(binding.parent())?;
+    let mut session = tpm.start_session(&parent, Purpose::Authorise, SESSION_HASH)?;
+    let object = tpm.load(&parent, &binding.sealed, &mut session)?;
+    let Some((selection, _)) = &binding.pcrs else { return tpm.unseal(&object, session) };
+    drop(session);
+    let session = tpm.start_session(&parent, Purpose::Policy, binding.public.hash())?;
+    tpm.policy_pcr(&session, selection)?;
+    tpm.unseal(&object, session)
+}
