@@ -24,6 +24,7 @@ pub mod quiet;
 pub mod screen;
 pub mod secret;
 pub mod server;
+pub mod swtpm;
 pub mod version;
 
 pub use disk::Disk;
@@ -33,4 +34,5 @@ pub use pairing::Table;
 pub use program::{Ended, Program, Running, cotter, need};
 pub use screen::Screen;
 pub use server::Server;
+pub use swtpm::Swtpm;
 pub use version::Version;

@@ -1,0 +1,206 @@
+//! swtpm, a TPM made of software, on two ports as tpm2-tools want it; and somebody on the line to it.
+
+use crate::program::{Program, end_group, need};
+use crate::server::free_port;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// What tells a program where its TPM is.
+pub const TCTI: &str = "TPM2TOOLS_TCTI";
+/// How long a TPM of software may take to come up.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// A TPM with a state of its own; it ends with its test.
+pub struct Swtpm {
+    port: u16,
+    child: Child,
+    _state: TempDir,
+}
+
+impl Swtpm {
+    /// A fresh TPM that has been started up. Its PCRs are as after a reset: nothing was booted.
+    pub fn start() -> Swtpm {
+        let state = tempfile::tempdir().unwrap();
+        let start = Instant::now();
+        loop {
+            assert!(start.elapsed() < START_LIMIT, "swtpm does not come up");
+            // The control channel is on the next port: there tpm2-tools look for it.
+            let Some((port, control)) = Some(free_port()).and_then(|port| Some((port, port.checked_add(1)?))) else {
+                continue;
+            };
+            let mut child = Command::new(need("swtpm"))
+                .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear", "--tpmstate"])
+                .arg(format!("dir={}", state.path().display()))
+                .args(["--server", &format!("type=tcp,port={port}"), "--ctrl", &format!("type=tcp,port={control}")])
+                .process_group(0)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            // It ends at once if somebody took one of the ports in the meantime.
+            while child.try_wait().unwrap().is_none() && start.elapsed() < START_LIMIT {
+                if TcpStream::connect((Ipv4Addr::LOCALHOST, control)).is_ok() {
+                    return Swtpm { port, child, _state: state };
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            end_group(&mut child);
+        }
+    }
+
+    /// Where it is, for [`TCTI`].
+    pub fn place(&self) -> String {
+        place(self.port)
+    }
+
+    /// The program, with this TPM.
+    pub fn give(&self, program: Program) -> Program {
+        program.env(TCTI, self.place())
+    }
+
+    /// One of tpm2-tools.
+    pub fn tool(&self, name: &str) -> Program {
+        self.give(Program::new(name))
+    }
+
+    /// Extends a PCR of the bank of SHA-256 with a digest that is one byte 32 times.
+    pub fn extend(&self, pcr: u8, byte: u8) {
+        let digest = format!("{byte:02x}").repeat(32);
+        self.tool("tpm2_pcrextend").arg(format!("{pcr}:sha256={digest}")).succeed();
+    }
+
+    /// Objects and sessions that lie in the TPM.
+    pub fn left_behind(&self) -> String {
+        let handles = |kind| self.tool("tpm2_getcap").arg(kind).succeed().text();
+        ["handles-transient", "handles-loaded-session", "handles-saved-session"].map(handles).concat()
+    }
+}
+
+impl Drop for Swtpm {
+    fn drop(&mut self) {
+        end_group(&mut self.child);
+    }
+}
+
+fn place(port: u16) -> String {
+    format!("swtpm:host=127.0.0.1,port={port}")
+}
+
+/// What is done to the n-th answer, counted from 0: nothing to send ends the connection.
+pub type Change = dyn Fn(usize, Vec<u8>) -> Vec<u8> + Send + Sync;
+
+/// Somebody between a program and a TPM who hears everything and answers as he likes.
+pub struct Eavesdropper {
+    port: u16,
+    heard: Arc<Mutex<Vec<u8>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Eavesdropper {
+    /// Listens, and hands everything on as it is.
+    pub fn listening(tpm: &Swtpm) -> Eavesdropper {
+        Eavesdropper::changing(tpm, Box::new(|_, answer| answer))
+    }
+
+    /// Changes answers.
+    pub fn changing(tpm: &Swtpm, change: Box<Change>) -> Eavesdropper {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (heard, stop, to) = (Arc::default(), Arc::new(AtomicBool::new(false)), tpm.port);
+        let (log, stopped) = (Arc::clone(&heard), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            let count = AtomicUsize::new(0);
+            for socket in listener.incoming().map_while(Result::ok) {
+                if stopped.load(Ordering::SeqCst) {
+                    break;
+                }
+                hand_on(socket, to, &log, &|answer| change(count.fetch_add(1, Ordering::SeqCst), answer));
+            }
+        });
+        Eavesdropper { port, heard, stop, thread: Some(thread) }
+    }
+
+    /// Where he is, for [`TCTI`].
+    pub fn place(&self) -> String {
+        place(self.port)
+    }
+
+    /// Every byte that went over the line, both ways.
+    pub fn heard(&self) -> Vec<u8> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+/// One connection: as many commands as come, each with its answer.
+fn hand_on(mut near: TcpStream, to: u16, log: &Mutex<Vec<u8>>, change: &dyn Fn(Vec<u8>) -> Vec<u8>) {
+    let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)) else { return };
+    while let Some(command) = message(&mut near) {
+        log.lock().unwrap().extend(&command);
+        if far.write_all(&command).is_err() {
+            return;
+        }
+        let Some(answer) = message(&mut far) else { return };
+        log.lock().unwrap().extend(&answer);
+        let changed = change(answer);
+        if changed.is_empty() || near.write_all(&changed).is_err() {
+            return;
+        }
+    }
+}
+
+/// A command or an answer: both have their length behind the tag.
+fn message(from: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut head = [0; 6];
+    from.read_exact(&mut head).ok()?;
+    let len = u32::from_be_bytes([head[2], head[3], head[4], head[5]]) as usize;
+    let mut message = head.to_vec();
+    message.resize(len.clamp(head.len(), 8192), 0);
+    from.read_exact(&mut message[head.len()..]).ok()?;
+    Some(message)
+}
+
+impl Drop for Eavesdropper {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The line is heard, and a change arrives.
+    #[test]
+    fn somebody_on_the_line_hears_and_changes() {
+        let tpm = Swtpm::start();
+        assert!(tpm.tool("tpm2_getrandom").args(["--hex", "8"]).succeed().text().len() >= 16);
+        let line = Eavesdropper::changing(
+            &tpm,
+            Box::new(|_, mut answer| {
+                *answer.last_mut().unwrap() ^= 0xff;
+                answer
+            }),
+        );
+        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, line.port)).unwrap();
+        let get_random = b"\x80\x01\0\0\0\x0c\0\0\x01\x7b\0\x04";
+        socket.write_all(get_random).unwrap();
+        let answer = message(&mut socket).unwrap();
+        let heard = line.heard();
+        assert_eq!(heard[..12], *get_random);
+        assert_eq!(heard.len(), 12 + answer.len());
+        assert_eq!(heard.last().unwrap() ^ 0xff, *answer.last().unwrap());
+    }
+}
