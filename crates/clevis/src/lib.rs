@@ -11,6 +11,7 @@
 mod annotation;
 mod config;
 mod error;
+mod outside;
 mod pin;
 pub mod pins;
 mod policy;

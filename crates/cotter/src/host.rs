@@ -11,6 +11,7 @@ use linux::{Client, HostFiles, Terminal, TpmDevice, deadline_after};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tpm2::{Conversation, Patience, Transport, TransportError};
 
 /// The deadline of the phase of network that is under way.
 #[derive(Clone)]
@@ -50,6 +51,40 @@ impl Net for PhasedNet {
     }
 }
 
+/// The TPM, with the deadline of the phase.
+struct PhasedTpm {
+    device: TpmDevice,
+    phase: Phase,
+}
+
+impl PhasedTpm {
+    /// What was handed out with the ports does not know of the time that a person has taken since. What has no deadline keeps none.
+    fn now<'a>(&self, patience: &Patience<'a>) -> Patience<'a> {
+        Patience { until: patience.until.and(self.phase.until().instant()), ..*patience }
+    }
+}
+
+impl Transport for PhasedTpm {
+    fn begin<'a>(&'a self, patience: &Patience<'_>) -> Result<Box<dyn Conversation + 'a>, TransportError> {
+        Ok(Box::new(PhasedTalk { talk: self.device.begin(&self.now(patience))?, tpm: self }))
+    }
+}
+
+struct PhasedTalk<'a> {
+    talk: Box<dyn Conversation + 'a>,
+    tpm: &'a PhasedTpm,
+}
+
+impl Conversation for PhasedTalk<'_> {
+    fn exchange(&mut self, command: &[u8], patience: &Patience<'_>) -> Result<Vec<u8>, TransportError> {
+        self.talk.exchange(command, &self.tpm.now(patience))
+    }
+
+    fn pause(&mut self, time: Duration, patience: &Patience<'_>) -> Result<(), TransportError> {
+        self.talk.pause(time, &self.tpm.now(patience))
+    }
+}
+
 /// A person, whose time does not count.
 struct PhasedPerson {
     terminal: Terminal,
@@ -68,7 +103,7 @@ impl Person for PhasedPerson {
 /// This machine, as pins see it.
 pub struct Host {
     net: PhasedNet,
-    tpm: TpmDevice,
+    tpm: PhasedTpm,
     files: HostFiles,
     person: PhasedPerson,
     random: SystemRandom,
@@ -84,7 +119,7 @@ impl Host {
         let phase = Phase { limit, until: Arc::new(Mutex::new(Deadline::NEVER)) };
         Host {
             net: PhasedNet { client: Client::from_environment(), phase: phase.clone() },
-            tpm: TpmDevice::from_environment(),
+            tpm: PhasedTpm { device: TpmDevice::from_environment(), phase: phase.clone() },
             files: HostFiles,
             person: PhasedPerson { terminal: Terminal::until(cancel.clone()), phase: phase.clone() },
             random: SystemRandom,
@@ -168,6 +203,9 @@ mod tests {
         host.phase.put_off(HOUR);
         assert_eq!(host.phase.until().instant(), first.instant().map(|until| until + HOUR));
         assert!(host.time_left() > HOUR);
+        let handed_out = Patience { until: first.instant(), at_most: None, cancelled: &|| false };
+        assert_eq!(host.tpm.now(&handed_out).until, host.phase.until().instant(), "the TPM has that time too");
+        assert_eq!(host.tpm.now(&Patience { until: None, ..handed_out }).until, None);
         host.ports(TrustPolicy::Ask);
         assert!(host.time_left() <= HOUR, "the next phase has no more than the whole");
     }

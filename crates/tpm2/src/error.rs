@@ -96,7 +96,9 @@ fn transport_hint(error: &TransportError) -> &'static str {
         TransportError::Broken { .. } | TransportError::TooLong => {
             "see `dmesg` for the TPM's driver, or the log of swtpm"
         }
-        TransportError::TimedOut { .. } => "somebody else may use the TPM; if not, switch the machine off and on",
+        TransportError::TimedOut { .. } => {
+            "some TPMs take a minute for an RSA key: give it time by `--timeout`; else somebody may use it, or it is broken"
+        }
         TransportError::Cancelled => "nothing to do: another attempt was faster, or somebody gave up",
     }
 }

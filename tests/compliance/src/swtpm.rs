@@ -2,6 +2,7 @@
 
 use crate::program::{Program, end_group, need};
 use crate::server::free_port;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -75,6 +76,30 @@ impl Swtpm {
     pub fn extend(&self, pcr: u8, byte: u8) {
         let digest = format!("{byte:02x}").repeat(32);
         self.tool("tpm2_pcrextend").arg(format!("{pcr}:sha256={digest}")).succeed();
+    }
+
+    /// What is sealed in a JWE of the pin `tpm2` without PCRs, taken out with the original's tools.
+    pub fn sealed_text(&self, jwe: &[u8]) -> Vec<u8> {
+        let decoded = |text: &[u8]| Program::new("jose").args(["b64", "dec", "-i-"]).input(text).succeed().stdout;
+        let first = jwe.split(|byte| *byte == b'.').next().unwrap();
+        let header: serde_json::Value = serde_json::from_slice(&decoded(first)).unwrap();
+        let binding = &header["clevis"]["tpm2"];
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        for half in ["jwk_pub", "jwk_priv"] {
+            fs::write(file(half), decoded(binding[half].as_str().unwrap().as_bytes())).unwrap();
+        }
+        let word = |name: &str| binding[name].as_str().unwrap();
+        let parent =
+            self.tool("tpm2_createprimary").args(["-Q", "-C", "o", "-g", word("hash"), "-G", word("key"), "-c"]);
+        parent.arg(file("parent")).succeed();
+        self.tool("tpm2_flushcontext").arg("-t").succeed();
+        let load = self.tool("tpm2_load").args(["-Q", "-C"]).arg(file("parent")).arg("-c").arg(file("object"));
+        load.arg("-u").arg(file("jwk_pub")).arg("-r").arg(file("jwk_priv")).succeed();
+        self.tool("tpm2_flushcontext").arg("-t").succeed();
+        let text = self.tool("tpm2_unseal").arg("-c").arg(file("object")).succeed().stdout;
+        self.tool("tpm2_flushcontext").arg("-t").succeed();
+        text
     }
 
     /// Objects and sessions that lie in the TPM.

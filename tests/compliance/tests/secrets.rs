@@ -6,7 +6,7 @@
 use compliance::disk::PASSPHRASE;
 use compliance::secret::{Planted, Trace, files_below};
 use compliance::server::{free_port, wait_for};
-use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server};
+use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server, Swtpm};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -97,6 +97,26 @@ fn a_plaintext_is_seen_by_nobody() {
         assert!(!encrypted.shows(&secret));
         let decrypt = Program::cotter().arg("decrypt").input(encrypted.ended.stdout);
         assert!(scratch.run(decrypt, &[&secret]).shows(&secret));
+    }
+}
+
+/// The key that a TPM seals, and the plaintext under it.
+#[test]
+fn a_sealed_key_is_seen_by_nobody() {
+    let scratch = Scratch::new();
+    let tpm = Swtpm::start();
+    let plaintext = Planted::new("the plaintext", PLAINTEXT);
+    for config in ["{}", r#"{"key":"rsa","hash":"sha384"}"#] {
+        let encrypt = tpm.give(Program::cotter().args(["encrypt", "tpm2", config])).input(PLAINTEXT);
+        let encrypted = scratch.run(encrypt, &[&plaintext]);
+        let jwe = &encrypted.ended.stdout;
+        let text = tpm.sealed_text(jwe);
+        let key = Planted::new("the content key", &text[22..22 + 43]);
+        let whole = Planted::new("the sealed text", &text);
+        assert!(encrypted.leaks(&key).is_empty() && encrypted.leaks(&whole).is_empty());
+        let decrypt = tpm.give(Program::cotter().arg("decrypt")).input(jwe.clone());
+        let decrypted = scratch.run(decrypt, &[&plaintext, &key, &whole]);
+        assert!(decrypted.shows(&plaintext) && decrypted.count("sendto(") > 4, "the line was not looked at");
     }
 }
 
