@@ -24,6 +24,11 @@ pub(crate) fn hash_of(id: TpmAlgId) -> Option<Hash> {
     KNOWN.iter().find(|(_, known)| *known == id).map(|(hash, _)| *hash)
 }
 
+/// The hash of this number, which may be one that nobody here has heard of.
+pub(crate) fn hash_of_number(number: u16) -> Option<Hash> {
+    KNOWN.iter().find(|(_, id)| id.value() == number).map(|(hash, _)| *hash)
+}
+
 /// Length of a digest, which is at most 64.
 pub(crate) fn digest_len(hash: Hash) -> u16 {
     u16::try_from(hash.len()).unwrap_or(u16::MAX)

@@ -1,12 +1,15 @@
 //! What a TPM says of itself (part 3, section 30.2).
+//!
+//! The lists are read here and not by the crate that knows the structures: a newer TPM has properties and hashes that it does not, and they
+//! are passed over.
 
-use crate::algorithm::hash_of;
+use crate::algorithm::hash_of_number;
 use crate::authorisation::Authorisation;
 use crate::conversation::Tpm;
 use crate::error::TpmError;
 use crate::pcr::{Bank, PCRS, bits_of};
-use crate::wire::{AnswerHandles, Reader, Request, parameters_of};
-use tpm2_protocol::data::{TpmCap, TpmCc, TpmsCapabilityData, TpmuCapabilities};
+use crate::wire::{Answer, AnswerHandles, Reader, Request, parameters_of};
+use tpm2_protocol::data::{TpmCap, TpmCc};
 use tpm2_protocol::frame::TpmGetCapabilityCommand;
 
 const GET_CAPABILITY: &str = "TPM2_GetCapability";
@@ -48,10 +51,17 @@ impl Tpm<'_> {
     /// # Errors
     /// [`TpmError`].
     pub fn banks(&self) -> Result<Vec<Bank>, TpmError> {
-        let TpmuCapabilities::Pcrs(banks) = self.capability(TpmCap::Pcrs, 0, 1)? else { return Err(OTHER) };
-        let whole = (1 << PCRS) - 1;
-        let whole = banks.iter().filter(|bank| bits_of(bank) == whole);
-        Ok(whole.filter_map(|bank| Bank::of(hash_of(bank.hash)?)).collect())
+        let answer = self.capability(TpmCap::Pcrs, 0, 1)?;
+        let mut reader = list(&answer, TpmCap::Pcrs)?;
+        let mut banks = Vec::new();
+        for _ in 0..reader.u32()? {
+            let hash = hash_of_number(reader.u16()?);
+            let len = reader.u8()?;
+            let whole = bits_of(reader.take(len.into())?) == (1 << PCRS) - 1;
+            banks.extend(hash.and_then(Bank::of).filter(|_| whole));
+        }
+        reader.end()?;
+        Ok(banks)
     }
 
     /// Who made it.
@@ -91,12 +101,17 @@ impl Tpm<'_> {
 
     /// One group of properties, (property, value).
     fn properties(&self, first: u32) -> Result<Vec<(u32, u32)>, TpmError> {
-        let found = self.capability(TpmCap::TpmProperties, first, MOST_PROPERTIES)?;
-        let TpmuCapabilities::TpmProperties(found) = found else { return Err(OTHER) };
-        Ok(found.iter().map(|tagged| (tagged.property.value(), u32::from(tagged.value))).collect())
+        let answer = self.capability(TpmCap::TpmProperties, first, MOST_PROPERTIES)?;
+        let mut reader = list(&answer, TpmCap::TpmProperties)?;
+        let mut found = Vec::new();
+        for _ in 0..reader.u32()? {
+            found.push((reader.u32()?, reader.u32()?));
+        }
+        reader.end()?;
+        Ok(found)
     }
 
-    fn capability(&self, cap: TpmCap, property: u32, count: u32) -> Result<TpmuCapabilities, TpmError> {
+    fn capability(&self, cap: TpmCap, property: u32, count: u32) -> Result<Answer, TpmError> {
         let command =
             TpmGetCapabilityCommand { handles: [], cap, property: property.into(), property_count: count.into() };
         let request = Request {
@@ -105,19 +120,78 @@ impl Tpm<'_> {
             parameters: parameters_of(&command)?,
             answers_with: AnswerHandles::None,
         };
-        let answer = self.run(request, Authorisation::None)?;
-        let mut reader = Reader::new(&answer.parameters, GET_CAPABILITY);
-        // Whether there is more.
-        reader.u8()?;
-        let found: TpmsCapabilityData = reader.structure()?;
-        reader.end()?;
-        Ok(found.data)
+        self.run(request, Authorisation::None)
     }
 }
 
-const OTHER: TpmError = TpmError::Malformed { command: GET_CAPABILITY, what: "it is about something else" };
+/// The list in an answer, from its count on.
+fn list(answer: &Answer, wanted: TpmCap) -> Result<Reader<'_>, TpmError> {
+    let mut reader = Reader::new(&answer.parameters, GET_CAPABILITY);
+    // Whether there is more.
+    reader.u8()?;
+    if reader.u32()? == wanted.value() { Ok(reader) } else { Err(reader.malformed("it is about something else")) }
+}
 
 /// A property that the TPM does not have is 0.
 fn value(properties: &[(u32, u32)], wanted: u32) -> u32 {
     properties.iter().find(|(property, _)| *property == wanted).map_or(0, |(_, value)| *value)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::transport::{Conversation, Patience, Transport, TransportError};
+    use crypto::SystemRandom;
+    use std::time::Duration;
+
+    /// Answers with these parameters.
+    struct Says(Vec<u8>);
+
+    impl Transport for Says {
+        fn begin<'a>(&'a self, _: &Patience<'_>) -> Result<Box<dyn Conversation + 'a>, TransportError> {
+            Ok(Box::new(Saying(&self.0)))
+        }
+    }
+
+    struct Saying<'a>(&'a [u8]);
+
+    impl Conversation for Saying<'_> {
+        fn exchange(&mut self, _: &[u8], _: &Patience<'_>) -> Result<Vec<u8>, TransportError> {
+            let len = u32::try_from(10 + self.0.len()).unwrap().to_be_bytes();
+            Ok([b"\x80\x01", &len[..], &[0; 4], self.0].concat())
+        }
+
+        fn pause(&mut self, _: Duration, _: &Patience<'_>) -> Result<(), TransportError> {
+            Ok(())
+        }
+    }
+
+    fn asked<T>(parameters: &[u8], ask: impl FnOnce(&Tpm<'_>) -> Result<T, TpmError>) -> Result<T, TpmError> {
+        let says = Says(parameters.to_vec());
+        ask(&Tpm::begin(&says, Patience { until: None, at_most: None, cancelled: &|| false }, &SystemRandom)?)
+    }
+
+    /// A hash and a property that nobody has heard of, and a bank of which some PCRs are missing.
+    #[test]
+    fn what_is_not_known_is_passed_over() {
+        let banks = b"\0\0\0\0\x05\0\0\0\x04\x0f\x0f\x03\xff\xff\xff\0\x0b\x03\xff\xff\xff\0\x04\x03\0\0\0\0\x0c\x04\xff\xff\xff\0";
+        let names: Vec<&str> = asked(banks, |tpm| tpm.banks()).unwrap().into_iter().map(Bank::name).collect();
+        assert_eq!(names, ["sha256", "sha384"]);
+        let fixed = b"\0\0\0\0\x06\0\0\0\x02\0\0\x01\x05INTC\0\0\x01\x30\0\0\0\x01";
+        assert_eq!(asked(fixed, |tpm| tpm.identity()).unwrap().manufacturer, "INTC");
+    }
+
+    #[test]
+    fn a_list_that_is_none_is_an_error() {
+        let good = b"\0\0\0\0\x06\0\0\0\x01\0\0\x02\x0e\0\0\0\x03";
+        assert_eq!(asked(good, |tpm| tpm.dictionary_attack()).unwrap().failures, 3);
+        for len in 0..good.len() {
+            assert!(asked(good.get(..len).unwrap(), |tpm| tpm.dictionary_attack()).is_err(), "{len}");
+        }
+        assert!(asked(&[good, &b"x"[..]].concat(), |tpm| tpm.dictionary_attack()).is_err());
+        let endless = b"\0\0\0\0\x06\xff\xff\xff\xff\0\0\x02\x0e\0\0\0\x03";
+        assert!(asked(endless, |tpm| tpm.dictionary_attack()).is_err());
+        assert!(asked(good, |tpm| tpm.banks()).is_err());
+    }
 }

@@ -281,7 +281,7 @@ fn read_values(answer: &Answer, asked: &PcrSelection) -> Result<Reading, TpmErro
     let bits = selected
         .iter()
         .filter(|part| hash_of(part.hash) == Some(asked.bank.0))
-        .fold(0, |bits, part| bits | bits_of(part));
+        .fold(0, |bits, part| bits | bits_of(&part.pcr_select));
     let values: Vec<Vec<u8>> = digests.iter().map(|digest| digest.as_ref().to_vec()).collect();
     let sizes = values.iter().all(|value| value.len() == asked.bank.0.len());
     let highest = 32 - bits.leading_zeros();
@@ -296,10 +296,9 @@ fn read_values(answer: &Answer, asked: &PcrSelection) -> Result<Reading, TpmErro
     }
 }
 
-/// Bit n for PCR n; what lies beyond the PCRs of a PC is not looked at.
-pub(crate) fn bits_of(part: &TpmsPcrSelection) -> u32 {
-    let bytes = part.pcr_select.iter().take(3);
-    (0u32..).zip(bytes).fold(0, |bits, (at, byte)| bits | (u32::from(*byte) << (8 * at)))
+/// Bit n for PCR n out of a bitmap; what lies beyond the PCRs of a PC is not looked at.
+pub(crate) fn bits_of(bitmap: &[u8]) -> u32 {
+    (0u32..).zip(bitmap.iter().take(3)).fold(0, |bits, (at, byte)| bits | (u32::from(*byte) << (8 * at)))
 }
 
 impl fmt::Display for PcrSelection {

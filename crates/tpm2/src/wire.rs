@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 
 /// Tag, length, code.
 const HEADER_LEN: usize = 10;
+/// `TPM_ST_RSP_COMMAND`: what a TPM 1.2 says to any command of these.
+const TAG_OF_TPM_1_2: u16 = 0x00c4;
 /// Longest command, in bytes.
 pub(crate) const LONGEST_COMMAND: usize = TPM_MAX_COMMAND_SIZE;
 
@@ -86,10 +88,14 @@ impl Answer {
         }
         let code = reader.u32()?;
         if code != 0 {
-            // An error has no sessions and no body, and says so; TPM 1.2 has a tag of its own.
-            return match (tag == TpmSt::NoSessions.value(), reader.end()) {
-                (true, Ok(())) => Err(TpmError::Refused { command, code: ResponseCode::new(code) }),
-                _ => Err(malformed("an error that is followed by something")),
+            // An error has no sessions and no body, and says so.
+            reader.end()?;
+            return match tag {
+                TAG_OF_TPM_1_2 => Err(malformed("it is one of a TPM 1.2")),
+                tag if tag == TpmSt::NoSessions.value() => {
+                    Err(TpmError::Refused { command, code: ResponseCode::new(code) })
+                }
+                _ => Err(malformed("an error with sessions")),
             };
         }
         let expected = if authorised { TpmSt::Sessions } else { TpmSt::NoSessions };

@@ -63,7 +63,7 @@ impl Device {
     }
 }
 
-/// One command and its answer. The buffer has room for one byte more than an answer may have, and the core sees the length.
+/// One command and its answer, which the kernel hands over whole.
 fn converse(file: &mut File, command: &[u8]) -> io::Result<Vec<u8>> {
     file.write_all(command)?;
     let mut answer = vec![0; LONGEST_ANSWER];
