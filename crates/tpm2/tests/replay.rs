@@ -209,6 +209,38 @@ fn lengths_from_outside_are_not_believed() {
     }
 }
 
+/// Several changes at once, anywhere: bytes, lengths, ends. The same ones in every run.
+#[test]
+fn any_number_of_changes_is_an_error_or_means_nothing() {
+    let tape = Tape::load(ECC_WITH_PCRS);
+    let draws = Counted::default();
+    let draw = |below: usize| {
+        let mut bytes = [0; 32];
+        draws.fill(&mut bytes).unwrap();
+        usize::from_be_bytes(bytes[..8].try_into().unwrap()) % below
+    };
+    for _ in 0..2_000 {
+        let mut answers = tape.answers.clone();
+        for _ in 0..=draw(4) {
+            let number = draw(answers.len());
+            let answer = &mut answers[number].1;
+            let at = draw(answer.len().max(1));
+            match draw(5) {
+                0 => answer.truncate(at),
+                1 => answer.insert(at, [0, 1, 0x7f, 0xff][draw(4)]),
+                2 if answer.len() > 6 => {
+                    let size = u32::try_from(answer.len()).unwrap().to_be_bytes();
+                    answer[2..6].copy_from_slice(&size);
+                }
+                _ => answer.get_mut(at).into_iter().for_each(|byte| *byte = [0, 1, 0x80, 0xff][draw(4)]),
+            }
+        }
+        if let Ok(secret) = seal_and_open(&Tape { answers, said: Mutex::default() }, ParentKey::Ecc, pcrs()) {
+            assert!(secret.ct_eq(b"planted"));
+        }
+    }
+}
+
 /// Whatever command fails, what was made before is flushed.
 #[test]
 fn a_refusal_anywhere_is_followed_by_flushes() {

@@ -392,6 +392,26 @@ fn whoever_answers_wrongly_gets_an_error() {
     assert_eq!(decrypt(&tpm, Maker::Ours, &jwe).succeeded().stdout, PLAINTEXT);
 }
 
+/// An answer that comes late is waited for within the limit, and not beyond it.
+#[test]
+fn a_slow_tpm_is_waited_for_within_the_limit() {
+    let tpm = Swtpm::start();
+    let jwe = encrypt(&tpm, Maker::Ours, "{}").succeeded().stdout;
+    for (late, limit, opens) in [(Duration::from_millis(200), "60", true), (Duration::from_secs(4), "1", false)] {
+        let wait = move |at, answer| {
+            if at == 1 {
+                std::thread::sleep(late);
+            }
+            answer
+        };
+        let line = Eavesdropper::changing(&tpm, Box::new(wait));
+        let program = Program::cotter().args(["decrypt", "--timeout", limit]).env(TCTI, line.place());
+        let ended = program.input(jwe.clone()).run();
+        assert_eq!(ended.status.success(), opens, "{}", ended.said());
+        assert!(opens || ended.said().contains("the TPM gave no answer within"), "{}", ended.said());
+    }
+}
+
 /// A TPM that never answers holds nobody beyond the limit.
 #[test]
 fn a_silent_tpm_is_given_up() {

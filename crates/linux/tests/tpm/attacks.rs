@@ -6,6 +6,7 @@ use crate::swtpm::Swtpm;
 use crypto::{Hash, SystemRandom};
 use linux::TpmDevice;
 use std::io;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tpm2::{Bank, ParentKey, ParentTemplate, Patience, PcrSelection, Tpm, TpmError, Transport, TransportError};
@@ -124,6 +125,26 @@ fn a_failure_anywhere_leaves_nothing_behind() {
         let _ = open(&Line::changing(&tpm, &once), ECC, &sealed, pcr_7());
         assert_eq!(left_behind(&tpm), 0, "after a change of answer {victim}");
         refresh(&tpm);
+    }
+}
+
+/// The power of the TPM goes in the middle of a conversation, and comes back: whatever it was given is gone.
+#[test]
+fn a_tpm_that_is_reset_in_the_middle_is_an_error_and_the_next_time_it_opens() {
+    for victim in 0..6 {
+        let swtpm = Mutex::new(Swtpm::start());
+        let device = TpmDevice::at(&swtpm.lock().unwrap().place()).unwrap();
+        let sealed = seal(&device, ECC, pcr_7()).unwrap();
+        let reset = |at: usize, answer: Vec<u8>| {
+            if at == victim {
+                swtpm.lock().unwrap().power_cut();
+            }
+            Ok(answer)
+        };
+        let error = open(&Line::changing(&device, &reset), ECC, &sealed, pcr_7()).unwrap_err();
+        assert!(!error.to_string().is_empty(), "after answer {victim}");
+        // One power cut is not three.
+        assert!(open(&device, ECC, &sealed, pcr_7()).unwrap().ct_eq(SECRET), "after answer {victim}");
     }
 }
 

@@ -103,23 +103,29 @@ fn key_text(key: &Secret) -> Secret {
 
 /// Seals the text by these settings.
 fn seal(settings: &Settings, text: &Secret, tpm: &Tpm<'_>) -> Result<Binding, TpmError> {
-    let bank = match (&settings.pcrs, settings.bank()) {
-        (Some(_), None) => Some(default_bank(tpm)?),
-        (_, bank) => bank,
-    };
+    let selection = selection(settings, tpm)?;
     let parent = tpm.create_primary(settings.parent())?;
     let mut session = tpm.start_session(&parent, Purpose::Authorise, SESSION_HASH)?;
-    let selection = match (&settings.pcrs, bank) {
-        (Some(pcrs), Some(bank)) => Some(pcrs.selection(bank)),
-        _ => None,
+    let template = match &selection {
+        None => SealedTemplate { hash: settings.hash.hash, policy: None },
+        Some(selection) => {
+            let policy = policy(settings, selection, tpm, &mut session)?;
+            SealedTemplate { hash: SESSION_HASH, policy: Some(policy) }
+        }
     };
-    let (hash, policy) = match selection {
-        None => (settings.hash.hash, None),
-        Some(selection) => (SESSION_HASH, Some(policy(settings, &selection, tpm, &mut session)?)),
-    };
-    let sealed = tpm.create(&parent, &SealedTemplate { hash, policy }, text, session)?;
+    let sealed = tpm.create(&parent, &template, text, session)?;
     let public = sealed.public_area()?;
     Ok(Binding { hash: settings.hash, key: settings.key, pcrs: selection.zip(settings.pcr_ids()), sealed, public })
+}
+
+/// The PCRs of the settings, in their bank or in that of the TPM.
+fn selection(settings: &Settings, tpm: &Tpm<'_>) -> Result<Option<PcrSelection>, TpmError> {
+    let Some(pcrs) = &settings.pcrs else { return Ok(None) };
+    let bank = match settings.bank() {
+        Some(bank) => bank,
+        None => default_bank(tpm)?,
+    };
+    Ok(Some(pcrs.selection(bank)))
 }
 
 /// The policy that the PCRs hold what they hold now, or what the settings give.
