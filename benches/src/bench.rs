@@ -8,3 +8,4 @@ pub(crate) mod multiplication;
 pub(crate) mod plain;
 pub(crate) mod server;
 pub(crate) mod slot;
+pub(crate) mod tpm;

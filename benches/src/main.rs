@@ -31,6 +31,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("slot", bench::slot::run),
     ("binding", bench::binding::run),
     ("bind", bench::bind::run),
+    ("tpm", bench::tpm::run),
     ("plain", bench::plain::run),
     ("image", bench::image::run),
 ];

@@ -6,7 +6,7 @@ use crate::object::{Object, push_no_creation_data, push_public, read_public_area
 use crate::public::Public;
 use crate::session::Session;
 use crate::template::SealedTemplate;
-use crate::wire::{AnswerHandles, Reader, Request, push_sized};
+use crate::wire::{Answer, AnswerHandles, Reader, Request, push_sized};
 use crypto::Secret;
 use tpm2_protocol::data::{TpmCc, TpmaSession};
 use zeroize::Zeroizing;
@@ -90,6 +90,28 @@ impl<'a> Tpm<'a> {
         sealed: &Sealed,
         session: &mut Session<'_, '_>,
     ) -> Result<Object<'t, 'a>, TpmError> {
+        self.load_by(parent, sealed, |request| session.run(request, TpmaSession::empty()))
+    }
+
+    /// As [`Tpm::load`]; the session ends with it, which takes no command more.
+    ///
+    /// # Errors
+    /// As [`Tpm::load`].
+    pub fn load_last<'t>(
+        &'t self,
+        parent: &Object<'_, '_>,
+        sealed: &Sealed,
+        session: Session<'_, '_>,
+    ) -> Result<Object<'t, 'a>, TpmError> {
+        self.load_by(parent, sealed, |request| session.run_last(request, TpmaSession::empty()))
+    }
+
+    fn load_by<'t>(
+        &'t self,
+        parent: &Object<'_, '_>,
+        sealed: &Sealed,
+        run: impl FnOnce(Request<'_>) -> Result<Answer, TpmError>,
+    ) -> Result<Object<'t, 'a>, TpmError> {
         let public = sealed.public_area()?;
         let private = content(&sealed.private)?;
         let mut parameters = Zeroizing::new(Vec::new());
@@ -97,7 +119,7 @@ impl<'a> Tpm<'a> {
         push_sized(&mut parameters, public.as_bytes())?;
         let handles = [parent.named()];
         let request = Request { code: TpmCc::Load, handles: &handles, parameters, answers_with: AnswerHandles::One };
-        let answer = session.run(request, TpmaSession::empty())?;
+        let answer = run(request)?;
         let (value, handle) = self.made(&answer);
         let mut reader = Reader::new(&answer.parameters, LOAD);
         let name = reader.sized()?.to_vec();

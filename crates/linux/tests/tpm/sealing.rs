@@ -49,16 +49,14 @@ pub(crate) fn open_within(
     let tpm = Tpm::begin(line, patience, &SystemRandom)?;
     let parent = tpm.create_primary(parent)?;
     let mut session = tpm.start_session(&parent, Purpose::Authorise, Hash::Sha256)?;
-    let object = tpm.load(&parent, sealed, &mut session)?;
-    match pcrs {
-        None => tpm.unseal(&object, session),
-        Some(pcrs) => {
-            drop(session);
-            let policy = tpm.start_session(&parent, Purpose::Policy, object.public().hash())?;
-            tpm.policy_pcr(&policy, &pcrs)?;
-            tpm.unseal(&object, policy)
-        }
-    }
+    let Some(pcrs) = pcrs else {
+        let object = tpm.load(&parent, sealed, &mut session)?;
+        return tpm.unseal(&object, session);
+    };
+    let object = tpm.load_last(&parent, sealed, session)?;
+    let policy = tpm.start_session(&parent, Purpose::Policy, object.public().hash())?;
+    tpm.policy_pcr(&policy, &pcrs)?;
+    tpm.unseal(&object, policy)
 }
 
 fn pcrs(bank: &str, pcrs: &[u64]) -> PcrSelection {
@@ -129,7 +127,7 @@ fn no_more_commands_than_are_documented() {
     check(
         Some(pcrs("sha256", &[7])),
         &[CREATE_PRIMARY, START, PCR_READ, CREATE, FLUSH],
-        &[CREATE_PRIMARY, START, LOAD, FLUSH, START, POLICY_PCR, UNSEAL, FLUSH, FLUSH],
+        &[CREATE_PRIMARY, START, LOAD, START, POLICY_PCR, UNSEAL, FLUSH, FLUSH],
     );
 }
 

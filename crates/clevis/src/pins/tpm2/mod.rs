@@ -157,9 +157,11 @@ fn default_bank(tpm: &Tpm<'_>) -> Result<Bank, TpmError> {
 fn unseal(binding: &Binding, tpm: &Tpm<'_>) -> Result<Secret, TpmError> {
     let parent = tpm.create_primary(binding.parent())?;
     let mut session = tpm.start_session(&parent, Purpose::Authorise, SESSION_HASH)?;
-    let object = tpm.load(&parent, &binding.sealed, &mut session)?;
-    let Some((selection, _)) = &binding.pcrs else { return tpm.unseal(&object, session) };
-    drop(session);
+    let Some((selection, _)) = &binding.pcrs else {
+        let object = tpm.load(&parent, &binding.sealed, &mut session)?;
+        return tpm.unseal(&object, session);
+    };
+    let object = tpm.load_last(&parent, &binding.sealed, session)?;
     let session = tpm.start_session(&parent, Purpose::Policy, binding.public.hash())?;
     tpm.policy_pcr(&session, selection)?;
     tpm.unseal(&object, session)
