@@ -3,7 +3,7 @@
 use crate::authorisation::Authorisation;
 use crate::error::TpmError;
 use crate::response_code::{Meaning, ResponseCode};
-use crate::transport::{Conversation, Patience, Transport};
+use crate::transport::{Conversation, Patience, Transport, TransportError};
 use crate::wire::{Answer, AnswerHandles, Request};
 use crypto::Random;
 use std::cell::{Cell, RefCell};
@@ -17,6 +17,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 /// How often a command is sent. With the pauses that is some twelve seconds, more than a self test takes.
 const MOST_TIMES: u32 = 44;
+/// The same for a flush, in less than a second.
+const MOST_FLUSHES: u32 = 8;
 /// How long a flush may take while somebody still waits for the result, and when nobody does any more.
 const PATIENT_FLUSH: Duration = Duration::from_secs(1);
 const HASTY_FLUSH: Duration = Duration::from_millis(15);
@@ -65,35 +67,33 @@ impl<'a> Tpm<'a> {
         mut authorisation: Authorisation<'_>,
     ) -> Result<Answer, TpmError> {
         let area = authorisation.area(&mut request, self.random)?;
-        let bytes = self.deliver(&request.to_bytes(&area)?)?;
-        let mut answer = Answer::read(&bytes, &request, authorisation.is_some())?;
-        match authorisation.check(&request, &mut answer) {
-            Ok(()) => Ok(answer),
-            Err(error) => {
-                answer.handle.into_iter().for_each(|handle| self.flush(handle));
-                Err(error)
-            }
-        }
+        let bytes = self.deliver(&request.to_bytes(&area)?, &self.patience, MOST_TIMES)?;
+        let answer = Answer::read(&bytes, &request, authorisation.is_some());
+        answer.and_then(|mut answer| authorisation.check(&request, &mut answer).map(|()| answer)).inspect_err(|_| {
+            made_by(&request, &bytes).into_iter().for_each(|handle| self.flush(handle));
+        })
     }
 
     /// Sends the same bytes until the TPM has done something with them. It did nothing before: the nonces stay good.
-    fn deliver(&self, command: &[u8]) -> Result<Vec<u8>, TpmError> {
+    fn deliver(&self, command: &[u8], patience: &Patience<'_>, most_times: u32) -> Result<Vec<u8>, TpmError> {
         let mut pause = FIRST_PAUSE;
-        for _ in 1..MOST_TIMES {
-            let answer = self.exchange(command, &self.patience)?;
+        for _ in 1..most_times {
+            let answer = self.exchange(command, patience)?;
             if !is_busy(&answer) {
                 return Ok(answer);
             }
-            self.line.borrow_mut().pause(pause, &self.patience)?;
+            self.line.borrow_mut().pause(pause, patience)?;
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
-        self.exchange(command, &self.patience)
+        self.exchange(command, patience)
     }
 
     fn exchange(&self, command: &[u8], patience: &Patience<'_>) -> Result<Vec<u8>, TpmError> {
         let answer = self.line.borrow_mut().exchange(command, patience);
         answer.map_err(|error| {
-            self.state.set(State::GivenUp);
+            if matches!(error, TransportError::TimedOut { .. } | TransportError::Cancelled) {
+                self.state.set(State::GivenUp);
+            }
             TpmError::Transport(error)
         })
     }
@@ -106,25 +106,29 @@ impl<'a> Tpm<'a> {
             parameters: Zeroizing::new(handle.to_be_bytes().to_vec()),
             answers_with: AnswerHandles::None,
         };
-        let hasty = || self.exchange_hasty(&request);
-        let patient = || {
-            let patience = Patience { at_most: Some(PATIENT_FLUSH), ..self.patience };
-            request.to_bytes(&[]).and_then(|bytes| self.exchange(&bytes, &patience)).map(|_| ())
-        };
+        let Ok(command) = request.to_bytes(&[]) else { return };
+        let patient = Patience { at_most: Some(PATIENT_FLUSH), ..self.patience };
+        let hasty = Patience { until: None, at_most: Some(HASTY_FLUSH), cancelled: &|| false };
         let flushed = match self.state.get() {
-            State::Talking => patient().or_else(|_| hasty()),
-            State::GivenUp => hasty(),
-            State::Silent => Ok(()),
+            State::Talking => {
+                let flushed = self.deliver(&command, &patient, MOST_FLUSHES);
+                flushed.or_else(|_| self.exchange(&command, &hasty)).is_ok()
+            }
+            State::GivenUp => self.exchange(&command, &hasty).is_ok(),
+            State::Silent => true,
         };
-        if flushed.is_err() {
+        if !flushed {
             self.state.set(State::Silent);
         }
     }
+}
 
-    fn exchange_hasty(&self, request: &Request<'_>) -> Result<(), TpmError> {
-        let patience = Patience { until: None, at_most: Some(HASTY_FLUSH), cancelled: &|| false };
-        request.to_bytes(&[]).and_then(|bytes| self.exchange(&bytes, &patience)).map(|_| ())
-    }
+/// What a command made whose answer is not believed, if the answer goes so far. Only an object or a session is flushed, and no TPM has made
+/// anything else.
+fn made_by(request: &Request<'_>, answer: &[u8]) -> Option<u32> {
+    let done = answer.get(6..10)? == [0; 4] && request.answers_with == AnswerHandles::One;
+    let handle = u32::from_be_bytes(answer.get(10..14)?.try_into().ok()?);
+    Some(handle).filter(|handle| done && matches!(handle >> 24, 0x02 | 0x03 | 0x80))
 }
 
 /// Whether the TPM wants the same command again.

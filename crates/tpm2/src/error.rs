@@ -90,7 +90,7 @@ fn transport_hint(error: &TransportError) -> &'static str {
     match error {
         TransportError::NoDevice => "switch the TPM on in the firmware's settings, or name one in TPM2TOOLS_TCTI",
         TransportError::Setting { .. } => {
-            "it is `device:/dev/tpmrm0`, `swtpm:host=HOST,port=PORT` or `swtpm:path=SOCKET`"
+            "it is `device:/dev/tpmrm0`, `swtpm:host=IP,port=PORT` or `swtpm:path=SOCKET`"
         }
         TransportError::Open { .. } => "be root or in the group tss; see `ls -l /dev/tpm*`",
         TransportError::Broken { .. } | TransportError::TooLong => {

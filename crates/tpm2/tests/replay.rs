@@ -209,6 +209,23 @@ fn lengths_from_outside_are_not_believed() {
     }
 }
 
+/// The TPM has made what its answer names, also where the rest of the answer is not believed.
+#[test]
+fn a_handle_in_a_broken_answer_is_flushed() {
+    let tape = Tape::load(ECC_WITH_PCRS);
+    let makes = |command: &[u8]| matches!(command[6..10], [0, 0, 1, 0x31 | 0x76 | 0x57]);
+    for (number, (command, answer)) in tape.answers.iter().enumerate().filter(|(_, (command, _))| makes(command)) {
+        let handle = answer[10..14].to_vec();
+        for len in [14, answer.len() / 2, answer.len() - 1] {
+            let cut = tape.with(number, |answer| answer.truncate(len));
+            assert!(seal_and_open(&cut, ParentKey::Ecc, pcrs()).is_err());
+            let said = cut.said.lock().unwrap();
+            let flushed = said.iter().any(|said| said[6..10] == FLUSH_CONTEXT && said[10..14] == handle);
+            assert!(flushed, "{:x?} is left by an answer of {len} bytes to {:x?}", handle, &command[6..10]);
+        }
+    }
+}
+
 /// Several changes at once, anywhere: bytes, lengths, ends. The same ones in every run.
 #[test]
 fn any_number_of_changes_is_an_error_or_means_nothing() {

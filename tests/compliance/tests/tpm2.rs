@@ -156,6 +156,92 @@ fn another_state_or_another_tpm_opens_nothing() {
     table.finish();
 }
 
+/// Locks a TPM out: one failure is enough, and here it is.
+fn lock(tpm: &Swtpm) {
+    let folder = tempfile::tempdir().unwrap();
+    let (parent, child) = (folder.path().join("parent"), folder.path().join("child"));
+    tpm.tool("tpm2_dictionarylockout").args(["-s", "-n", "1", "-t", "100", "-l", "100"]).succeed();
+    tpm.tool("tpm2_createprimary").args(["-Q", "-C", "o", "-p", "word", "-c"]).arg(&parent).succeed();
+    let wrong = tpm.tool("tpm2_create").args(["-Q", "-P", "wrong", "-C"]).arg(&parent).arg("-u").arg(&child);
+    assert!(!wrong.run().status.success());
+    tpm.tool("tpm2_flushcontext").arg("-t").succeed();
+}
+
+/// Each state of a TPM in which it opens nothing has its own words and its own next step.
+#[test]
+fn each_state_of_a_tpm_has_its_words() {
+    type Change<'a> = &'a dyn Fn(&Swtpm);
+    let tool = |tpm: &Swtpm, words: &[&str]| drop(tpm.tool(words[0]).args(&words[1..]).succeed());
+    let states: [(&str, Change<'_>, &[&str]); 4] = [
+        ("cleared", &|tpm| tool(tpm, &["tpm2_clear", "-Q"]), &["TPM_RC_INTEGRITY", "or the TPM was cleared"]),
+        (
+            "locked out",
+            &lock,
+            &[
+                "TPM_RC_LOCKOUT (0x921)",
+                "1 of 1 failures count",
+                "every 100 s",
+                "tpm2_dictionarylockout --clear-lockout",
+            ],
+        ),
+        (
+            "owned",
+            &|tpm| tool(tpm, &["tpm2_changeauth", "-Q", "-c", "owner", "word"]),
+            &["the TPM wants a password", "owner hierarchy"],
+        ),
+        (
+            "switched off",
+            &|tpm| tool(tpm, &["tpm2_hierarchycontrol", "-C", "p", "shEnable", "clear"]),
+            &["the TPM's hierarchy is switched off", "firmware"],
+        ),
+    ];
+    let mut table = Table::new("tpm2: states of a TPM");
+    for (state, change, expected) in states {
+        table.row(format!("{state}: neither opens, cotter says why"), || {
+            let tpm = Swtpm::start();
+            let jwe = encrypt(&tpm, Maker::Ours, "{}").succeeded().stdout;
+            change(&tpm);
+            assert!(!decrypt(&tpm, Maker::Theirs, &jwe).status.success());
+            tpm.tool("tpm2_flushcontext").arg("-t").run();
+            let said = decrypt(&tpm, Maker::Ours, &jwe).failed_with(1).said();
+            for word in expected {
+                assert!(said.contains(word), "{said} has no {word}");
+            }
+        });
+    }
+    table.finish();
+}
+
+/// Halves of the sealed object that were cut or changed are a damaged binding, and no TPM to be blamed.
+#[test]
+fn a_damaged_binding_is_called_one() {
+    let tpm = Swtpm::start();
+    let jwe = encrypt(&tpm, Maker::Ours, "{}").succeeded().stdout;
+    let (_, rest) = jwe.split_at(jwe.iter().position(|byte| *byte == b'.').unwrap());
+    let damaged = |half: &str, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut header = header(&jwe);
+        let member = &mut header["clevis"]["tpm2"][half];
+        let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(member.as_str().unwrap()).unwrap();
+        change(&mut bytes);
+        *member = BASE64_URL_SAFE_NO_PAD.encode(bytes).into();
+        let first = BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header).unwrap());
+        let said = decrypt(&tpm, Maker::Ours, &[first.as_bytes(), rest].concat()).failed_with(1).said();
+        assert_eq!(tpm.left_behind(), "", "{said}");
+        said
+    };
+    let cut = |bytes: &mut Vec<u8>| {
+        bytes.truncate(20);
+        bytes[1] = 18;
+    };
+    for (half, change) in [("jwk_pub", &cut as &dyn Fn(&mut Vec<u8>)), ("jwk_priv", &cut), ("jwk_pub", &|b| b.clear())]
+    {
+        let said = damaged(half, change);
+        assert!(said.contains("the binding is damaged"), "{half}: {said}");
+    }
+    let said = damaged("jwk_priv", &|bytes| *bytes.last_mut().unwrap() ^= 1);
+    assert!(said.contains("TPM_RC_INTEGRITY"), "{said}");
+}
+
 /// Values that are given instead of read: the PCR gets there later, and then both sides open it.
 #[test]
 fn given_values_are_sealed_to() {

@@ -1,7 +1,7 @@
 //! What a TPM's refusal means for a binding.
 
-use super::binding::Binding;
-use crate::error::PinError;
+use super::binding::{Binding, NAME};
+use crate::error::{BindingError, PinError};
 use ::tpm2::{Meaning, Tpm, TpmError};
 
 /// A refusal that has nothing to do with what a binding says.
@@ -13,6 +13,10 @@ pub(super) fn failed(source: TpmError) -> PinError {
 pub(super) fn failed_with(source: TpmError, binding: &Binding, tpm: &Tpm<'_>) -> PinError {
     match (source.meaning(), &binding.pcrs) {
         (Some(Meaning::PolicyFailed), Some((selection, _))) => PinError::PcrMismatch { selection: *selection, source },
+        // It is the sealed object that the TPM cannot make sense of: the header was damaged.
+        (Some(Meaning::Other), _) if matches!(source, TpmError::Refused { command: "TPM2_Load", .. }) => {
+            PinError::BadBinding { pin: NAME, source: BindingError::Sealed(source) }
+        }
         (Some(Meaning::LockedOut), _) => PinError::Tpm { source, protection: tpm.dictionary_attack().ok() },
         _ => failed(source),
     }
