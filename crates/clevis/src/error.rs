@@ -122,6 +122,17 @@ pub enum PinError {
         /// Why each of the missing ones is missing, most telling first.
         failures: Vec<Failure>,
     },
+    /// Enough shares of a threshold answered, and no combination of as many as are needed opens the JWE.
+    NoSubset {
+        /// How many are needed.
+        needed: usize,
+        /// The shares that answered: at least one of them is wrong, or the JWE is damaged.
+        answered: Vec<ShareName>,
+        /// How many combinations were tried.
+        tried: usize,
+        /// Why each of the others is missing, most telling first.
+        failures: Vec<Failure>,
+    },
     /// A share of a threshold could not be tied to its pin.
     Share {
         /// Which pin.
@@ -191,6 +202,35 @@ pub struct Failure {
     pub error: PinError,
 }
 
+/// Which share of a threshold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareName {
+    /// Its number, counted from 0 as the JWE lists them.
+    pub share: usize,
+    /// The pin that holds it, if its JWE could be read that far.
+    pub pin: Option<Name>,
+}
+
+/// A share that answered and is wrong, while enough others were right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrongShare {
+    /// Which one: `share 2`, or `share 3, share 2` of a threshold inside, each with its pin.
+    pub place: String,
+    /// What is wrong with it.
+    pub fault: ShareFault,
+}
+
+/// What is wrong with a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShareFault {
+    /// It has another length, or lies outside the field.
+    Odd,
+    /// It differs from the check value that the header has of it.
+    Unchecked,
+    /// It does not lie on the polynomial of those that opened the JWE.
+    Stray,
+}
+
 /// What is wrong with the header of a JWE.
 #[derive(Debug)]
 pub enum BindingError {
@@ -216,10 +256,8 @@ pub enum BindingError {
         /// How much is allowed.
         limit: usize,
     },
-    /// A share is not one of this threshold: it has another length, or lies outside the field.
-    OddShare,
-    /// Two shares are the same, or the modulus is not prime.
-    NoSecret,
+    /// A share is not one of this threshold.
+    Share(ShareFault),
 }
 
 /// What to do after a failure: three answers and no fourth.
@@ -242,6 +280,11 @@ impl PinError {
             PinError::Refused { status: 500.., .. } | PinError::Thread(_) => NextStep::RetryLater,
             PinError::Tpm { source, .. } => after_tpm_error(source),
             PinError::TooFew { needed, shares, failures } => after_threshold(*needed, *shares, failures),
+            // One more share may make a set that opens.
+            PinError::NoSubset { failures, .. } => {
+                let waits = failures.iter().any(|failure| failure.error.next_step() == NextStep::RetryLater);
+                if waits { NextStep::RetryLater } else { NextStep::TryAnother }
+            }
             PinError::Share { source, .. } => source.next_step(),
             // A wrong point is not waited for: a bind that meets one must not take the server for absent.
             PinError::Refused { .. }
@@ -309,6 +352,11 @@ impl PinError {
                 Some(first) => first.error.hint(),
                 None => "bind again with as many shares as the threshold needs".into(),
             },
+            PinError::NoSubset { .. } => {
+                "one of these answers is wrong, or the binding is damaged: check what answers, restore the header from a backup, or \
+                 bind again"
+                    .into()
+            }
             PinError::Share { source, .. } => source.hint(),
             PinError::NoTpm => "switch the TPM on in the firmware's settings, or name one in TPM2TOOLS_TCTI".into(),
             PinError::Tpm { source, .. } => source.hint().into(),
@@ -343,7 +391,8 @@ impl PinError {
             PinError::BadAdvertisement { .. }
             | PinError::BadAnswer { .. }
             | PinError::WrongPoint { .. }
-            | PinError::WrongKey { .. } => 7,
+            | PinError::WrongKey { .. }
+            | PinError::NoSubset { .. } => 7,
             PinError::Seal { .. } | PinError::Annotate { .. } | PinError::Prime(_) | PinError::Random(_) => 8,
             PinError::TooFew { failures, .. } => failures.iter().map(|f| f.error.weight()).max().unwrap_or(6),
             PinError::Share { source, .. } => source.weight(),
@@ -452,6 +501,15 @@ impl fmt::Display for PinError {
                 write!(f, "{needed} of {shares} shares are needed, and {} failed", telling().count())?;
                 telling().try_for_each(|failure| write!(f, "; {failure}"))
             }
+            PinError::NoSubset { needed, answered, tried, failures } => {
+                let tried = format!("{tried} combination{}", if *tried == 1 { "" } else { "s" });
+                write!(f, "{} shares answered, and no {needed} of them open the JWE ({tried} tried)", answered.len())?;
+                answered.iter().try_for_each(|share| write!(f, "; {share}"))?;
+                failures
+                    .iter()
+                    .filter(|failure| failure.error.weight() > 0)
+                    .try_for_each(|failure| write!(f, "; {failure}"))
+            }
             PinError::Share { pin, place, .. } => write!(f, "no share for the pin {pin} at {}", place.escape_debug()),
             PinError::NoTpm => f.write_str("this machine has no TPM"),
             PinError::Tpm { source, protection: None } => source.fmt(f),
@@ -502,6 +560,7 @@ impl Error for PinError {
             PinError::Thread(source) => Some(source),
             // All of a threshold's reasons are in its own text.
             PinError::TooFew { .. }
+            | PinError::NoSubset { .. }
             | PinError::Refused { .. }
             | PinError::OtherKeys { .. }
             | PinError::NotVouched { .. }
@@ -516,17 +575,44 @@ impl Error for PinError {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "share {}", self.share + 1)?;
-        if let Some(pin) = &self.pin {
-            write!(f, " ({pin})")?;
-        }
-        write!(f, ": {}", self.error)?;
+        let name = ShareName { share: self.share, pin: self.pin.clone() };
+        write!(f, "{name}: {}", self.error)?;
         let mut cause = self.error.source();
         while let Some(error) = cause {
             write!(f, ": {error}")?;
             cause = error.source();
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for ShareName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "share {}", self.share + 1)?;
+        self.pin.iter().try_for_each(|pin| write!(f, " ({pin})"))
+    }
+}
+
+impl WrongShare {
+    /// The same, seen from outside of the share called `outer`.
+    pub(crate) fn inside(self, outer: &ShareName) -> WrongShare {
+        WrongShare { place: format!("{outer}, {}", self.place), ..self }
+    }
+}
+
+impl fmt::Display for WrongShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.fault)
+    }
+}
+
+impl fmt::Display for ShareFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ShareFault::Odd => "a share is not one of this threshold",
+            ShareFault::Unchecked => "the share is not the one that was dealt: it differs from its check value",
+            ShareFault::Stray => "the share is not the one that was dealt: it does not fit those that opened the JWE",
+        })
     }
 }
 
@@ -539,8 +625,7 @@ impl fmt::Display for BindingError {
             BindingError::Tang(_) => f.write_str("the server's keys in it do not serve"),
             BindingError::Sealed(_) => f.write_str("what the TPM sealed is not in it"),
             BindingError::TooMuch { what, limit } => write!(f, "it has more than {limit} {what}"),
-            BindingError::OddShare => f.write_str("a share is not one of this threshold"),
-            BindingError::NoSecret => f.write_str("two shares are the same, or the modulus is not prime"),
+            BindingError::Share(fault) => fault.fmt(f),
         }
     }
 }
@@ -553,9 +638,7 @@ impl Error for BindingError {
             BindingError::Tang(source) => Some(source),
             BindingError::Sealed(source) => Some(source),
             // A field error is shown as it is.
-            BindingError::Field(_) | BindingError::TooMuch { .. } | BindingError::OddShare | BindingError::NoSecret => {
-                None
-            }
+            BindingError::Field(_) | BindingError::TooMuch { .. } | BindingError::Share(_) => None,
         }
     }
 }

@@ -20,7 +20,7 @@ mod stored;
 
 pub use annotation::{annotate, annotation, remembered};
 pub use config::{Config, ConfigError};
-pub use error::{Asked, BindingError, Failure, Name, NextStep, PinError, Url};
+pub use error::{Asked, BindingError, Failure, Name, NextStep, PinError, ShareFault, ShareName, Url, WrongShare};
 pub use pin::{
     Description, Opened, Pin, Ports, Shown, TrustPolicy, decrypt, describe, encrypt, encrypt_with, open, pin_name,
 };

@@ -1,7 +1,7 @@
 //! The joint: what a pin does, what it is given, and how a JWE finds its pin.
 
 use crate::config::{Config, ConfigError};
-use crate::error::{BindingError, Name, PinError};
+use crate::error::{BindingError, Name, PinError, WrongShare};
 use crate::ports::{Cancel, Deadline, Files, Net, Person};
 use crate::stored::{BoundServer, Lost, Renewal, Renewed};
 use crypto::{Random, Secret};
@@ -52,6 +52,15 @@ pub struct Opened {
     pub secret: Secret,
     /// The content encryption key, with which the same policy can be made to say something else beside.
     pub key: Secret,
+    /// Shares of a threshold that answered and are wrong, although enough others were right.
+    pub wrong: Vec<WrongShare>,
+}
+
+impl Opened {
+    /// What a pin brought back with nothing to remark.
+    pub fn new(secret: Secret, key: Secret) -> Opened {
+        Opened { secret, key, wrong: Vec::new() }
+    }
 }
 
 /// Everything that a pin may reach outside itself.

@@ -243,6 +243,9 @@ pub fn open_by_bindings(
         Event::Failed(attempt, error) if several => {
             output::say(&format!("keyslot {}: {}", attempt.binding.slot, reasons(error)));
         }
+        Event::WrongShares(attempt, shares) => {
+            shares.iter().for_each(|share| output::say(&format!("keyslot {}: {share}", attempt.binding.slot)));
+        }
         _ => {}
     };
     let (ports, left) = (host.ports(TrustPolicy::Ask), || host.time_left());

@@ -6,7 +6,7 @@ use crate::plan::Attempt;
 use crate::seal::check_seal;
 use crate::seal_fault::SealFault;
 use block::BlockRead;
-use clevis::{Name, Opened, PinError, Ports};
+use clevis::{Name, Opened, PinError, Ports, WrongShare};
 use crypto::{Passphrase, Secret, VolumeKey};
 use luks::{Accepted, OpenError, SealState, Slot, open_keyslot};
 use std::fmt;
@@ -41,6 +41,8 @@ pub enum Event<'a> {
     Trying(&'a Attempt),
     /// It has failed; others may still be under way.
     Failed(&'a Attempt, &'a AttemptError),
+    /// Its policy gave a secret in spite of these shares, which are wrong.
+    WrongShares(&'a Attempt, &'a [WrongShare]),
     /// Its secret opened its keyslot.
     Opened(&'a Attempt),
 }
@@ -206,6 +208,11 @@ fn ask_all(
         let takes = |index: usize| plan.get(index).map_or(Duration::ZERO, |a| estimate(header, a.binding.slot));
         while let Some((index, answer)) = next(&answers, &mut waiting, &takes, budget) {
             let Some(attempt) = plan.get(index) else { continue };
+            if let Ok(Opened { wrong, .. }) = &answer
+                && !wrong.is_empty()
+            {
+                on_event(Event::WrongShares(attempt, wrong));
+            }
             if take(index, attempt, answer, on_event).is_break() {
                 cancel.cancel();
                 return;
@@ -351,7 +358,7 @@ mod tests {
     use super::*;
 
     fn answer(index: usize, opens: bool) -> Answered {
-        let opened = || Opened { secret: Secret::new(vec![]), key: Secret::new(vec![]) };
+        let opened = || Opened::new(Secret::new(vec![]), Secret::new(vec![]));
         (index, if opens { Ok(opened()) } else { Err(PinError::Cancelled) })
     }
 

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
 
 use compliance::quiet::{BlackHole, Silent};
-use compliance::{Curve, KeyDirectory, Maker, Server, Table};
+use compliance::{Curve, KeyDirectory, Maker, Program, Server, Table};
 use std::time::Duration;
 
 const PLAINTEXT: &[u8] = b"a shared plaintext";
@@ -62,11 +62,21 @@ fn a_threshold_in_a_threshold() {
         for decrypting in Maker::BOTH {
             let (one, other) = (encrypting.client_name(), decrypting.client_name());
             table.row(format!("{one} encrypts, {other} decrypts"), || {
-                assert_eq!(decrypting.decrypt(&encrypting.encrypt("sss", &outer, PLAINTEXT)), PLAINTEXT);
+                let jwe = encrypting.encrypt("sss", &outer, PLAINTEXT);
+                assert_eq!(checks(&jwe), if encrypting == Maker::Ours { 2 } else { 0 });
+                assert_eq!(decrypting.decrypt(&jwe), PLAINTEXT);
             });
         }
     }
     table.finish();
+}
+
+/// How many check values stand beside the policy: the original writes none, and reads ours as if they were not there.
+fn checks(jwe: &[u8]) -> usize {
+    let header = jwe.split(|byte| *byte == b'.').next().unwrap().to_vec();
+    let header = Program::new("jose").args(["b64", "dec", "-i-"]).input(header).succeed().stdout;
+    let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+    header["cotter"]["check"].as_array().map_or(0, Vec::len)
 }
 
 /// One of three is enough, and the other two never say anything: one takes the connection, one does not even do that.

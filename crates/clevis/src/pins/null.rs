@@ -38,7 +38,7 @@ impl Pin for Null {
         let key = key.ok_or(PinError::ToldToFail)?;
         let secret = jwe.decrypt_with(&key).map_err(|source| PinError::WrongKey { pin: NAME, source })?;
         let bytes = key.oct_key().map_or(&[][..], Secret::expose);
-        Ok(Opened { secret, key: Secret::copied_from(bytes) })
+        Ok(Opened::new(secret, Secret::copied_from(bytes)))
     }
 
     fn describe(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Shown, PinError> {

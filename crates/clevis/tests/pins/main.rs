@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 mod golden;
+mod liars;
 mod no_random;
 mod null;
 mod renewal;

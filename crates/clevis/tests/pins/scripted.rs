@@ -116,7 +116,7 @@ impl World {
         self.asked.lock().unwrap().clone()
     }
 
-    fn answer(&self, request: &HttpRequest<'_>, cancel: &Cancel) -> Result<HttpResponse, NetError> {
+    fn answer(&self, request: &HttpRequest<'_>, until: Deadline, cancel: &Cancel) -> Result<HttpResponse, NetError> {
         let method = match request.method {
             Method::Get => "GET",
             Method::Post => "POST",
@@ -136,7 +136,7 @@ impl World {
                 Ok(HttpResponse { status: answer.status, body: answer.body.as_ref().to_vec() })
             }
             Some(Host::Says(status, body)) => Ok(HttpResponse { status: *status, body: body.clone() }),
-            Some(Host::Silent) => wait(cancel),
+            Some(Host::Silent) => wait(until, cancel),
             Some(Host::Down) => {
                 Err(NetError::Connect { address: name.into(), source: io::ErrorKind::ConnectionRefused.into() })
             }
@@ -145,9 +145,9 @@ impl World {
     }
 }
 
-fn wait(cancel: &Cancel) -> Result<HttpResponse, NetError> {
+fn wait(until: Deadline, cancel: &Cancel) -> Result<HttpResponse, NetError> {
     let start = Instant::now();
-    while start.elapsed() < PATIENCE {
+    while until.instant().is_none_or(|until| Instant::now() < until) && start.elapsed() < PATIENCE {
         if cancel.is_cancelled() {
             return Err(NetError::Cancelled);
         }
@@ -157,9 +157,9 @@ fn wait(cancel: &Cancel) -> Result<HttpResponse, NetError> {
 }
 
 impl Net for World {
-    fn exchange(&self, request: &HttpRequest<'_>, _: Deadline, cancel: &Cancel) -> Result<HttpResponse, NetError> {
+    fn exchange(&self, request: &HttpRequest<'_>, until: Deadline, cancel: &Cancel) -> Result<HttpResponse, NetError> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        let answer = self.answer(request, cancel);
+        let answer = self.answer(request, until, cancel);
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         answer
     }

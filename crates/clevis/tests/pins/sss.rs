@@ -182,16 +182,6 @@ fn an_odd_child_is_a_failed_child() {
 }
 
 #[test]
-fn shares_that_do_not_fit_together_are_refused() {
-    let twice = sealed(&header(2, &[constant_share(1), constant_share(1)]));
-    assert!(matches!(open(&World::new(), &twice).unwrap_err(), PinError::BadBinding { .. }));
-    let mut wrong = vec![0; 64];
-    wrong[31] = 2;
-    let wrong = sealed(&header(2, &[constant_share(1), share(wrong)]));
-    assert!(matches!(open(&World::new(), &wrong).unwrap_err(), PinError::WrongKey { pin: "sss", .. }));
-}
-
-#[test]
 fn forged_headers_are_refused() {
     let good = Value::Object(header(1, &[constant_share(1)])).to_compact();
     let check = |from: &str, to: &str, expected: &str| {

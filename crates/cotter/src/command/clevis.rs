@@ -34,8 +34,10 @@ pub fn decrypt(args: &DecryptArgs) -> Result<(), CommandError> {
     }
     let jwe = Jwe::parse_compact(jwe.expose()).map_err(|source| CommandError::failed("cannot read the JWE", source))?;
     let host = Host::new(args.patience.limit());
-    let plaintext = clevis::decrypt(&jwe, &host.ports(TrustPolicy::Ask));
-    output::data(plaintext.map_err(|error| pin_error("cannot decrypt", error))?.expose())
+    let opened = clevis::open(&jwe, &host.ports(TrustPolicy::Ask));
+    let opened = opened.map_err(|error| pin_error("cannot decrypt", error))?;
+    opened.wrong.iter().for_each(|share| output::say(&share.to_string()));
+    output::data(opened.secret.expose())
 }
 
 /// Pins of the original that are still missing here.

@@ -1,7 +1,10 @@
-//! What the header of a threshold says: `{"jwe":[…],"p":…,"t":…}` under `clevis.sss`.
+//! What the header of a threshold says: `{"jwe":[…],"p":…,"t":…}` under `clevis.sss`, and a check value for each share in our
+//! annotation if it is ours.
 
+use super::check::{CHECK, Check};
 use super::field::Modulus;
 use crate::error::{BindingError, PinError};
+use crate::pin::ANNOTATION;
 use jose::b64;
 use json::Field;
 
@@ -16,6 +19,8 @@ pub(super) struct Binding {
     pub(super) modulus: Modulus,
     /// Compact JWEs, in the order of the configuration. Nothing is known of them yet.
     pub(super) shares: Vec<String>,
+    /// What each share must be like; the original's headers do not say it.
+    pub(super) checks: Option<Vec<Check>>,
 }
 
 impl Binding {
@@ -31,7 +36,9 @@ impl Binding {
         let bytes =
             b64::decode(p.text()?).map_err(|source| BindingError::Base64 { place: p.place().to_owned(), source })?;
         let modulus = Modulus::read(&bytes).ok_or_else(|| p.wrong_value("an odd number of 32 bytes"))?;
-        Ok(Binding { threshold, modulus, shares })
+        let checks = header.optional(ANNOTATION)?.map_or(Ok(None), |ours| ours.optional(CHECK))?;
+        let checks = checks.map(|list| Check::read_all(&list, shares.len())).transpose()?;
+        Ok(Binding { threshold, modulus, shares, checks })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The pins inside a threshold, as its configuration names them.
 
 use super::binding::NAME;
+use super::check::Check;
 use super::field::Polynomial;
 use super::tree;
 use crate::config::{Config, ConfigError};
@@ -15,8 +16,13 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Ties a fresh share of the polynomial's secret.
-    pub(super) fn encrypt(&self, polynomial: &Polynomial, ports: &Ports<'_>) -> Result<Value, PinError> {
+    /// Ties a fresh share of the polynomial's secret, and says what the share with this number must be like.
+    pub(super) fn encrypt(
+        &self,
+        number: usize,
+        polynomial: &Polynomial,
+        ports: &Ports<'_>,
+    ) -> Result<(Value, Check), PinError> {
         let failed = |source| PinError::Share {
             pin: self.pin.clone(),
             place: self.config.field().place().to_owned(),
@@ -24,7 +30,8 @@ impl Child {
         };
         let share = polynomial.share(ports.random).map_err(PinError::Random)?;
         let jwe = pin::encrypt(self.pin.as_str(), &self.config, share.secret(), ports).map_err(failed)?;
-        jwe.to_compact().map(Value::from).map_err(|source| PinError::Seal { pin: NAME, source })
+        let compact = jwe.to_compact().map_err(|source| PinError::Seal { pin: NAME, source })?;
+        Ok((compact.into(), Check::of(polynomial.modulus(), number, share.secret())))
     }
 }
 

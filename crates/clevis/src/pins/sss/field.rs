@@ -1,7 +1,8 @@
 //! Shamir's secret sharing over the integers modulo a prime p of 256 bits.
 //!
 //! Dealing: `f(x) = e0 + e1·x + … + e(t-1)·x^(t-1) mod p`, the secret is e0, a share is `x ‖ f(x)`.
-//! Combining t shares: `f(0) = Σ f(x_i) · Π_{j≠i} x_j / (x_j - x_i) mod p`.
+//! Combining t shares: `f(x) = Σ f(x_i) · Π_{j≠i} (x - x_j) / (x_i - x_j) mod p`, at x = 0 the secret, elsewhere what a share
+//! must be.
 //!
 //! All arithmetic is in Montgomery form and its time does not depend on the numbers.
 
@@ -89,6 +90,11 @@ impl Polynomial {
         Ok(Polynomial { modulus, coefficients })
     }
 
+    /// The field that it is over.
+    pub(super) fn modulus(&self) -> &Modulus {
+        &self.modulus
+    }
+
     /// e0, as 32 bytes.
     pub(super) fn secret(&self) -> Secret {
         let zero = FixedMontyForm::zero(&self.modulus.0);
@@ -128,19 +134,31 @@ impl Point {
 
 /// f(0) from as many points as the threshold has, as 32 bytes. `None` if two of them have the same x, or if the modulus is not
 /// prime and it shows.
-pub(super) fn combine(modulus: &Modulus, points: &[Point]) -> Option<Secret> {
+pub(super) fn combine(modulus: &Modulus, points: &[&Point]) -> Option<Secret> {
+    let zero = Zeroizing::new(FixedMontyForm::zero(&modulus.0));
+    let value = interpolate(modulus, points, &zero)?;
+    Some(Secret::filled_by(WIDTH, |into| write(&value, into)))
+}
+
+/// Whether `other` lies on the polynomial through `points`, which are as many as the threshold has.
+pub(super) fn fits(modulus: &Modulus, points: &[&Point], other: &Point) -> bool {
+    interpolate(modulus, points, &other.x).is_some_and(|y| is_zero(&Zeroizing::new(y.sub(&other.y))))
+}
+
+/// `f(x) = Σ y_i · Π_{j≠i} (x - x_j) / (x_i - x_j)`.
+fn interpolate(modulus: &Modulus, points: &[&Point], x: &Number) -> Option<Number> {
     let mut sum = Zeroizing::new(FixedMontyForm::zero(&modulus.0));
     for (i, point) in points.iter().enumerate() {
         let mut above = Zeroizing::new(*point.y);
         let mut below = Zeroizing::new(FixedMontyForm::one(&modulus.0));
         for other in points.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, other)| other) {
-            *above = above.mul(&other.x);
-            *below = below.mul(&other.x.sub(&point.x));
+            *above = above.mul(&x.sub(&other.x));
+            *below = below.mul(&point.x.sub(&other.x));
         }
         let inverse = Zeroizing::new(below.invert().into_option()?);
         *sum = sum.add(&above.mul(&inverse));
     }
-    Some(Secret::filled_by(WIDTH, |into| write(&sum, into)))
+    Some(sum)
 }
 
 fn is_zero(number: &Number) -> bool {
@@ -169,6 +187,10 @@ mod tests {
         Share::new(Secret::new([number(x), number(y)].concat()))
     }
 
+    fn borrowed(points: &[Point]) -> Vec<&Point> {
+        points.iter().collect()
+    }
+
     /// f(x) = 3 + 5x + 2x² modulo 23, by hand: f(1) = 10, f(2) = 21, f(4) = 9, f(7) = 21.
     #[test]
     fn three_shares_of_a_small_field_give_its_secret() {
@@ -177,10 +199,14 @@ mod tests {
             list.iter().map(|(x, y)| Point::read(&modulus, &share(*x, *y)).unwrap()).collect()
         };
         for list in [[(1, 10), (2, 21), (4, 9)], [(7, 21), (1, 10), (2, 21)], [(4, 9), (7, 21), (2, 21)]] {
-            assert_eq!(combine(&modulus, &points(&list)).unwrap().expose(), number(3), "{list:?}");
+            assert_eq!(combine(&modulus, &borrowed(&points(&list))).unwrap().expose(), number(3), "{list:?}");
         }
-        assert_ne!(combine(&modulus, &points(&[(1, 10), (2, 21)])).unwrap().expose(), number(3), "too few");
-        assert!(combine(&modulus, &points(&[(1, 10), (1, 10), (2, 21)])).is_none(), "one share twice");
+        assert_ne!(combine(&modulus, &borrowed(&points(&[(1, 10), (2, 21)]))).unwrap().expose(), number(3), "too few");
+        assert!(combine(&modulus, &borrowed(&points(&[(1, 10), (1, 10), (2, 21)]))).is_none(), "one share twice");
+        let good = points(&[(1, 10), (2, 21), (4, 9)]);
+        for (x, y, expected) in [(7, 21, true), (7, 20, false), (2, 21, true), (2, 20, false), (7, 0, false)] {
+            assert_eq!(fits(&modulus, &borrowed(&good), &points(&[(x, y)])[0]), expected, "{x} {y}");
+        }
     }
 
     #[test]
@@ -194,7 +220,7 @@ mod tests {
                     .iter()
                     .map(|share| Point::read(&modulus, share).unwrap())
                     .collect();
-                assert!(combine(&modulus, &points).unwrap().ct_eq(polynomial.secret().expose()));
+                assert!(combine(&modulus, &borrowed(&points)).unwrap().ct_eq(polynomial.secret().expose()));
             }
         }
         assert_eq!(Modulus::read(&modulus.to_bytes()).unwrap().to_bytes(), modulus.to_bytes());
@@ -218,7 +244,7 @@ mod tests {
         let modulus = Modulus::read(&number(21)).unwrap();
         let points: Vec<Point> =
             [(1, 1), (4, 1), (2, 5)].map(|(x, y)| Point::read(&modulus, &share(x, y)).unwrap()).into();
-        assert!(combine(&modulus, &points).is_none(), "4 - 1 divides 21");
+        assert!(combine(&modulus, &borrowed(&points)).is_none(), "4 - 1 divides 21");
     }
 
     #[test]

@@ -1,27 +1,18 @@
 //! All shares at once: the first that suffice decide, and the others are told to stop.
 
-use super::binding::{Binding, bad_binding};
-use super::field::Point;
-use crate::error::{BindingError, Failure, Name, PinError};
-use crate::pin::{self, Ports};
-use crypto::{Secret, Share};
+use super::binding::Binding;
+use super::tally::{Outcome, Tally};
+use crate::error::{PinError, ShareName};
+use crate::pin::{self, Opened, Ports};
 use jose::Jwe;
-use std::cmp::Reverse;
 use std::sync::mpsc;
 use std::thread;
 
-/// What one child ended with.
-struct Outcome {
-    share: usize,
-    pin: Option<Name>,
-    result: Result<Secret, PinError>,
-}
-
-/// Brings as many shares as the threshold needs, or says why each of the others is missing.
+/// Opens `jwe`, whose header says `binding`, with as many shares as the threshold needs, or says why it stays closed.
 ///
-/// Ends as soon as there are enough, or too few left; what still runs then is cancelled, and waited for as long as its ports
-/// take to notice.
-pub(super) fn gather(binding: &Binding, ports: &Ports<'_>) -> Result<Vec<Point>, PinError> {
+/// Ends as soon as a set of shares opens it, or none can any more; what still runs then is cancelled, and waited for as long as its
+/// ports take to notice. The deadline of the ports is that of every child.
+pub(super) fn gather(binding: &Binding, jwe: &Jwe, ports: &Ports<'_>) -> Result<Opened, PinError> {
     let cancel = ports.cancel.child();
     let inner = Ports { cancel: &cancel, ..*ports };
     let inner = &inner;
@@ -33,65 +24,30 @@ pub(super) fn gather(binding: &Binding, ports: &Ports<'_>) -> Result<Vec<Point>,
             let child = move || drop(report.send(run(share, text, inner)));
             let started = thread::Builder::new().name(format!("share {}", share + 1)).spawn_scoped(scope, child);
             if let Err(error) = started {
-                drop(done.send(Outcome { share, pin: None, result: Err(PinError::Thread(error)) }));
+                let name = ShareName { share, pin: None };
+                drop(done.send(Outcome { name, result: Err(PinError::Thread(error)) }));
             }
         }
         drop(done);
-        // With their whole room at once: a vector that grows leaves what it held behind, and nobody wipes that.
-        let points = Vec::with_capacity(binding.threshold);
-        let mut tally = Tally { binding, points, failures: Vec::new() };
+        let mut tally = Tally::new(binding, jwe);
         for outcome in outcomes {
-            tally.take(outcome);
-            if tally.is_met() {
+            if let Some(opened) = tally.take(outcome) {
                 cancel.cancel();
-                return Ok(tally.points);
+                return Ok(opened);
             }
             if tally.is_lost() {
                 cancel.cancel();
             }
         }
-        Err(if ports.cancel.is_cancelled() { PinError::Cancelled } else { tally.too_few() })
+        Err(if ports.cancel.is_cancelled() { PinError::Cancelled } else { tally.into_error() })
     })
 }
 
 /// One child, in its own thread.
 fn run(share: usize, text: &str, ports: &Ports<'_>) -> Outcome {
-    match Jwe::parse_compact(text.as_bytes()) {
-        Err(source) => Outcome { share, pin: None, result: Err(PinError::NotAJwe { source }) },
-        Ok(jwe) => Outcome { share, pin: pin::pin_name(&jwe).ok(), result: pin::decrypt(&jwe, ports) },
-    }
-}
-
-struct Tally<'a> {
-    binding: &'a Binding,
-    points: Vec<Point>,
-    failures: Vec<Failure>,
-}
-
-impl Tally<'_> {
-    fn take(&mut self, outcome: Outcome) {
-        let Outcome { share, pin, result } = outcome;
-        let point = result.and_then(|secret| {
-            let point = Point::read(&self.binding.modulus, &Share::new(secret));
-            point.ok_or_else(|| bad_binding(BindingError::OddShare))
-        });
-        match point {
-            Ok(point) => self.points.push(point),
-            Err(error) => self.failures.push(Failure { share, pin, error }),
-        }
-    }
-
-    fn is_met(&self) -> bool {
-        self.points.len() >= self.binding.threshold
-    }
-
-    /// Whether the threshold cannot be met any more.
-    fn is_lost(&self) -> bool {
-        self.binding.shares.len() - self.failures.len() < self.binding.threshold
-    }
-
-    fn too_few(mut self) -> PinError {
-        self.failures.sort_by_key(|failure| (Reverse(failure.error.weight()), failure.share));
-        PinError::TooFew { needed: self.binding.threshold, shares: self.binding.shares.len(), failures: self.failures }
-    }
+    let (pin, result) = match Jwe::parse_compact(text.as_bytes()) {
+        Err(source) => (None, Err(PinError::NotAJwe { source })),
+        Ok(jwe) => (pin::pin_name(&jwe).ok(), pin::open(&jwe, ports)),
+    };
+    Outcome { name: ShareName { share, pin }, result }
 }

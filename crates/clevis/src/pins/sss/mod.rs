@@ -3,21 +3,25 @@
 //! The shares are tied one after the other, because some pins ask a person. To bring the secret back all children start at
 //! once, in threads; the first t good shares decide, the others are cancelled, and nobody waits for a silent server longer
 //! than its port takes to notice that. A child that gives something odd has failed, as any other that fails: the original
-//! stops there.
+//! stops there. A child that gives a wrong share spoils nothing either: other sets of shares are tried, and it is named.
 
 mod binding;
+mod check;
 mod children;
 mod field;
 mod gather;
 mod renew;
+mod subsets;
+mod tally;
 mod told;
 mod tree;
 
 use crate::config::{Config, ConfigError};
-use crate::error::{BindingError, PinError};
-use crate::pin::{self, HEADER, Opened, Pin, Ports, Shown, header};
+use crate::error::PinError;
+use crate::pin::{self, ANNOTATION, HEADER, Opened, Pin, Ports, Shown, header};
 use crate::stored::{BoundServer, Lost, Renewal, Renewed};
 use binding::{Binding, NAME, bad_binding};
+use check::{CHECK, Check};
 use children::read_config;
 use crypto::Secret;
 use field::{Modulus, Polynomial};
@@ -38,22 +42,20 @@ impl Pin for Sss {
         let (threshold, children) = read_config(config)?;
         let modulus = Modulus::fresh().map_err(PinError::Prime)?;
         let polynomial = Polynomial::draw(modulus.clone(), threshold, ports.random).map_err(PinError::Random)?;
-        let jwes = children.iter().map(|child| child.encrypt(&polynomial, ports)).collect::<Result<Vec<Value>, _>>()?;
+        let tied = children.iter().enumerate().map(|(number, child)| child.encrypt(number, &polynomial, ports));
+        let (jwes, checks): (Vec<Value>, Vec<Check>) = tied.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
         let inner = Object::new()
             .with("jwe", jwes)
             .with("p", b64::encode(&modulus.to_bytes()))
             .with("t", u64::try_from(threshold).unwrap_or(u64::MAX));
-        let header = beside.clone().with("clevis", Object::new().with("pin", NAME).with(NAME, inner));
+        let header = with_checks(beside, &checks).with("clevis", Object::new().with("pin", NAME).with(NAME, inner));
         Jwe::encrypt_dir(&header, &polynomial.secret(), secret, ports.random)
             .map_err(|source| PinError::Seal { pin: NAME, source })
     }
 
     fn open(&self, jwe: &Jwe, ports: &Ports<'_>) -> Result<Opened, PinError> {
         let binding = read(&header(jwe).field(HEADER))?;
-        let points = gather::gather(&binding, ports)?;
-        let key = field::combine(&binding.modulus, &points).ok_or_else(|| bad_binding(BindingError::NoSecret))?;
-        let secret = jwe.decrypt(&key).map_err(|source| PinError::WrongKey { pin: NAME, source })?;
-        Ok(Opened { secret, key })
+        gather::gather(&binding, jwe, ports)
     }
 
     fn describe(&self, header: &Field<'_>, pins: &[&dyn Pin]) -> Result<Shown, PinError> {
@@ -84,6 +86,13 @@ impl Pin for Sss {
         tree::check_config(config)?;
         renew::renew(config, renewal, ports)
     }
+}
+
+/// What is said beside the policy, and the check values with it.
+fn with_checks(beside: &Object, checks: &[Check]) -> Object {
+    let said = beside.get(ANNOTATION).and_then(Value::as_object).cloned().unwrap_or_default();
+    let checks: Vec<Value> = checks.iter().map(Check::to_json).collect();
+    beside.clone().with(ANNOTATION, said.with(CHECK, checks))
 }
 
 /// The threshold in a header, whose size has been checked.

@@ -57,7 +57,7 @@ impl Pin for Tang {
         let answer = server.ask(&request, Asked::Recovery, ports)?;
         let asked = || Url::new(&server.url);
         let point = recovery.finish(&answer).map_err(|source| PinError::BadAnswer { server: asked(), source })?;
-        let opened = jwe.content_key(&point).and_then(|key| Ok(Opened { secret: jwe.decrypt(&key)?, key }));
+        let opened = jwe.content_key(&point).and_then(|key| Ok(Opened::new(jwe.decrypt(&key)?, key)));
         opened.map_err(|source| PinError::WrongPoint { server: asked(), source })
     }
 
