@@ -17,6 +17,7 @@ pub mod pins;
 mod policy;
 mod ports;
 mod stored;
+pub mod verdict;
 
 pub use annotation::{annotate, annotation, remembered};
 pub use config::{Config, ConfigError};

@@ -1,0 +1,162 @@
+//! How well a policy stands each threat: what each part of it gives the attacker, counted against the thresholds.
+//!
+//! A part is closed to him, open, or depends. A threshold is open if as many parts are as it needs, and closed if, with all that
+//! depend, there are still too few. Where one key server is at stake, the worst one to lose is taken.
+
+use super::policy::{Asks, Policy, TokenPin};
+use super::reason::Reason;
+use super::threat::{Answer, Threat};
+use super::tpm::{Loader, SecureBoot, Tpm};
+
+/// What is known of the machine that a policy is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// What kind of machine it is.
+    pub machine: Machine,
+    /// Whose signatures it boots.
+    pub secure_boot: SecureBoot,
+    /// What loads its kernel.
+    pub loader: Loader,
+}
+
+/// What kind of machine it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Machine {
+    /// It is not known.
+    #[default]
+    Unknown,
+    /// One of its own.
+    Physical,
+    /// A guest, whose TPM, if it has one, is its host's.
+    Virtual,
+}
+
+/// An answer and what it comes from.
+pub(super) type Judged = (Answer, Vec<Reason>);
+
+/// How well `policy` stands `threat`.
+pub(super) fn judge(policy: &Policy, threat: Threat, around: &Surroundings) -> Judged {
+    match threat {
+        Threat::Host => match around.machine {
+            Machine::Physical => (Answer::Yes, vec![Reason::NoHost]),
+            Machine::Unknown => (Answer::Partly, vec![Reason::PerhapsAHost]),
+            Machine::Virtual => (Answer::No, vec![Reason::HostReadsMemory]),
+        },
+        Threat::Header | Threat::KeyServer => {
+            let hosts = policy.leaves().into_iter().filter_map(host).map(Some).chain([None]);
+            let judged = hosts.map(|near| tree(policy, &Attack { threat, near, around }));
+            judged.reduce(worse).unwrap_or((Answer::No, Vec::new()))
+        }
+        Threat::Disk | Threat::Machine | Threat::Boot => tree(policy, &Attack { threat, near: None, around }),
+    }
+}
+
+/// The first of the worst.
+fn worse(one: Judged, other: Judged) -> Judged {
+    if other.0 > one.0 { other } else { one }
+}
+
+fn host(policy: &Policy) -> Option<&str> {
+    if let Policy::Server { host, .. } = policy { Some(host) } else { None }
+}
+
+/// What happens, and which key server the attacker reaches or has stolen.
+struct Attack<'a> {
+    threat: Threat,
+    near: Option<&'a str>,
+    around: &'a Surroundings,
+}
+
+fn tree(policy: &Policy, attack: &Attack<'_>) -> Judged {
+    match policy {
+        Policy::Threshold { needed, of } => threshold(*needed, of.iter().map(|part| tree(part, attack)).collect()),
+        leaf => judge_leaf(leaf, attack),
+    }
+}
+
+fn threshold(needed: usize, parts: Vec<Judged>) -> Judged {
+    let at_least = |least: Answer| parts.iter().filter(|(answer, _)| *answer >= least).count();
+    let answer = match needed {
+        needed if at_least(Answer::No) >= needed => Answer::No,
+        needed if at_least(Answer::Partly) >= needed => Answer::Partly,
+        _ => Answer::Yes,
+    };
+    // The parts that stand on the side of the whole are why; each reason once.
+    let mut reasons = Vec::new();
+    for reason in parts.into_iter().filter(|(part, _)| *part == answer).flat_map(|(_, reasons)| reasons) {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    (answer, reasons)
+}
+
+fn judge_leaf(leaf: &Policy, attack: &Attack<'_>) -> Judged {
+    let (answer, reason) = match leaf {
+        Policy::Tpm(tpm) => return judge_tpm(tpm, attack),
+        Policy::Server { host, asks } => judge_server(host, *asks, attack),
+        Policy::File => judge_file(attack.threat),
+        Policy::Token { pin } => judge_token(*pin, attack.threat),
+        Policy::Nothing => (Answer::No, Reason::KeyBeside),
+        Policy::Never => (Answer::Yes, Reason::NeverOpens),
+        Policy::Unread { pin } => (Answer::No, Reason::Unread { pin: pin.clone() }),
+        Policy::Threshold { .. } => return tree(leaf, attack),
+    };
+    (answer, vec![reason])
+}
+
+fn judge_tpm(tpm: &Tpm, attack: &Attack<'_>) -> Judged {
+    let Surroundings { machine, secure_boot, loader } = *attack.around;
+    let is_virtual = machine == Machine::Virtual;
+    let one = |answer, reason| (answer, vec![reason]);
+    match attack.threat {
+        Threat::Disk if is_virtual => one(Answer::Partly, Reason::TpmIsAFile),
+        Threat::Disk => one(Answer::Yes, Reason::TpmStays),
+        Threat::Machine if tpm.pin && is_virtual => one(Answer::Partly, Reason::PinOnCopies),
+        Threat::Machine if tpm.pin => one(Answer::Yes, Reason::TpmPin),
+        Threat::Machine => match tpm.notices(secure_boot, loader) {
+            (Answer::Yes, _) => one(Answer::Partly, Reason::StandsAtLogin),
+            weaker => weaker,
+        },
+        Threat::Boot => match tpm.notices(secure_boot, loader) {
+            (Answer::No, _) if tpm.pin => one(Answer::No, Reason::PinPhished),
+            judged => judged,
+        },
+        Threat::Header | Threat::Host => one(Answer::Yes, Reason::TpmNeeded),
+        Threat::KeyServer => one(Answer::Yes, Reason::NoServer),
+    }
+}
+
+fn judge_server(host: &str, asks: Asks, attack: &Attack<'_>) -> (Answer, Reason) {
+    let host_name = host.to_owned();
+    let is_near = attack.near == Some(host);
+    match attack.threat {
+        Threat::Disk | Threat::Machine | Threat::Host => (Answer::Yes, Reason::ServerOutOfReach { host: host_name }),
+        Threat::Boot => (Answer::No, Reason::ServerAnswersAnybody { host: host_name }),
+        Threat::Header if !is_near => (Answer::Partly, Reason::OtherSite { host: host_name }),
+        Threat::Header if asks == Asks::Certificate => (Answer::Partly, Reason::ClientCertificate { host: host_name }),
+        Threat::Header => (Answer::No, Reason::HeaderAndNetwork { host: host_name }),
+        Threat::KeyServer if is_near => (Answer::Partly, Reason::ServerKeysAndHeader { host: host_name }),
+        Threat::KeyServer => (Answer::Yes, Reason::ServerStillThere { host: host_name }),
+    }
+}
+
+fn judge_file(threat: Threat) -> (Answer, Reason) {
+    match threat {
+        Threat::Disk => (Answer::Partly, Reason::FileElsewhere),
+        Threat::Machine | Threat::Boot => (Answer::No, Reason::FileGoesAlong),
+        Threat::Header | Threat::Host => (Answer::Yes, Reason::FileNotInHeader),
+        Threat::KeyServer => (Answer::Yes, Reason::NoServer),
+    }
+}
+
+fn judge_token(pin: TokenPin, threat: Threat) -> (Answer, Reason) {
+    match (threat, pin) {
+        (Threat::Disk, _) => (Answer::Yes, Reason::TokenStays),
+        (Threat::Machine | Threat::Boot, TokenPin::Binding) => (Answer::No, Reason::TokenPinStored),
+        (Threat::Machine, TokenPin::Person) => (Answer::Yes, Reason::TokenPin),
+        (Threat::Boot, TokenPin::Person) => (Answer::No, Reason::PinPhished),
+        (Threat::Header | Threat::Host, _) => (Answer::Yes, Reason::TokenNeeded),
+        (Threat::KeyServer, _) => (Answer::Yes, Reason::NoServer),
+    }
+}
