@@ -4,6 +4,7 @@
 
 mod image;
 mod luks;
+mod policy;
 
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
@@ -13,6 +14,7 @@ pub use luks::{
     Rebinding, RegenArgs, RepairArgs, ReportArgs, RestoreArgs, SealArgs, TokenChoice, TokenCommand, TokenExportArgs,
     TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
 };
+pub use policy::{ExplainArgs, Goals, PolicyCommand};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use crypto::ec::Curve;
@@ -44,6 +46,9 @@ pub enum Command {
     Encrypt(EncryptArgs),
     /// Decrypt standard input, if this machine meets the policy in it
     Decrypt(DecryptArgs),
+    /// Judge policies
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Format, bind and open LUKS volumes
     #[command(subcommand)]
     Luks(LuksCommand),

@@ -6,4 +6,5 @@ pub mod image;
 pub mod keys;
 pub mod luks;
 pub mod manual;
+pub mod policy;
 pub mod serve;

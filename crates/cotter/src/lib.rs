@@ -19,6 +19,7 @@ mod passphrase;
 mod private_dir;
 mod private_file;
 mod progress;
+mod verdict;
 mod volume;
 
 use args::{Cli, Command};
@@ -72,6 +73,7 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Keys(which) => command::keys::run(which),
         Command::Encrypt(args) => command::clevis::encrypt(&args),
         Command::Decrypt(args) => command::clevis::decrypt(&args),
+        Command::Policy(which) => command::policy::run(which),
         Command::Luks(which) => command::luks::run(which),
         Command::Image(which) => command::image::run(which),
         Command::Completion(args) => command::manual::completion(args.shell),

@@ -18,6 +18,7 @@ mod lock;
 mod loop_device;
 pub mod machine;
 mod output;
+pub mod platform;
 mod serve_blocks;
 mod stdin;
 mod sys;

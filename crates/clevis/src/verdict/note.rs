@@ -32,7 +32,7 @@ pub(super) fn notes(policy: &Policy, around: &Surroundings) -> Vec<Note> {
     let leaves = policy.leaves();
     let is_asked =
         |leaf: &&Policy| matches!(leaf, Policy::Tpm(Tpm { pin: true, .. }) | Policy::Token { pin: TokenPin::Person });
-    if leaves.iter().any(|leaf| is_asked(leaf)) {
+    if leaves.iter().any(is_asked) {
         notes.push(Note::NotUnattended);
     }
     for tpm in leaves.iter().filter_map(|leaf| if let Policy::Tpm(tpm) = leaf { Some(tpm) } else { None }) {

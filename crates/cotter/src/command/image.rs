@@ -3,7 +3,7 @@
 mod select;
 
 use crate::args::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
-use crate::command::luks::list::print_binding;
+use crate::command::luks::list::{Detail, print_binding};
 use crate::error::{CommandError, visible};
 use crate::host::Host;
 use crate::opened;
@@ -62,7 +62,9 @@ fn print_place(args: &InfoArgs, place: &Place) -> Result<(), CommandError> {
         }
     }
     let partition = partition.with("kind", "binding");
-    unlock::bindings(header).iter().try_for_each(|b| print_binding(args.format, &partition, "    keyslot ", b))
+    unlock::bindings(header)
+        .iter()
+        .try_for_each(|b| print_binding(args.format, Detail::Policy, &partition, "    keyslot ", b))
 }
 
 /// How much is read, decrypted and written at a time.

@@ -2,7 +2,7 @@
 
 use super::device::{Ceilings, Device};
 use super::key::Opener;
-use crate::args::{Format, Patience, Policy};
+use crate::args::{Format, Goals, Patience, Policy};
 use clap::Args;
 
 /// Which binding: by its keyslot, or by its token, which has a number of its own.
@@ -42,6 +42,8 @@ pub struct BindArgs {
     /// Refuse to bind if the policy cannot be met right now
     #[arg(long)]
     pub require_proof: bool,
+    #[command(flatten)]
+    pub goals: Goals,
     /// Say what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -31,6 +31,9 @@ pub struct ListArgs {
     /// Say by the exit code whether the keyslot is bound to this policy
     #[arg(long, num_args = 2, value_names = ["PIN", "CFG"], requires = "slot", conflicts_with = "pins")]
     pub expect: Vec<String>,
+    /// Say of each binding what it protects from
+    #[arg(short = 'v', long, conflicts_with_all = ["pins", "expect"])]
+    pub verbose: bool,
     #[command(flatten)]
     pub format: Format,
 }

@@ -8,9 +8,11 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::opening::{self, Given, Opened};
 use crate::output;
+use crate::verdict;
 use crate::volume::{self, Disks, Seal};
 use ::luks::{Accepted, Area, MetaState};
 use block::{BlockRead, Bytes};
+use clevis::verdict::Verdict;
 use crypto::SystemRandom;
 use json::Object;
 use linux::Terminal;
@@ -19,6 +21,8 @@ use unlock::{BindRequest, Bound, CommitError, LastHumanSlot, NewMeta, Prepared, 
 /// Binds a keyslot to a policy.
 pub fn run(args: &BindArgs) -> Result<(), CommandError> {
     let config = config(&args.policy)?;
+    let verdict = Verdict::of(&verdict::policy(&args.policy.pin, &config)?, &verdict::this_machine());
+    verdict::require(&verdict, &args.goals.require)?;
     let disks = Disks::open_to_change(&args.device, args.dry_run)?;
     let header = disks.accepted(&args.ceilings)?;
     volume::check_meta(header.header())?;
@@ -51,7 +55,7 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
         let error = change::not_written("cannot bind", source);
         if named { error.hint("if only policies shall open it: --last-passphrase") } else { error }
     })?;
-    report(args, &bound, &opened)
+    report(args, &bound, &opened, &verdict)
 }
 
 fn last(args: &BindArgs) -> LastHumanSlot {
@@ -152,7 +156,7 @@ fn prepare(request: &BindRequest<'_>, args: &BindArgs, host: &Host) -> Result<Pr
     })
 }
 
-fn report(args: &BindArgs, bound: &Bound, opened: &Opened) -> Result<(), CommandError> {
+fn report(args: &BindArgs, bound: &Bound, opened: &Opened, verdict: &Verdict) -> Result<(), CommandError> {
     let proved = bound.unproved.is_none();
     let token = bound.token.map_or(String::new(), |token| format!(" (token {token})"));
     output::say(&format!("keyslot {} is bound to {}{token}", bound.slot, args.policy.pin));
@@ -167,11 +171,13 @@ fn report(args: &BindArgs, bound: &Bound, opened: &Opened) -> Result<(), Command
         ));
     }
     if !args.format.json {
+        output::say(&verdict::table(verdict, "  "));
         return Ok(());
     }
     let record = with_token(Object::new().with("slot", u64::from(bound.slot.number())), bound.token)
         .with("pin", args.policy.pin.as_str())
-        .with("proved", proved);
+        .with("proved", proved)
+        .with("verdict", verdict::record(verdict));
     let record = if args.replace { record.with("replaced", u64::from(opened.slot.number())) } else { record };
     output::record(args.format, record, String::new)
 }

@@ -6,8 +6,10 @@ use super::chosen::{self, with_token};
 use crate::args::{BindingChoice, Format, ListArgs};
 use crate::error::{CommandError, visible};
 use crate::output;
+use crate::verdict;
 use crate::volume::{self, Disks};
 use ::luks::Header;
+use clevis::verdict::Verdict;
 use json::{Object, Value};
 use linux::Access;
 use std::collections::BTreeSet;
@@ -25,7 +27,8 @@ pub fn run(args: &ListArgs) -> Result<(), CommandError> {
     if args.pins {
         return print_pins(args.format, &bindings);
     }
-    bindings.iter().try_for_each(|binding| print_binding(args.format, &Object::new(), "", binding))?;
+    let detail = if args.verbose { Detail::Verdict } else { Detail::Policy };
+    bindings.iter().try_for_each(|binding| print_binding(args.format, detail, &Object::new(), "", binding))?;
     if bindings.is_empty() {
         output::say(&args.slot.map_or("no keyslot is bound".to_owned(), |slot| format!("keyslot {slot} is not bound")));
     }
@@ -46,9 +49,24 @@ fn wanted(args: &ListArgs, header: &Header) -> Result<Vec<Binding>, CommandError
     Ok(bindings)
 }
 
+/// How much is said of a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// The pin and its configuration.
+    Policy,
+    /// What it protects from, too.
+    Verdict,
+}
+
 /// Prints one binding: for a program after the members of `place`, for a person after `lead`. A program gets the whole
 /// configuration, a person the line of the original, which leaves out some.
-pub fn print_binding(format: Format, place: &Object, lead: &str, binding: &Binding) -> Result<(), CommandError> {
+pub fn print_binding(
+    format: Format,
+    detail: Detail,
+    place: &Object,
+    lead: &str,
+    binding: &Binding,
+) -> Result<(), CommandError> {
     let record = with_token(place.clone().with("slot", u64::from(binding.slot.number())), binding.token);
     let pins = clevis::pins::ALL;
     let found =
@@ -62,7 +80,13 @@ pub fn print_binding(format: Format, place: &Object, lead: &str, binding: &Bindi
                 .with("config", stored.config.field().value().clone())
                 .with("complete", stored.is_complete());
             let record = if lost.is_empty() { record } else { record.with("lost", lost) };
-            output::record(format, record, || format!("{lead}{}: {} '{text}'", binding.slot, shown.pin))
+            let line = format!("{lead}{}: {} '{text}'", binding.slot, shown.pin);
+            if detail == Detail::Policy {
+                return output::record(format, record, || line);
+            }
+            let verdict = Verdict::of(&verdict::of_binding(&stored), &verdict::this_machine());
+            let record = record.with("verdict", verdict::record(&verdict));
+            output::record(format, record, || format!("{line}\n{}", verdict::table(&verdict, &format!("{lead}   "))))
         }
         Err(error) => {
             let why = volume::reasons(&error);

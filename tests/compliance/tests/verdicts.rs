@@ -1,0 +1,73 @@
+//! What policies protect from, as the command line says it: alone, when a keyslot is bound, and of bindings that are there, also Clevis's.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
+
+use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server};
+use serde_json::Value;
+
+fn explain(words: &[&str]) -> Program {
+    Program::cotter().args(["policy", "explain", "--machine", "physical", "--secure-boot", "unknown"]).args(words)
+}
+
+fn answer(record: &Value, goal: &str) -> String {
+    record["verdict"]["answers"][goal]["answer"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_policy_is_explained_for_people_and_programs() {
+    let said = explain(&["tpm2", "{}"]).succeed().text();
+    for line in [
+        "the machine is stolen and switched on  NO      the TPM gives the key to any system that boots there",
+        "the disk leaves the building           yes     the TPM stays behind",
+        "better (machine-stolen: yes): ask a key server",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let record: Value = serde_json::from_str(&explain(&[r#"{"tpm2":{}}"#, "--json"]).succeed().text()).unwrap();
+    assert_eq!((answer(&record, "machine-stolen"), answer(&record, "header-copied")), ("no".into(), "yes".into()));
+    assert_eq!(record["verdict"]["advice"]["gap"], "machine-stolen");
+    let machine = ["tpm2", "{}", "--require", "header-copied", "--require", "machine-stolen"];
+    let ended = explain(&machine).run().failed_with(1);
+    assert!(ended.said().contains("the policy does not reach machine-stolen: no"), "{}", ended.said());
+    explain(&["tpm2", "{}", "--require", "header-copied"]).succeed();
+    for wrong in [&["tpm2"][..], &["{}"], &["tang", "{}"], &["tpm2", "{}", "--require", "peace"]] {
+        explain(wrong).run().failed_with(2);
+    }
+}
+
+#[test]
+fn a_policy_that_misses_a_goal_is_not_bound() {
+    let keys = KeyDirectory::new(Maker::Theirs, Curve::P256);
+    let server = Server::start(Maker::Theirs, &keys);
+    let disk = Disk::formatted(Maker::Theirs);
+    let before = disk.bytes();
+    let refused = disk.bind_program(Maker::Ours, "tang", &server.config()).args(["--require", "header-copied"]);
+    let ended = refused.run().failed_with(1);
+    assert!(ended.said().contains("127.0.0.1 answers anybody who has a copy of the header"), "{}", ended.said());
+    assert_eq!(disk.bytes(), before);
+    let bound = disk.bind_program(Maker::Ours, "tang", &server.config()).args(["--require", "disk-stolen"]).succeed();
+    for words in ["its header is copied, on its network   NO", "better (boot-altered: yes): ask the TPM as well"] {
+        assert!(bound.said().contains(words), "{words}: {}", bound.said());
+    }
+}
+
+#[test]
+fn bindings_of_both_are_listed_with_what_they_protect_from() {
+    let keys = KeyDirectory::new(Maker::Theirs, Curve::P256);
+    let server = Server::start(Maker::Theirs, &keys);
+    let disk = Disk::formatted(Maker::Theirs);
+    disk.bind(Maker::Ours, "sss", &format!(r#"{{"t":2,"pins":{{"tang":{},"null":{{}}}}}}"#, server.config()));
+    disk.bind(Maker::Theirs, "tang", &server.config());
+    let list =
+        |words: &[&str]| Program::cotter().args(["luks", "list", "-d"]).arg(disk.path()).args(words).succeed().text();
+    let text = list(&["-v"]);
+    assert_eq!(text.matches("the disk leaves the building           yes").count(), 2, "{text}");
+    assert!(text.contains("better (boot-altered"), "{text}");
+    for line in list(&["-v", "--json"]).lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(answer(&record, "header-copied"), "no");
+        assert_eq!(answer(&record, "key-server-stolen"), "partly");
+    }
+    assert!(!list(&["--json"]).contains("verdict") && !list(&[]).contains("leaves the building"));
+}
