@@ -179,3 +179,9 @@ echo       /dev/sdc - password-echo=masked,try-empty-password=no,same-cpu-crypt,
 TABLE
 printf 'a\\040b /dev/sda\\134x /key\\054 luks,,nofail\r\n\n \t# comment\nb /dev/b\nb /dev/c\nx\n. /dev/d\ne /dev/e - luks,plain\nf /dev/f - tries=x extra\n\377\n' \
     >crypttab/odd
+
+# event_log: the recorded logs of crates/tpm2/vectors/event_log, which `make` there records.
+mkdir -p event_log
+for name in ovmf_grub ovmf_unified; do
+    cp "../../crates/tpm2/vectors/event_log/$name.log" "event_log/$name"
+done

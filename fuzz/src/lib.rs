@@ -20,6 +20,7 @@
 
 mod change;
 mod crypttab;
+mod event_log;
 mod header;
 mod kept;
 mod luks1;
@@ -32,6 +33,7 @@ mod sparse;
 mod touched;
 
 pub use crypttab::crypttab;
+pub use event_log::event_log;
 pub use luks1::luks1;
 pub use luks2_binary_header::luks2_binary_header;
 pub use luks2_json::{luks2_json, sealed};
@@ -67,4 +69,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "luks2_json", run: luks2_json, farthest: Reached::Changed },
     Target { name: "luksmeta", run: luksmeta, farthest: Reached::Accepted },
     Target { name: "crypttab", run: crypttab, farthest: Reached::Read },
+    Target { name: "event_log", run: event_log, farthest: Reached::Read },
 ];

@@ -55,6 +55,11 @@ fn luksmeta() {
 }
 
 #[test]
+fn event_log() {
+    replay_named("event_log");
+}
+
+#[test]
 fn crypttab() {
     replay_named("crypttab");
 }

@@ -7,6 +7,8 @@
 //! The structures on the wire are those of the crate `tpm2-protocol`; headers, sessions, policies and everything that holds a secret are
 //! written here, because that crate keeps data in buffers that are copied, shown in `Debug` and never wiped.
 //!
+//! [`event_log`] reads what the firmware wrote about the measurements, and replays it.
+//!
 //! Device nodes, sockets, JSON and what a policy is for are absent on purpose.
 
 #![forbid(unsafe_code)]
@@ -16,6 +18,7 @@ mod authorisation;
 mod capability;
 mod conversation;
 mod error;
+pub mod event_log;
 mod handle;
 mod kdf;
 mod object;

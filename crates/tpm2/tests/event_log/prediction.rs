@@ -1,0 +1,209 @@
+//! What the next boot will measure, against one that was recorded after the change.
+
+use crate::{log, pcr, pcrs, vector};
+use crypto::Hash;
+use tpm2::event_log::{
+    Booted, Component, End, EventLog, Exchange, Image, Prediction, SECURITY_DATABASE, Unpredictable, Variable, predict,
+};
+
+const ALL: [u8; 7] = [0, 4, 7, 8, 9, 11, 14];
+
+/// Of the boot that was recorded, these PCRs after these exchanges.
+fn after(name: &str, wanted: &[u8], exchanges: &[Exchange<'_>]) -> Prediction {
+    let log = log(name);
+    let held: Vec<_> = pcrs(name, Hash::Sha256).into_iter().filter(|(pcr, _)| wanted.contains(pcr)).collect();
+    predict(&Booted { log: &log, bank: Hash::Sha256, pcrs: &held, phases: &[] }, exchanges)
+}
+
+fn value(prediction: &Prediction, pcr: u8) -> Vec<u8> {
+    let found = prediction.values.iter().find(|(number, _)| *number == pcr);
+    found.unwrap_or_else(|| panic!("PCR {pcr}: {prediction:?}")).1.clone()
+}
+
+#[test]
+fn without_a_change_all_stays_as_it_is() {
+    for name in ["ovmf_grub", "ovmf_unified"] {
+        let prediction = after(name, &ALL, &[]);
+        assert!(prediction.unpredictable.is_empty());
+        ALL.iter().for_each(|number| assert_eq!(value(&prediction, *number), pcr(name, *number), "{name}: {number}"));
+    }
+    let of_the_kernel = after("ovmf_grub", &[10], &[]);
+    assert_eq!(of_the_kernel.unpredictable, [(10, Unpredictable::NotExplained)]);
+}
+
+/// The second boot had one line more in its script.
+#[test]
+fn a_file_of_grub_is_exchanged() {
+    let content = vector("grub_other_script.cfg");
+    let script = Exchange::File { path: "/grub.cfg", next: "/grub.cfg", content: &content };
+    let prediction = after("ovmf_grub", &ALL, &[script]);
+    assert_eq!(value(&prediction, 9), pcr("ovmf_grub_other_script", 9));
+    assert_ne!(pcr("ovmf_grub", 9), pcr("ovmf_grub_other_script", 9));
+    assert_eq!(value(&prediction, 4), pcr("ovmf_grub_other_script", 4));
+    assert_eq!(prediction.unpredictable, [(8, Unpredictable::OtherWords)], "its commands may be others");
+    let same = Exchange::File { path: "/vmlinuz", next: "/vmlinuz", content: b"another kernel" };
+    assert!(after("ovmf_grub", &ALL, &[same]).unpredictable.is_empty());
+    let named = Exchange::File { path: "/vmlinuz", next: "/vmlinuz-2", content: b"another kernel" };
+    assert_eq!(after("ovmf_grub", &ALL, &[named]).unpredictable, [(8, Unpredictable::OtherWords)]);
+}
+
+/// The second boot had another command line in its image.
+#[test]
+fn a_section_of_a_unified_image_is_exchanged() {
+    let content = vector("unified_other_line.txt");
+    let line = Exchange::Section { name: ".cmdline", content: &content };
+    let prediction = after("ovmf_unified", &[7, 11], &[line]);
+    assert_eq!(value(&prediction, 11), pcr("ovmf_unified_other_line", 11));
+    assert_eq!(value(&prediction, 7), pcr("ovmf_unified_other_line", 7));
+    assert_ne!(pcr("ovmf_unified", 11), pcr("ovmf_unified_other_line", 11));
+    // The kernel measures the line too, in a form of its own; and the image around it is another.
+    let line = Exchange::Section { name: ".cmdline", content: &content };
+    let others = after("ovmf_unified", &[4, 9], &[line]).unpredictable;
+    assert_eq!(others, [(4, Unpredictable::OtherWords), (9, Unpredictable::OtherWords)]);
+    assert_ne!(pcr("ovmf_unified", 9), pcr("ovmf_unified_other_line", 9));
+    let initramfs = Exchange::Section { name: ".initrd", content: b"another initramfs" };
+    assert_ne!(value(&after("ovmf_unified", &[9], &[initramfs]), 9), pcr("ovmf_unified", 9));
+}
+
+#[test]
+fn what_is_not_in_the_log_is_not_predicted() {
+    let check = |pcr: u8, exchange: Exchange<'_>| {
+        let prediction = after("ovmf_grub", &[pcr], &[exchange]);
+        assert!(matches!(prediction.unpredictable[..], [(_, Unpredictable::NotInLog { .. })]), "{prediction:?}");
+    };
+    let program = program();
+    let image = Image::read(&program).unwrap();
+    check(4, Exchange::Program { file: "\\EFI\\debian\\shimx64.efi", image: &image });
+    check(9, Exchange::File { path: "/other", next: "/other", content: b"" });
+    check(11, Exchange::Section { name: ".cmdline", content: b"" });
+    check(11, Exchange::UnifiedImage { file: "\\EFI\\BOOT\\BOOTX64.EFI", image: &image });
+    let nobody = Variable { guid: [0; 16], name: "db".into(), data: Vec::new() };
+    check(7, Exchange::Variable(&nobody));
+    let absent = EventLog::read(&[]);
+    let cut = EventLog::read(&vector("ovmf_grub.log")[..3000]);
+    for log in [&absent, &cut] {
+        let held = [(4, pcr("ovmf_grub", 4))];
+        let prediction = predict(&Booted { log, bank: Hash::Sha256, pcrs: &held, phases: &[] }, &[]);
+        assert_eq!(prediction.unpredictable, [(4, Unpredictable::LogEnds(log.end))]);
+        assert_ne!(log.end, End::Complete);
+    }
+}
+
+#[test]
+fn a_program_is_found_by_its_file_in_any_letters() {
+    let program = program();
+    let image = Image::read(&program).unwrap();
+    for file in ["\\EFI\\BOOT\\BOOTX64.EFI", "/efi/boot/bootx64.efi", "EFI\\Boot\\BOOTX64.efi"] {
+        let prediction = after("ovmf_unified", &[4, 7], &[Exchange::Program { file, image: &image }]);
+        assert_ne!(value(&prediction, 4), pcr("ovmf_unified", 4));
+        assert_eq!(value(&prediction, 7), pcr("ovmf_unified", 7));
+    }
+}
+
+/// The variable as the log has it, and changed.
+#[test]
+fn the_database_of_secure_boot_is_exchanged_while_the_signer_is_in_it() {
+    let log = log("ovmf_unified");
+    let is_db = |component: Component| match component {
+        Component::Variable(variable) if variable.guid == SECURITY_DATABASE && variable.name == "db" => Some(variable),
+        _ => None,
+    };
+    let mut db = log.of_pcr(7).find_map(|event| is_db(event.component())).unwrap();
+    let same = after("ovmf_unified", &[7], &[Exchange::Variable(&db)]);
+    assert_eq!(value(&same, 7), pcr("ovmf_unified", 7), "the content that is there gives the value that is there");
+    db.data.extend(b"one more signer");
+    let more = after("ovmf_unified", &[4, 7], &[Exchange::Variable(&db)]);
+    assert_ne!(value(&more, 7), pcr("ovmf_unified", 7));
+    assert_eq!(value(&more, 4), pcr("ovmf_unified", 4));
+    db.data.clear();
+    let gone = after("ovmf_unified", &[7], &[Exchange::Variable(&db)]);
+    assert_eq!(gone.unpredictable, [(7, Unpredictable::SignerGone)]);
+}
+
+/// systemd extends PCR 11 as the boot goes on, after the log's end.
+#[test]
+fn the_phases_of_systemd_come_behind() {
+    let log = log("ovmf_unified");
+    let phases = ["enter-initrd", "leave-initrd"];
+    let later = |value: Vec<u8>| {
+        phases.iter().fold(value, |value, phase| {
+            let word = Hash::Sha256.digest(&[phase.as_bytes()]);
+            Hash::Sha256.digest(&[&value, word.as_ref()]).as_ref().to_vec()
+        })
+    };
+    let held = [(11, later(pcr("ovmf_unified", 11)))];
+    let content = vector("unified_other_line.txt");
+    let line = [Exchange::Section { name: ".cmdline", content: &content }];
+    let booted = Booted { log: &log, bank: Hash::Sha256, pcrs: &held, phases: &phases };
+    assert_eq!(value(&predict(&booted, &line), 11), later(pcr("ovmf_unified_other_line", 11)));
+    let unknown = predict(&Booted { phases: &[], ..booted }, &line);
+    assert_eq!(unknown.unpredictable, [(11, Unpredictable::NotExplained)]);
+}
+
+/// A PE32+ program with two sections, which nobody would run.
+fn program() -> Vec<u8> {
+    let mut bytes = vec![0; 0x600];
+    let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
+    put(0, b"MZ");
+    put(0x3c, &0x40u32.to_le_bytes());
+    put(0x40, b"PE\0\0\x64\x86\x02\0");
+    put(0x54, &240u16.to_le_bytes());
+    put(0x58, &0x20bu16.to_le_bytes());
+    put(0x58 + 60, &0x200u32.to_le_bytes());
+    put(0x58 + 108, &16u32.to_le_bytes());
+    let section = |name: &[u8], at: u32| {
+        let numbers = [0x10u32, 0x1000, 0x200, at].map(u32::to_le_bytes).concat();
+        [name, &numbers, &[0; 16]].concat()
+    };
+    put(0x148, &section(b".linux\0\0", 0x200));
+    put(0x170, &section(b".initrd\0", 0x400));
+    put(0x200, b"a kernel");
+    put(0x400, b"an initramfs");
+    bytes
+}
+
+#[test]
+fn signatures_and_the_checksum_are_not_in_the_digest_and_all_else_is() {
+    let digest = |bytes: &[u8]| Image::read(bytes).unwrap().authenticode(Hash::Sha256);
+    let plain = program();
+    // By hand: all of it but four bytes of checksum and eight of the directory.
+    let by_hand = [&plain[..0x98], &plain[0x9c..0xe8], &plain[0xf0..]].concat();
+    assert_eq!(digest(&plain), Hash::Sha256.digest(&[&by_hand]).as_ref());
+    let mut signed = [plain.clone(), vec![5; 64]].concat();
+    signed[0x98] = 9;
+    signed[0xe8..0xec].copy_from_slice(&0x600u32.to_le_bytes());
+    signed[0xec..0xf0].copy_from_slice(&64u32.to_le_bytes());
+    assert_eq!(digest(&signed), digest(&plain));
+    for at in [0x44, 0x210, 0x5ff] {
+        let mut changed = plain.clone();
+        changed[at] ^= 1;
+        assert!(Image::read(&changed).is_ok_and(|image| image.authenticode(Hash::Sha256) != digest(&plain)), "{at:#x}");
+    }
+    let image = Image::read(&plain).unwrap();
+    assert_eq!(image.section(".linux").unwrap(), *b"a kernel\0\0\0\0\0\0\0\0");
+    assert_eq!(image.section(".none"), None);
+}
+
+#[test]
+fn an_odd_program_is_refused() {
+    let plain = program();
+    for len in 0..plain.len() {
+        assert!(Image::read(&plain[..len]).is_err(), "{len}");
+    }
+    let odd = |at: usize, value: u32| {
+        let mut bytes = plain.clone();
+        bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        Image::read(&bytes).is_err()
+    };
+    for (at, what) in [
+        (0x3c, "e_lfanew"),
+        (0x58 + 60, "SizeOfHeaders"),
+        (0xec, "the certificates' size"),
+        (0x148 + 8, "VirtualSize"),
+        (0x148 + 16, "SizeOfRawData"),
+        (0x148 + 20, "PointerToRawData"),
+    ] {
+        assert!(odd(at, u32::MAX), "{what}");
+    }
+    assert!(odd(0x46, 0xffff) && odd(0x58, 0) && odd(0x58 + 108, 4));
+}
