@@ -7,6 +7,7 @@ use super::policy::{Asks, Policy, TokenPin};
 use super::reason::Reason;
 use super::threat::{Answer, Threat};
 use super::tpm::{Loader, SecureBoot, Tpm};
+use std::net::IpAddr;
 
 /// What is known of the machine that a policy is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,6 +132,8 @@ fn judge_server(host: &str, asks: Asks, attack: &Attack<'_>) -> (Answer, Reason)
     let host_name = host.to_owned();
     let is_near = attack.near == Some(host);
     match attack.threat {
+        Threat::Disk if is_loopback(host) => (Answer::Partly, Reason::ServerIsHere),
+        Threat::Machine | Threat::Boot if is_loopback(host) => (Answer::No, Reason::ServerIsHere),
         Threat::Disk | Threat::Machine | Threat::Host => (Answer::Yes, Reason::ServerOutOfReach { host: host_name }),
         Threat::Boot => (Answer::No, Reason::ServerAnswersAnybody { host: host_name }),
         Threat::Header if !is_near => (Answer::Partly, Reason::OtherSite { host: host_name }),
@@ -139,6 +142,12 @@ fn judge_server(host: &str, asks: Asks, attack: &Attack<'_>) -> (Answer, Reason)
         Threat::KeyServer if is_near => (Answer::Partly, Reason::ServerKeysAndHeader { host: host_name }),
         Threat::KeyServer => (Answer::Yes, Reason::ServerStillThere { host: host_name }),
     }
+}
+
+/// Whether an address is that of whoever asks.
+fn is_loopback(host: &str) -> bool {
+    let named = host == "localhost" || host.ends_with(".localhost");
+    named || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn judge_file(threat: Threat) -> (Answer, Reason) {
@@ -158,5 +167,43 @@ fn judge_token(pin: TokenPin, threat: Threat) -> (Answer, Reason) {
         (Threat::Boot, TokenPin::Person) => (Answer::No, Reason::PinPhished),
         (Threat::Header | Threat::Host, _) => (Answer::Yes, Reason::TokenNeeded),
         (Threat::KeyServer, _) => (Answer::Yes, Reason::NoServer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_the_machine_itself_goes_along() {
+        for host in ["localhost", "a.localhost", "127.0.0.1", "127.9.0.1", "::1"] {
+            let server = Policy::Server { host: host.into(), asks: Asks::Nobody };
+            let answer = |threat| judge(&server, threat, &Surroundings::default()).0;
+            assert_eq!((answer(Threat::Disk), answer(Threat::Machine)), (Answer::Partly, Answer::No), "{host}");
+        }
+        let server = Policy::Server { host: "128.0.0.1".into(), asks: Asks::Nobody };
+        assert_eq!(judge(&server, Threat::Machine, &Surroundings::default()).0, Answer::Yes);
+    }
+
+    /// The reasons are those of the parts that decide.
+    #[test]
+    fn a_threshold_counts_what_is_open_and_what_depends() {
+        use Answer::{No, Partly, Yes};
+        let count = |needed, parts: &[Answer]| {
+            threshold(needed, parts.iter().map(|answer| (*answer, vec![Reason::NoServer])).collect()).0
+        };
+        for (needed, parts, expected) in [
+            (1, &[Yes, Yes][..], Yes),
+            (1, &[Yes, No], No),
+            (2, &[Yes, No], Yes),
+            (2, &[No, No, Yes], No),
+            (2, &[Partly, No, Yes], Partly),
+            (2, &[Partly, Partly, Yes], Partly),
+            (3, &[Partly, No, Yes], Yes),
+        ] {
+            assert_eq!(count(needed, parts), expected, "{needed} of {parts:?}");
+        }
+        let parts = vec![(No, vec![Reason::KeyBeside]), (Yes, vec![Reason::TpmStays]), (No, vec![Reason::KeyBeside])];
+        assert_eq!(threshold(2, parts), (No, vec![Reason::KeyBeside]), "each once");
     }
 }

@@ -149,10 +149,25 @@ fn tpm(config: &Field<'_>, form: Form) -> Result<Tpm, FieldError> {
         pcrs,
         signed: any(&["signed", "use_policy", "policy_pubkey_path", "policy_path"])?,
         pin: form == Form::Ours && given("pin")?,
-        latch: form == Form::Ours && given("latch")?,
+        latch: form == Form::Ours && latches(config, pcrs)?,
         counter: form == Form::Ours && given("counter")?,
     })
 }
+
+/// Whether a latch is asked for that holds: its PCR is in the policy, so that extending it shuts the TPM, and nobody can reset it.
+fn latches(config: &Field<'_>, pcrs: Pcrs) -> Result<bool, FieldError> {
+    let Some(latch) = config.optional("latch")?.filter(|latch| is_given(latch.value())) else { return Ok(false) };
+    let number = match latch.value() {
+        Value::Bool(_) => LATCH,
+        _ => u8::try_from(latch.integer()?).map_err(|_| latch.wrong_value("a PCR"))?,
+    };
+    Ok(pcrs.contains(number) && !RESETTABLE.contains(&number))
+}
+
+/// The PCR of a latch that names none.
+const LATCH: u8 = 15;
+/// PCRs that any program may set to zero again: those for debugging and for applications (TCG PC Client Platform TPM Profile, table 5).
+const RESETTABLE: [u8; 2] = [16, 23];
 
 /// Whether the value of an option says more than no.
 fn is_given(value: &Value) -> bool {
@@ -217,6 +232,11 @@ mod tests {
         };
         let text = r#"{"pcr_ids":"7,15","pin":true,"latch":15,"counter":true,"signed":{"key":"k"}}"#;
         assert_eq!(policy("cotter-tpm2", text), Policy::Tpm(ours));
+        let latched = |text: &str| matches!(policy("cotter-tpm2", text), Policy::Tpm(Tpm { latch: true, .. }));
+        assert!(latched(r#"{"pcr_ids":"15","latch":true}"#) && latched(r#"{"pcr_ids":"7,14","latch":14}"#));
+        for open in [r#"{"latch":15}"#, r#"{"pcr_ids":"7","latch":true}"#, r#"{"pcr_ids":"16","latch":16}"#] {
+            assert!(!latched(open), "{open}");
+        }
         let plain = Tpm { form: Form::Ours, ..Tpm::default() };
         assert_eq!(policy("cotter-tpm2", r#"{"pin":false,"latch":null,"pcr_ids":""}"#), Policy::Tpm(plain));
         assert_eq!(policy("tpm2plus", r#"{"use_policy":true}"#), Policy::Tpm(Tpm { signed: true, ..Tpm::default() }));

@@ -28,6 +28,8 @@ pub enum Reason {
     PinOnCopies,
     /// The PIN does not help: what was altered asks for it and keeps it.
     PinPhished,
+    /// Which PCRs must fit is in what was signed, and not in the policy.
+    SignerDecides,
     /// What runs first is in no PCR of the policy.
     LoaderFree,
     /// Secure Boot is off, so PCR 7 is the same whatever boots.
@@ -49,6 +51,8 @@ pub enum Reason {
         /// The server.
         host: String,
     },
+    /// The server runs on the machine itself, and its keys are files there.
+    ServerIsHere,
     /// Whatever runs on the machine reaches the server and asks as it does.
     ServerAnswersAnybody {
         /// The server.
@@ -142,6 +146,7 @@ impl Reason {
             Reason::TpmPin => "the TPM asks for a PIN and locks after wrong ones",
             Reason::PinOnCopies => "the PIN of a virtual TPM can be tried on copies of it",
             Reason::PinPhished => "what was altered asks for the PIN and keeps it",
+            Reason::SignerDecides => "which PCRs must fit is in what its keeper signs, and not told here",
             Reason::LoaderFree => {
                 "the boot loader is in no PCR of the policy (4 or 7), and another one can extend the rest"
             }
@@ -158,6 +163,7 @@ impl Reason {
             Reason::BootMeasured => "the TPM compares all that boots",
             Reason::TpmNeeded => "the TPM of this machine is needed",
             Reason::NoServer => "no key server has a part in it",
+            Reason::ServerIsHere => "the key server is this machine itself, and its keys are files there",
             Reason::FileElsewhere => "the key is a file: only if it lies on another disk",
             Reason::FileGoesAlong => "the key is a file of this machine",
             Reason::FileNotInHeader => "the key is a file of this machine and not in the header",

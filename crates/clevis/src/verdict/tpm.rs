@@ -127,6 +127,9 @@ impl Tpm {
     pub(super) fn notices(&self, keys: SecureBoot, loader: Loader) -> (Answer, Vec<Reason>) {
         let has = |number| self.pcrs.contains(number);
         let signature = has(7) && keys != SecureBoot::Off;
+        if self.pcrs.is_empty() && self.signed {
+            return (Answer::Partly, vec![Reason::SignerDecides]);
+        }
         if self.pcrs.is_empty() {
             return (Answer::No, vec![Reason::AnySystem]);
         }
@@ -207,6 +210,8 @@ mod tests {
         check(&[4, 9, 12], off, SystemdBoot, Yes, &[BootMeasured]);
         check(&[4, 11, 12], unknown, any, Partly, &[InitramfsFree, CommandLineFree]);
         check(&[4, 8, 9, 12], off, any, Yes, &[BootMeasured]);
+        let signed = Tpm { signed: true, ..Tpm::default() };
+        assert_eq!(signed.notices(unknown, any), (Partly, vec![SignerDecides]));
         let whole = Tpm { pcrs: Pcrs::WHOLE_BOOT, ..Tpm::default() };
         assert_eq!(whole.notices(unknown, any).0, Yes);
     }
