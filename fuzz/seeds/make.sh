@@ -182,6 +182,6 @@ printf 'a\\040b /dev/sda\\134x /key\\054 luks,,nofail\r\n\n \t# comment\nb /dev/
 
 # event_log: the recorded logs of crates/tpm2/vectors/event_log, which `make` there records.
 mkdir -p event_log
-for name in ovmf_grub ovmf_unified; do
+for name in ovmf_grub ovmf_shim ovmf_unified; do
     cp "../../crates/tpm2/vectors/event_log/$name.log" "event_log/$name"
 done

@@ -46,7 +46,7 @@ pub enum Component {
     Authority(Variable),
     /// A program.
     Program {
-        /// Its file; firmware and option ROMs have none.
+        /// Its file; firmware, cards and kernels that shim lets run have none.
         file: Option<String>,
     },
     /// A partition table.
@@ -224,7 +224,9 @@ impl fmt::Display for Component {
             }
             Component::Authority(variable) => write!(f, "a signer in {}", visible(&variable.name)),
             Component::Program { file: Some(file) } => write!(f, "the program {file}"),
-            Component::Program { file: None } => f.write_str("a program of the firmware or of a card"),
+            Component::Program { file: None } => {
+                f.write_str("a program without a file, such as a kernel that shim let run")
+            }
             Component::PartitionTable => f.write_str("the partition table"),
             Component::Action { words } => write!(f, "what the firmware did: {words}"),
             Component::GrubCommand { command } => write!(f, "the GRUB command `{command}`"),

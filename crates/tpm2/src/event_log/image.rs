@@ -12,6 +12,10 @@ const MOST_SECTIONS: u16 = 96;
 /// Longest section in memory beyond what the file has of it: zeros that would have to be made.
 const MOST_ZEROS: usize = 1 << 20;
 
+/// The directory that says where the signatures are, and the length of one.
+const CERTIFICATES: usize = 4;
+const DIRECTORY_LEN: usize = 8;
+
 /// A program in the format PE/COFF.
 #[derive(Clone, Debug)]
 pub struct Image<'a> {
@@ -50,42 +54,21 @@ impl<'a> Image<'a> {
     /// # Errors
     /// [`ImageError`].
     pub fn read(bytes: &'a [u8]) -> Result<Image<'a>, ImageError> {
-        let not = ImageError::NotAProgram;
-        let odd = |field| ImageError::Odd { field };
-        let at = |offset: usize| bytes.get(offset..).map(Reader::new).ok_or(not);
-        if !bytes.starts_with(b"MZ") {
-            return Err(not);
-        }
-        let head = at(0x3c)?.u32().and_then(|place| usize::try_from(place).ok()).ok_or(not)?;
-        let mut coff = at(head)?;
-        if coff.array() != Some(*b"PE\0\0") {
-            return Err(not);
-        }
-        coff.u16().ok_or(not)?;
-        let count = coff.u16().filter(|count| *count <= MOST_SECTIONS).ok_or(odd("NumberOfSections"))?;
-        coff.take(12).ok_or(not)?;
-        let optional_len = coff.u16().map(usize::from).ok_or(not)?;
-        let optional = head.checked_add(24).ok_or(not)?;
-        let directories = match at(optional)?.u16() {
-            Some(0x10b) => 96,
-            Some(0x20b) => 112,
-            _ => return Err(odd("Magic")),
-        };
-        let number = |offset: usize, field| {
-            let place = optional.checked_add(offset).ok_or(odd(field))?;
-            at(place)?.u32().and_then(|value| usize::try_from(value).ok()).ok_or(odd(field))
-        };
-        let entry = directories + 4 * 8;
-        if optional_len < entry + 8 || number(directories - 4, "NumberOfRvaAndSizes")? < 5 {
+        let coff = Coff::read(bytes)?;
+        let directories = coff.directories(bytes)?;
+        let number = |offset: usize, field| number_at(bytes, coff.optional + offset).ok_or(odd(field));
+        let entry = directories + CERTIFICATES * DIRECTORY_LEN;
+        let count = number(directories - 4, "NumberOfRvaAndSizes")?;
+        if coff.optional_len < entry + DIRECTORY_LEN || count <= CERTIFICATES {
             return Err(odd("NumberOfRvaAndSizes"));
         }
         let image = Image {
             bytes,
-            checksum: optional + 64,
-            certificates: optional + entry,
+            checksum: coff.optional + 64,
+            certificates: coff.optional + entry,
             headers: number(60, "SizeOfHeaders")?,
             certificates_len: number(entry + 4, "Size of the certificate table")?,
-            sections: sections(&mut at(optional + optional_len)?, count).ok_or(odd("a section"))?,
+            sections: coff.sections(bytes).ok_or(odd("a section"))?,
         };
         image.check().ok_or(odd("SizeOfHeaders, or the place of a section"))?;
         Ok(image)
@@ -130,17 +113,65 @@ impl<'a> Image<'a> {
     }
 }
 
-fn sections(reader: &mut Reader<'_>, count: u16) -> Option<Vec<Section>> {
-    let mut sections = Vec::new();
-    for _ in 0..count {
+/// What stands before the optional header, which no program of UEFI lacks.
+struct Coff {
+    optional: usize,
+    optional_len: usize,
+    sections: u16,
+}
+
+impl Coff {
+    fn read(bytes: &[u8]) -> Result<Coff, ImageError> {
+        let not = ImageError::NotAProgram;
+        if !bytes.starts_with(b"MZ") {
+            return Err(not);
+        }
+        let head = number_at(bytes, 0x3c).ok_or(not)?;
+        let mut reader = Reader::new(bytes.get(head..).ok_or(not)?);
+        if reader.array() != Some(*b"PE\0\0") {
+            return Err(not);
+        }
+        reader.u16().ok_or(not)?;
+        let sections = reader.u16().filter(|count| *count <= MOST_SECTIONS).ok_or(odd("NumberOfSections"))?;
+        reader.take(12).ok_or(not)?;
+        let optional_len = reader.u16().map(usize::from).ok_or(not)?;
+        reader.u16().ok_or(not)?;
+        Ok(Coff { optional: head + reader.offset(), optional_len, sections })
+    }
+
+    /// Where the directories begin in the optional header of 32 or 64 bits.
+    fn directories(&self, bytes: &[u8]) -> Result<usize, ImageError> {
+        match bytes.get(self.optional..).and_then(|optional| Reader::new(optional).u16()) {
+            Some(0x10b) => Ok(96),
+            Some(0x20b) => Ok(112),
+            _ => Err(odd("Magic")),
+        }
+    }
+
+    fn sections(&self, bytes: &[u8]) -> Option<Vec<Section>> {
+        let mut reader = Reader::new(bytes.get(self.optional + self.optional_len..)?);
+        (0..self.sections).map(|_| Section::read(&mut reader)).collect()
+    }
+}
+
+impl Section {
+    fn read(reader: &mut Reader<'_>) -> Option<Section> {
         let name: [u8; 8] = reader.array()?;
         let name = name.split(|byte| *byte == 0).next().map(String::from_utf8_lossy)?.into_owned();
         let mut number = || reader.u32().and_then(|value| usize::try_from(value).ok());
         let (in_memory, _, in_file, at) = (number()?, number()?, number()?, number()?);
+        // Relocations, line numbers and their counts, and what the section is.
         reader.take(16)?;
-        sections.push(Section { name, in_memory, in_file, at });
+        Some(Section { name, in_memory, in_file, at })
     }
-    Some(sections)
+}
+
+fn number_at(bytes: &[u8], offset: usize) -> Option<usize> {
+    Reader::new(bytes.get(offset..)?).u32().and_then(|value| usize::try_from(value).ok())
+}
+
+fn odd(field: &'static str) -> ImageError {
+    ImageError::Odd { field }
 }
 
 impl fmt::Display for ImageError {

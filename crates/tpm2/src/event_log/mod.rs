@@ -12,6 +12,7 @@ mod predict;
 mod read;
 mod reader;
 mod replay;
+mod trace;
 
 pub use component::{Component, GLOBAL_VARIABLE, SECURITY_DATABASE, Variable};
 pub use image::{Image, ImageError};
@@ -19,3 +20,4 @@ pub use kind::EventKind;
 pub use predict::{Booted, Exchange, Prediction, Unpredictable, predict};
 pub use read::{End, Event, EventLog, LONGEST_LOG, MOST_EVENTS};
 pub use replay::{Explained, Replayed};
+pub use trace::{Moved, Trace};

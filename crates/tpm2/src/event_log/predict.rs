@@ -2,7 +2,8 @@
 //!
 //! Predicted are PCR 4 (programs), 7 (variables of Secure Boot), 9 (files of GRUB, the initramfs) and 11 (unified images), and of all
 //! others that they stay as they are. Whatever else an update may change gets "cannot be predicted": a value that is guessed wrong
-//! keeps a machine from starting. A part is taken to be signed by who signed it before; a unified image, to begin with the same stub.
+//! keeps a machine from starting. A part is taken to be signed by who signed it before; a unified image, to begin with the same stub; and
+//! all parts that change have to be named: a kernel with its initramfs and the script that names them.
 
 use super::component::{Component, Variable};
 use super::image::Image;
@@ -117,6 +118,7 @@ const PCR_SECURE_BOOT: u8 = 7;
 const PCR_COMMANDS: u8 = 8;
 const PCR_FILES: u8 = 9;
 const PCR_UNIFIED: u8 = 11;
+const PCR_SHIM: u8 = 14;
 
 /// Says of each PCR of `booted` what it will hold after these exchanges.
 pub fn predict(booted: &Booted<'_>, exchanges: &[Exchange<'_>]) -> Prediction {
@@ -195,6 +197,9 @@ impl Exchange<'_> {
                 let is_it = |component: &Component| matches!(component, Component::Program { file: Some(path) } if same_file(path, file));
                 replace(steps, is_it, &image.authenticode(booted.bank), || (*file).to_owned())
             }
+            (Exchange::Program { image, .. }, PCR_SECURE_BOOT | PCR_SHIM) if is_shim(image) => {
+                Err(Unpredictable::OtherWords)
+            }
             (Exchange::UnifiedImage { image, .. }, PCR_UNIFIED) => sections(steps, image, booted),
             (Exchange::Section { name, content }, PCR_UNIFIED) => section(steps, name, content, booted),
             (Exchange::Section { .. }, PCR_PROGRAMS) => Err(Unpredictable::OtherWords),
@@ -205,7 +210,9 @@ impl Exchange<'_> {
                 })
             }
             (Exchange::Section { name, content }, PCR_FILES) => measured_again(steps, name, content, booted),
-            (Exchange::File { path, content, .. }, PCR_FILES) => {
+            (Exchange::File { content, .. }, PCR_PROGRAMS) => let_run_by_shim(steps, content, booted),
+            (Exchange::File { path, next, content }, PCR_FILES) => {
+                passed_on(steps, path, path == next, content, booted)?;
                 let is_it = |component: &Component| matches!(component, Component::File { path: read } if same_path(read, path));
                 replace(steps, is_it, &booted.hash(content), || (*path).to_owned())
             }
@@ -238,6 +245,12 @@ fn replace(
     if found { Ok(()) } else { Err(Unpredictable::NotInLog { what: what() }) }
 }
 
+/// Shim brings signers and revocations of its own, which it measures beside the firmware's. It calls itself so in its SBAT section
+/// (shim's `SBAT.md`).
+fn is_shim(image: &Image<'_>) -> bool {
+    image.section(".sbat").is_some_and(|sbat| sbat.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"shim,")))
+}
+
 /// Each section is two events: its name with a zero, and its content.
 fn sections(steps: &mut Vec<Step<'_>>, image: &Image<'_>, booted: &Booted<'_>) -> Result<(), Unpredictable> {
     let measured: Vec<String> = steps
@@ -258,6 +271,49 @@ fn sections(steps: &mut Vec<Step<'_>>, image: &Image<'_>, booted: &Booted<'_>) -
             let zero_ended = [name.as_bytes(), &[0]].concat();
             steps.push(Step { event: None, digest: booted.hash(&zero_ended) });
             steps.push(Step { event: None, digest: booted.hash(&content) });
+        }
+    }
+    Ok(())
+}
+
+/// A kernel that GRUB loads is measured into PCR 4 if shim is asked whether it may run, without the name of a file
+/// (shim 15, `shim_verify`). Debian's GRUB asks twice, so there are two events with the same digest; if they differ, there are other programs
+/// among them.
+fn let_run_by_shim(steps: &mut [Step<'_>], content: &[u8], booted: &Booted<'_>) -> Result<(), Unpredictable> {
+    // An initramfs or a script is no program, and nobody asks.
+    let Ok(image) = Image::read(content) else { return Ok(()) };
+    let nameless = |step: &&mut Step<'_>| step.component() == Some(Component::Program { file: None });
+    let mut asked: Vec<&mut Step<'_>> = steps.iter_mut().filter(nameless).collect();
+    if asked.iter().zip(asked.iter().skip(1)).any(|(one, next)| one.digest != next.digest) {
+        return Err(Unpredictable::OtherWords);
+    }
+    let digest = image.authenticode(booted.bank);
+    asked.iter_mut().for_each(|step| step.digest.clone_from(&digest));
+    Ok(())
+}
+
+/// A GRUB that hands the initramfs to the kernel as a file of its own lets the kernel measure it once more, with the command line, which
+/// names the kernel's file.
+fn passed_on(
+    steps: &mut [Step<'_>],
+    path: &str,
+    same_name: bool,
+    content: &[u8],
+    booted: &Booted<'_>,
+) -> Result<(), Unpredictable> {
+    let file = |step: &Step<'_>| if let Some(Component::File { path }) = step.component() { Some(path) } else { None };
+    let read: Vec<(String, Vec<u8>)> =
+        steps.iter().filter_map(|step| Some((file(step)?, step.digest.clone()))).collect();
+    for step in steps.iter_mut() {
+        match step.component() {
+            Some(Component::CommandLine { .. }) if !same_name => return Err(Unpredictable::OtherWords),
+            Some(Component::Initramfs) => match read.iter().find(|(_, digest)| *digest == step.digest) {
+                Some((name, _)) if same_path(name, path) => step.digest = booted.hash(content),
+                Some(_) => {}
+                // Of several files, or with something before them.
+                None => return Err(Unpredictable::OtherWords),
+            },
+            _ => {}
         }
     }
     Ok(())

@@ -140,6 +140,35 @@ fn the_phases_of_systemd_come_behind() {
     assert_eq!(unknown.unpredictable, [(11, Unpredictable::NotExplained)]);
 }
 
+/// Shim's own signers and revocations are measured too.
+#[test]
+fn another_shim_is_not_predicted_beyond_its_program() {
+    let mut program = program();
+    program[0x170..0x178].copy_from_slice(b".sbat\0\0\0");
+    program[0x400..0x410].copy_from_slice(b"sbat,1\nshim,4,x\n");
+    let image = Image::read(&program).unwrap();
+    let exchange = [Exchange::Program { file: "\\EFI\\BOOT\\BOOTX64.EFI", image: &image }];
+    let prediction = after("ovmf_shim", &[4, 7, 14], &exchange);
+    assert_ne!(value(&prediction, 4), pcr("ovmf_shim", 4));
+    assert_eq!(prediction.unpredictable, [(7, Unpredictable::OtherWords), (14, Unpredictable::OtherWords)]);
+}
+
+/// Shim is asked whether the kernel may run, and measures it.
+#[test]
+fn a_kernel_that_shim_lets_run_is_in_two_pcrs() {
+    let program = program();
+    let kernel = [Exchange::File { path: "/vmlinuz", next: "/vmlinuz", content: &program }];
+    let prediction = after("ovmf_shim", &[4, 7, 8, 9, 14], &kernel);
+    assert!(prediction.unpredictable.is_empty(), "{prediction:?}");
+    for (number, moves) in [(4, true), (7, false), (8, false), (9, true), (14, false)] {
+        assert_eq!(value(&prediction, number) != pcr("ovmf_shim", number), moves, "PCR {number}");
+    }
+    // Without shim nobody is asked.
+    assert_eq!(value(&after("ovmf_grub", &[4], &kernel), 4), pcr("ovmf_grub", 4));
+    let initramfs = [Exchange::File { path: "/initrd.img", next: "/initrd.img", content: b"an initramfs" }];
+    assert_eq!(value(&after("ovmf_shim", &[4], &initramfs), 4), pcr("ovmf_shim", 4));
+}
+
 /// A PE32+ program with two sections, which nobody would run.
 fn program() -> Vec<u8> {
     let mut bytes = vec![0; 0x600];

@@ -2,9 +2,10 @@
 
 use crate::{log, pcrs};
 use crypto::Hash;
-use tpm2::event_log::{End, EventKind, Explained};
+use tpm2::event_log::{End, EventKind, Explained, Trace};
 
-const NAMES: [&str; 4] = ["ovmf_grub", "ovmf_grub_other_script", "ovmf_unified", "ovmf_unified_other_line"];
+const NAMES: [&str; 5] =
+    ["ovmf_grub", "ovmf_grub_other_script", "ovmf_shim", "ovmf_unified", "ovmf_unified_other_line"];
 
 /// PCR 10 is the kernel's own, and extended later.
 #[test]
@@ -84,7 +85,42 @@ fn each_event_has_its_name() {
             end,
         ],
     );
+    let grub = "the program \\EFI\\BOOT\\grubx64.efi";
+    let kernel = "a program without a file, such as a kernel that shim let run";
+    check("ovmf_shim", 4, &[calling, end, program, grub, kernel, kernel]);
+    check("ovmf_shim", 14, &["shim's MokList", "shim's MokListX", "shim's MokListTrusted"]);
+    assert_eq!(
+        components("ovmf_shim", 7).split_off(6),
+        ["a signer in db", "a signer in SbatLevel", "a signer in MokListRT"]
+    );
     let names: Vec<String> = log("ovmf_unified").of_pcr(7).map(|event| event.kind.to_string()).collect();
     assert_eq!(names.last().unwrap(), "EV_EFI_VARIABLE_AUTHORITY");
     assert_eq!(EventKind(0x1234).to_string(), "event type 0x1234");
+}
+
+/// The second boot of each pair had one thing changed.
+#[test]
+fn what_moved_is_named() {
+    let check = |before: &str, after: &str, pcr, count, expected: &[&str]| {
+        let (before, after) = (log(before).trace(Hash::Sha256, pcr).unwrap(), log(after));
+        let before = Trace::read(&before.to_bytes()).unwrap();
+        let moved = after.moved(Hash::Sha256, pcr, &before);
+        let named: Vec<String> = moved.events.iter().map(|event| event.component().to_string()).collect();
+        let named: Vec<&str> = named.iter().map(String::as_str).collect();
+        assert_eq!((moved.before, named.as_slice()), (count, expected), "PCR {pcr}");
+    };
+    let script = ["the file (hd0,msdos1)/grub.cfg", "the file /grub.cfg"];
+    check("ovmf_grub", "ovmf_grub_other_script", 9, 2, &script);
+    check("ovmf_grub", "ovmf_grub_other_script", 8, 0, &[]);
+    check("ovmf_unified", "ovmf_unified_other_line", 4, 1, &["the program \\EFI\\BOOT\\BOOTX64.EFI"]);
+    let section = ["the section .cmdline of the unified image"];
+    check("ovmf_unified", "ovmf_unified_other_line", 11, 1, &section);
+    check("ovmf_unified", "ovmf_unified_other_line", 9, 1, &["the kernel command line"]);
+    check("ovmf_unified", "ovmf_unified", 7, 0, &[]);
+    // Secure Boot was off for the one, and had its variables and a signer for the other.
+    let on = log("ovmf_unified");
+    let moved = on.moved(Hash::Sha256, 7, &log("ovmf_grub").trace(Hash::Sha256, 7).unwrap()).events.len();
+    assert!(moved > 3, "{moved}");
+    assert_eq!(on.moved(Hash::Sha256, 11, &Trace::default()).events.len(), 8);
+    assert_eq!(Trace::read(&[1, 2, 3]), None);
 }
