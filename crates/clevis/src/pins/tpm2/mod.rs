@@ -56,7 +56,7 @@ impl Pin for Tpm2 {
         let key = Jwk::parse(text.expose()).map_err(|source| bad_binding(BindingError::Key(source)))?;
         let secret = jwe.decrypt_with(&key).map_err(|source| PinError::WrongKey { pin: NAME, source })?;
         let bytes = key.oct_key().map_or(&[][..], Secret::expose);
-        Ok(Opened { secret, key: Secret::copied_from(bytes) })
+        Ok(Opened::new(secret, Secret::copied_from(bytes)))
     }
 
     fn describe(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Shown, PinError> {
