@@ -193,6 +193,10 @@ impl Exchange<'_> {
     /// Puts the digests of the new part in the places of the old one, as far as it is in this PCR.
     fn change(&self, pcr: u8, steps: &mut Vec<Step<'_>>, booted: &Booted<'_>) -> Result<(), Unpredictable> {
         match (self, pcr) {
+            // Later stubs and shim measure the kernel inside once more, or the image under no name.
+            (Exchange::UnifiedImage { .. }, PCR_PROGRAMS) if steps.iter().any(is_nameless) => {
+                Err(Unpredictable::OtherWords)
+            }
             (Exchange::Program { file, image } | Exchange::UnifiedImage { file, image }, PCR_PROGRAMS) => {
                 let is_it = |component: &Component| matches!(component, Component::Program { file: Some(path) } if same_file(path, file));
                 replace(steps, is_it, &image.authenticode(booted.bank), || (*file).to_owned())
@@ -228,6 +232,10 @@ impl Exchange<'_> {
             _ => Ok(()),
         }
     }
+}
+
+fn is_nameless(step: &Step<'_>) -> bool {
+    step.component() == Some(Component::Program { file: None })
 }
 
 /// Gives every event of this component another digest; there must be one.
@@ -282,8 +290,7 @@ fn sections(steps: &mut Vec<Step<'_>>, image: &Image<'_>, booted: &Booted<'_>) -
 fn let_run_by_shim(steps: &mut [Step<'_>], content: &[u8], booted: &Booted<'_>) -> Result<(), Unpredictable> {
     // An initramfs or a script is no program, and nobody asks.
     let Ok(image) = Image::read(content) else { return Ok(()) };
-    let nameless = |step: &&mut Step<'_>| step.component() == Some(Component::Program { file: None });
-    let mut asked: Vec<&mut Step<'_>> = steps.iter_mut().filter(nameless).collect();
+    let mut asked: Vec<&mut Step<'_>> = steps.iter_mut().filter(|step| is_nameless(step)).collect();
     if asked.iter().zip(asked.iter().skip(1)).any(|(one, next)| one.digest != next.digest) {
         return Err(Unpredictable::OtherWords);
     }

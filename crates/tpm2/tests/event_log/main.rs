@@ -7,6 +7,7 @@
 mod hostile;
 mod prediction;
 mod recorded;
+mod update;
 
 use crypto::Hash;
 use tpm2::event_log::EventLog;

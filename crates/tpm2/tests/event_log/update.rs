@@ -1,0 +1,103 @@
+//! The parts of an update, found in recorded logs by the names of their files; and what an old value says of this boot.
+
+use crate::{log, pcr, pcrs, vector};
+use crypto::Hash;
+use tpm2::event_log::{Booted, Exchange, ImageError, NewFile, NotLocated, Part, Prediction, Variable, predict};
+
+fn after(name: &str, wanted: &[u8], parts: &[Part<'_>]) -> Prediction {
+    let log = log(name);
+    let held: Vec<_> = pcrs(name, Hash::Sha256).into_iter().filter(|(pcr, _)| wanted.contains(pcr)).collect();
+    let located: Vec<_> = parts.iter().map(|part| log.locate(part).unwrap()).collect();
+    let exchanges: Vec<Exchange<'_>> = located.iter().map(|located| located.exchange()).collect();
+    predict(&Booted { log: &log, bank: Hash::Sha256, pcrs: &held, phases: &[] }, &exchanges)
+}
+
+fn numbers(prediction: &Prediction) -> (Vec<u8>, Vec<u8>) {
+    let known = prediction.values.iter().map(|(pcr, _)| *pcr).collect();
+    (known, prediction.unpredictable.iter().map(|(pcr, _)| *pcr).collect())
+}
+
+#[test]
+fn kernels_and_initramfs_are_found_by_their_names() {
+    let same = [
+        Part::Kernel(NewFile { name: "vmlinuz", content: b"kernel" }),
+        Part::Initramfs(NewFile { name: "initrd.img", content: b"initramfs" }),
+    ];
+    assert_eq!(numbers(&after("ovmf_grub", &[4, 7, 8, 9], &same)), (vec![4, 7, 8, 9], vec![]));
+    assert_ne!(after("ovmf_grub", &[9], &same).values, [(9, pcr("ovmf_grub", 9))]);
+    let next = [Part::Kernel(NewFile { name: "vmlinuz-6.1.0-30-amd64", content: b"kernel" })];
+    assert_eq!(numbers(&after("ovmf_grub", &[4, 7, 8, 9], &next)), (vec![4, 7, 9], vec![8]), "the command names it");
+    let of_the_image = [Part::Initramfs(NewFile { name: "initrd.img", content: b"initramfs" })];
+    assert_ne!(after("ovmf_unified", &[9], &of_the_image).values, [(9, pcr("ovmf_unified", 9))]);
+}
+
+/// The script of the second boot, by its place.
+#[test]
+fn any_file_is_found_by_its_place() {
+    let content = vector("grub_other_script.cfg");
+    for place in ["/grub.cfg", "\\EFI\\BOOT\\BOOTX64.EFI"] {
+        let part = Part::At { place, content: &content };
+        let found = log("ovmf_grub").locate(&part).map(|located| located.place().to_owned());
+        let not_a_program = NotLocated::Image { what: place.into(), source: ImageError::NotAProgram };
+        assert_eq!(found, if place == "/grub.cfg" { Ok(place.to_owned()) } else { Err(not_a_program) });
+    }
+    let script = [Part::At { place: "/grub.cfg", content: &content }];
+    assert_eq!(after("ovmf_grub", &[9], &script).values, [(9, pcr("ovmf_grub_other_script", 9))]);
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let missing = |name: &str, part: Part<'_>| {
+        let found = log(name).locate(&part).map(|_| ());
+        assert!(matches!(found, Err(NotLocated::NotInLog { .. })), "{found:?}");
+    };
+    missing("ovmf_grub", Part::Unified(NewFile { name: "debian.efi", content: b"" }));
+    missing("ovmf_unified", Part::Kernel(NewFile { name: "vmlinuz", content: b"" }));
+    let empty = tpm2::event_log::EventLog::read(&[]);
+    assert!(empty.locate(&Part::Initramfs(NewFile { name: "initrd.img", content: b"" })).is_err());
+    let db = Variable { guid: [0; 16], name: "db".into(), data: Vec::new() };
+    assert_eq!(empty.locate(&Part::Variable(db)).unwrap().place(), "db");
+}
+
+/// An old value without the last events, and without one in the middle.
+#[test]
+fn an_old_value_names_the_events_that_have_come() {
+    let log = log("ovmf_grub");
+    let bank = Hash::Sha256;
+    let now = pcr("ovmf_grub", 9);
+    let all = log.cause(bank, 9, |value| value == now).unwrap();
+    assert!(all.events.is_empty());
+    let count = log.of_pcr(9).count();
+    for cut in 0..count {
+        let mut old = log.clone();
+        old.events.retain({
+            let mut seen = 0;
+            move |event| {
+                seen += usize::from(event.pcr == 9);
+                event.pcr != 9 || seen != cut + 1
+            }
+        });
+        let replayed = old.replay(bank).pcrs.into_iter().find(|(pcr, _)| *pcr == 9);
+        let Some((_, value)) = replayed else { continue };
+        let cause = log.cause(bank, 9, |held| held == value).unwrap();
+        // GRUB measures a file under two names, and the digest is the same.
+        let digests = |event: &tpm2::event_log::Event| event.digests.clone();
+        let missing: Vec<_> = cause.events.iter().map(|event| digests(event)).collect();
+        assert_eq!(missing, [digests(log.of_pcr(9).nth(cut).unwrap())]);
+    }
+    assert_eq!(log.cause(bank, 9, |value| value == [0; 3]), None);
+}
+
+#[test]
+fn the_words_of_systemd_are_known() {
+    let log = log("ovmf_unified");
+    let bank = Hash::Sha256;
+    let mut value = pcr("ovmf_unified", 11);
+    for (count, phase) in ["enter-initrd", "leave-initrd", "sysinit", "ready", "shutdown", "final"].iter().enumerate() {
+        assert_eq!(log.phases(bank, &value).map(<[_]>::len), Some(count));
+        let word = bank.digest(&[phase.as_bytes()]);
+        value = bank.digest(&[&value, word.as_ref()]).as_ref().to_vec();
+    }
+    assert_eq!(log.phases(bank, &value).map(<[_]>::len), Some(6));
+    assert_eq!(log.phases(bank, &[0; 32]), None);
+}
