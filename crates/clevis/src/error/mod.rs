@@ -1,0 +1,13 @@
+//! Why a pin gave nothing, who can do something about it, and what.
+
+mod advice;
+mod binding;
+mod pin;
+mod share;
+mod text;
+
+pub use crate::outside::{Name, Url};
+pub use advice::NextStep;
+pub use binding::BindingError;
+pub use pin::{Asked, Failure, PinError};
+pub use share::{ShareFault, ShareName, WrongShare};

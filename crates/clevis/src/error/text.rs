@@ -1,0 +1,131 @@
+//! A failure in words, with its causes.
+
+use super::pin::{Asked, Failure, PinError};
+use super::share::ShareName;
+use std::error::Error;
+use std::fmt;
+use tpm2::DictionaryAttack;
+
+impl fmt::Display for PinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PinError::Unreachable { server, .. } => write!(f, "{TALKING} {server}"),
+            PinError::Refused { server, asked: Asked::Recovery, status: 404 } => {
+                write!(f, "{TALKING} {server}: it does not have the key of this binding (404)")
+            }
+            PinError::Refused { server, asked: Asked::Recovery, status } => {
+                write!(f, "{TALKING} {server}: it answers a recovery with {status}")
+            }
+            PinError::Refused { server, asked: Asked::Advertisement, status } => {
+                write!(f, "{TALKING} {server}: it answers a request for its keys with {status}")
+            }
+            PinError::BadAdvertisement { server, .. } => write!(f, "the keys of {server} are not accepted"),
+            PinError::OtherKeys { server, thp } => write!(f, "{server} has no key with the thumbprint {thp}"),
+            PinError::NotVouched { server, found } => {
+                let found = found.join(", ");
+                write!(f, "{server} signs by {found}, which no key that the binding knows of it vouches for")
+            }
+            PinError::BadAnswer { server, .. } => write!(f, "the answer of {server} is not accepted"),
+            PinError::WrongPoint { server, .. } => write!(
+                f,
+                "the answer of {server} does not open the JWE: this is another server, somebody is in between, or the binding \
+                 is damaged"
+            ),
+            PinError::Declined { server } => write!(f, "the keys of {server} were declined"),
+            PinError::CannotAsk { .. } => f.write_str("nobody can be asked to trust the server's keys"),
+            PinError::Config(source) => source.fmt(f),
+            PinError::File { path, .. } => write!(f, "{} cannot be read", path.escape_debug()),
+            PinError::NotAJwe { .. } => f.write_str("the JWE cannot be read"),
+            PinError::UnknownPin { name, .. } => write!(f, "there is no pin {name}"),
+            PinError::BadBinding { pin, .. } => write!(f, "the JWE is not one that the pin {pin} made"),
+            PinError::WrongKey { pin, .. } => write!(f, "the key that the pin {pin} found does not open the JWE"),
+            PinError::TooFew { needed, shares, failures } => {
+                // What was cancelled because the threshold could no longer be met says nothing about its server.
+                let telling = || failures.iter().filter(|failure| failure.error.weight() > 0);
+                write!(f, "{needed} of {shares} shares are needed, and {} failed", telling().count())?;
+                telling().try_for_each(|failure| write!(f, "; {failure}"))
+            }
+            PinError::NoSubset { needed, answered, tried, failures } => {
+                let tried = format!("{tried} combination{}", if *tried == 1 { "" } else { "s" });
+                write!(f, "{} shares answered, and no {needed} of them open the JWE ({tried} tried)", answered.len())?;
+                answered.iter().try_for_each(|share| write!(f, "; {share}"))?;
+                failures
+                    .iter()
+                    .filter(|failure| failure.error.weight() > 0)
+                    .try_for_each(|failure| write!(f, "; {failure}"))
+            }
+            PinError::Share { pin, place, .. } => write!(f, "no share for the pin {pin} at {}", place.escape_debug()),
+            PinError::NoTpm => f.write_str("this machine has no TPM"),
+            PinError::Tpm { source, protection: None } => source.fmt(f),
+            PinError::Tpm { source, protection: Some(protection) } => {
+                let DictionaryAttack { failures, most_failures, forgets_after_s, .. } = protection;
+                write!(
+                    f,
+                    "{source}; {failures} of {most_failures} failures count, and it forgets one every {forgets_after_s} s"
+                )
+            }
+            PinError::PcrMismatch { selection, .. } => {
+                write!(f, "the PCRs {selection} are not what they were when this was sealed: something else was booted")
+            }
+            PinError::ToldToFail => f.write_str("the pin null was told to fail"),
+            PinError::Seal { pin, .. } => write!(f, "the pin {pin} could not encrypt"),
+            PinError::Annotate { .. } => f.write_str("the JWE could not be made to say anything beside its policy"),
+            PinError::Prime(_) => f.write_str("no threshold could be set up"),
+            PinError::Random(_) => f.write_str("no random numbers"),
+            PinError::Thread(_) => f.write_str("no thread for a share"),
+            PinError::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+/// The original's words: its desktop agent looks for them in the journal (nbde-formats 6.4).
+const TALKING: &str = "Error communicating with server";
+
+impl Error for PinError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            PinError::Unreachable { source, .. } => Some(source),
+            PinError::BadAdvertisement { source, .. } | PinError::BadAnswer { source, .. } => Some(source),
+            PinError::CannotAsk { source } => Some(source),
+            PinError::Config(source) => source.source(),
+            PinError::File { source, .. } => Some(source),
+            PinError::NotAJwe { source } => Some(source),
+            PinError::BadBinding { source, .. } => Some(source),
+            PinError::WrongPoint { source, .. }
+            | PinError::WrongKey { source, .. }
+            | PinError::Seal { source, .. }
+            | PinError::Annotate { source } => Some(source),
+            // Shown as it is.
+            PinError::Tpm { source, .. } => source.source(),
+            PinError::PcrMismatch { source, .. } => Some(source),
+            PinError::Share { source, .. } => Some(source.as_ref()),
+            PinError::Prime(source) => Some(source),
+            PinError::Random(source) => Some(source),
+            PinError::Thread(source) => Some(source),
+            // All of a threshold's reasons are in its own text.
+            PinError::TooFew { .. }
+            | PinError::NoSubset { .. }
+            | PinError::Refused { .. }
+            | PinError::OtherKeys { .. }
+            | PinError::NotVouched { .. }
+            | PinError::Declined { .. }
+            | PinError::UnknownPin { .. }
+            | PinError::NoTpm
+            | PinError::ToldToFail
+            | PinError::Cancelled => None,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = ShareName { share: self.share, pin: self.pin.clone() };
+        write!(f, "{name}: {}", self.error)?;
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
