@@ -6,7 +6,7 @@ use clevis::{
     Cancel, Deadline, HttpRequest, HttpResponse, Method, Net, NetError, Person, PersonError, Ports, TlsFiles,
     TrustPolicy,
 };
-use crypto::SystemRandom;
+use crypto::{Secret, SystemRandom};
 use linux::{Client, HostFiles, Terminal, TpmDevice, deadline_after};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,12 +91,23 @@ struct PhasedPerson {
     phase: Phase,
 }
 
-impl Person for PhasedPerson {
-    fn confirm(&self, question: &str) -> Result<bool, PersonError> {
+impl PhasedPerson {
+    /// The clock stands while `ask` runs.
+    fn unhurried<T>(&self, ask: impl FnOnce(&Terminal) -> T) -> T {
         let since = Instant::now();
-        let answer = self.terminal.confirm(question);
+        let answer = ask(&self.terminal);
         self.phase.put_off(since.elapsed());
         answer
+    }
+}
+
+impl Person for PhasedPerson {
+    fn confirm(&self, question: &str) -> Result<bool, PersonError> {
+        self.unhurried(|terminal| terminal.confirm(question))
+    }
+
+    fn pin(&self, question: &str, cancel: &Cancel) -> Result<Secret, PersonError> {
+        self.unhurried(|terminal| terminal.pin(question, cancel))
     }
 }
 

@@ -8,6 +8,9 @@ use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcsetattr};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
+use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::thread;
+use std::time::Duration;
 use zeroize::Zeroize;
 
 /// The controlling terminal of this process. The default one waits for its person as long as it takes.
@@ -21,6 +24,9 @@ const LONGEST_LINE: usize = 512;
 /// How often the flag is looked at while nobody types: a port must notice a cancel within 50 ms.
 const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
+/// How often one looks whether the person is free.
+const TURN: Duration = Duration::from_millis(20);
+
 impl Terminal {
     /// A terminal that stops waiting for its person once `cancel` is raised.
     pub fn until(cancel: Cancel) -> Terminal {
@@ -33,19 +39,7 @@ impl Terminal {
     /// # Errors
     /// [`PersonError::NoTerminal`], and an error of kind `Interrupted` if the person gives up or the flag is raised.
     pub fn passphrase(&self, prompt: &str) -> Result<Passphrase, PersonError> {
-        let tty = controlling_terminal()?;
-        let failed = |source| PersonError::Terminal { source };
-        let line = self.hidden_line(&tty, prompt);
-        (&tty).write_all(b"\n").map_err(failed)?;
-        line.map(Passphrase::new).map_err(failed)
-    }
-
-    /// Quiet before the prompt: a program may answer as soon as it sees that, and what it sends must be neither shown nor
-    /// thrown away as typed before the question.
-    fn hidden_line(&self, tty: &File, prompt: &str) -> io::Result<Secret> {
-        let quiet = Quiet::new(tty)?;
-        (&mut &*tty).write_all(prompt.as_bytes())?;
-        read_line(&mut self.keys(tty), quiet.erase)
+        hidden(prompt, &self.cancel).map(Passphrase::new)
     }
 
     /// Asks for a line that is shown while it is typed. What stands behind its first 512 bytes is passed over.
@@ -56,12 +50,8 @@ impl Terminal {
         let tty = controlling_terminal()?;
         let failed = |source| PersonError::Terminal { source };
         (&tty).write_all(question.as_bytes()).map_err(failed)?;
-        let line = cooked_line(&mut self.keys(&tty)).map_err(failed)?;
+        let line = cooked_line(&mut Keys { tty: &tty, cancel: &self.cancel }).map_err(failed)?;
         Ok(String::from_utf8_lossy(&line).into_owned())
-    }
-
-    fn keys<'a>(&'a self, tty: &'a File) -> Keys<'a> {
-        Keys { tty, cancel: &self.cancel }
     }
 
     /// Whether progress on standard error would be seen by a person.
@@ -78,6 +68,7 @@ impl Terminal {
 impl clevis::Person for Terminal {
     /// Enter alone and the end of input are a no, and what is neither yes nor no is asked again.
     fn confirm(&self, question: &str) -> Result<bool, PersonError> {
+        let _turn = turn(&self.cancel)?;
         let mut answer = self.line(&format!("{question} [y/N] "))?;
         loop {
             if let Some(agreed) = agreement(&answer) {
@@ -86,6 +77,45 @@ impl clevis::Person for Terminal {
             answer = self.line("answer y or n: ")?;
         }
     }
+
+    fn pin(&self, question: &str, cancel: &Cancel) -> Result<Secret, PersonError> {
+        let _turn = turn(cancel)?;
+        hidden(question, cancel)
+    }
+}
+
+/// One question at a time: attempts ask side by side, and there is one person.
+static ASKING: Mutex<()> = Mutex::new(());
+
+/// Waits until nobody else asks, or the flag is raised.
+fn turn(cancel: &Cancel) -> Result<MutexGuard<'static, ()>, PersonError> {
+    loop {
+        match ASKING.try_lock() {
+            Ok(turn) => return Ok(turn),
+            Err(TryLockError::Poisoned(broken)) => return Ok(broken.into_inner()),
+            Err(TryLockError::WouldBlock) if cancel.is_cancelled() => {
+                return Err(PersonError::Terminal { source: given_up() });
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(TURN),
+        }
+    }
+}
+
+/// A line that is not shown while it is typed.
+fn hidden(prompt: &str, cancel: &Cancel) -> Result<Secret, PersonError> {
+    let tty = controlling_terminal()?;
+    let failed = |source| PersonError::Terminal { source };
+    let line = hidden_line(&tty, prompt, cancel);
+    (&tty).write_all(b"\n").map_err(failed)?;
+    line.map_err(failed)
+}
+
+/// Quiet before the prompt: a program may answer as soon as it sees that, and what it sends must be neither shown nor thrown away as typed
+/// before the question.
+fn hidden_line(tty: &File, prompt: &str, cancel: &Cancel) -> io::Result<Secret> {
+    let quiet = Quiet::new(tty)?;
+    (&mut &*tty).write_all(prompt.as_bytes())?;
+    read_line(&mut Keys { tty, cancel }, quiet.erase)
 }
 
 /// Whether an answer is a yes; `None` if it is neither yes nor no.
@@ -227,6 +257,18 @@ mod tests {
         assert_eq!(typed(b"wrong\x15right\n"), Ok(b"right".to_vec()));
         assert_eq!(typed(b"a b\x04c\n"), Ok(b"a b\x04c".to_vec()));
         assert_eq!(typed(b"\n"), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn one_asks_at_a_time_and_the_others_stop_when_told() {
+        let cancel = Cancel::new();
+        let first = turn(&cancel).unwrap();
+        cancel.cancel();
+        assert!(
+            matches!(turn(&cancel), Err(PersonError::Terminal { source }) if source.kind() == io::ErrorKind::Interrupted)
+        );
+        drop(first);
+        assert!(turn(&cancel).is_ok());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The person at the terminal, and the files that a configuration names.
 
+use super::cancel::Cancel;
 use crypto::Secret;
 use std::fmt;
 use std::io;
@@ -8,6 +9,10 @@ use std::io;
 pub trait Person: Sync {
     /// Shows `question`, which may have several lines, says which answers there are, and returns whether it was yes.
     fn confirm(&self, question: &str) -> Result<bool, PersonError>;
+
+    /// Shows `question`, a line without an end, and returns what is typed behind it, which is not shown; it may be empty. Stops waiting
+    /// when `cancel` is raised: another attempt may open what the PIN was for.
+    fn pin(&self, question: &str, cancel: &Cancel) -> Result<Secret, PersonError>;
 }
 
 /// Files named by a configuration, such as a stored advertisement.
@@ -21,7 +26,7 @@ pub trait Files: Sync {
 pub enum PersonError {
     /// There is no terminal: a script, a boot script, a service.
     NoTerminal,
-    /// The terminal failed.
+    /// The terminal failed, or the person gave up (`Interrupted`).
     Terminal {
         /// How.
         source: io::Error,

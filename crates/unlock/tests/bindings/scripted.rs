@@ -124,6 +124,11 @@ impl clevis::Person for OneServer {
         self.questions.lock().unwrap().push(question.to_owned());
         self.answer.lock().unwrap().ok_or(PersonError::NoTerminal)
     }
+
+    fn pin(&self, question: &str, _: &Cancel) -> Result<Secret, PersonError> {
+        self.questions.lock().unwrap().push(question.to_owned());
+        Err(PersonError::NoTerminal)
+    }
 }
 
 impl clevis::Files for OneServer {
