@@ -12,8 +12,8 @@ use linux::TpmDevice;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tpm2::{
-    Bank, Conversation, ParentKey, ParentTemplate, Patience, PcrSelection, Purpose, SealedTemplate, Tpm, Transport,
-    TransportError,
+    Bank, Conversation, ParentKey, ParentTemplate, Patience, PcrSelection, Protection, Purpose, SealedTemplate, Tpm,
+    Transport, TransportError,
 };
 
 /// The same numbers each time: SHA-256 of a counter.
@@ -66,11 +66,12 @@ fn main() {
     let patience = Patience { until: None, at_most: None, cancelled: &|| false };
     let tpm = Tpm::begin(&recorder, patience, &random).unwrap();
 
-    let parent = tpm.create_primary(ParentTemplate { key, hash: Hash::Sha256 }).unwrap();
+    let parent =
+        tpm.create_primary(ParentTemplate { key, hash: Hash::Sha256, protection: Protection::Counted }).unwrap();
     let mut session = tpm.start_session(&parent, Purpose::Authorise, Hash::Sha256).unwrap();
     let values = pcrs.map(|pcrs| tpm.pcr_read(&pcrs, Some(&mut session)).unwrap().concatenated());
     let policy = pcrs.zip(values).map(|(pcrs, values)| pcrs.policy(Hash::Sha256, &values).unwrap());
-    let template = SealedTemplate { hash: Hash::Sha256, policy };
+    let template = SealedTemplate { hash: Hash::Sha256, policy, protection: Protection::Uncounted };
     let sealed = tpm.create(&parent, &template, &Secret::copied_from(b"planted"), session).unwrap();
     let mut session = tpm.start_session(&parent, Purpose::Authorise, Hash::Sha256).unwrap();
     let object = tpm.load(&parent, &sealed, &mut session).unwrap();
@@ -78,7 +79,7 @@ fn main() {
         None => session,
         Some(pcrs) => {
             let session = tpm.start_session(&parent, Purpose::Policy, Hash::Sha256).unwrap();
-            tpm.policy_pcr(&session, &pcrs).unwrap();
+            session.policy_pcr(&pcrs).unwrap();
             session
         }
     };

@@ -27,6 +27,8 @@ pub(crate) struct SessionKeys {
     handle: u32,
     hash: Hash,
     key: Secret,
+    /// The authorisation value of the object that is used; empty for all but sealed data with a PIN.
+    value: Secret,
     nonce_caller: Vec<u8>,
     nonce_tpm: Vec<u8>,
 }
@@ -42,7 +44,25 @@ impl SessionKeys {
     ) -> SessionKeys {
         let len = crate::algorithm::digest_len(hash);
         let key = kdfa(hash, salt, b"ATH\0", &nonce_tpm, &nonce_caller, len);
-        SessionKeys { handle, hash, key, nonce_caller, nonce_tpm }
+        SessionKeys { handle, hash, key, value: Secret::new(Vec::new()), nonce_caller, nonce_tpm }
+    }
+
+    /// From here on an object with this authorisation value is used. A TPM leaves out the zeros at the end of one (part 1, section 17.6.4.2).
+    pub(crate) fn know(&mut self, value: &Secret) {
+        self.value = Secret::copied_from(without_zeros(value.expose()));
+    }
+
+    /// `sessionKey ‖ authValue`: the key of the HMAC, and what parameters are encrypted by (part 1, sections 19.6.5 and 21.2). A TPM takes it
+    /// for an HMAC in a policy session only after `PolicyAuthValue`, so nothing that has a value is used without that step.
+    fn with_value(&self) -> Secret {
+        let (key, value) = (self.key.expose(), self.value.expose());
+        Secret::filled_by(key.len() + value.len(), |bytes| {
+            bytes.iter_mut().zip(key.iter().chain(value)).for_each(|(to, from)| *to = *from);
+        })
+    }
+
+    pub(crate) fn hash(&self) -> Hash {
+        self.hash
     }
 
     /// A new nonce of the caller's, as long as a digest of the session.
@@ -57,8 +77,7 @@ impl SessionKeys {
     }
 
     /// Encrypts the first parameter if the attributes say so, and authenticates the command:
-    /// `HMAC(sessionKey, H(code ‖ names ‖ parameters) ‖ nonceCaller ‖ nonceTPM ‖ attributes)`. The authorisation values of all that is used
-    /// here are empty and add nothing to the key.
+    /// `HMAC(sessionKey ‖ authValue, H(code ‖ names ‖ parameters) ‖ nonceCaller ‖ nonceTPM ‖ attributes)`.
     fn authorise(
         &mut self,
         request: &mut Request<'_>,
@@ -67,7 +86,7 @@ impl SessionKeys {
     ) -> Result<Vec<u8>, TpmError> {
         self.nonce_caller = SessionKeys::nonce(self.hash, random)?;
         if attributes.contains(TpmaSession::DECRYPT) {
-            let key = kdfa(self.hash, &self.key, b"CFB\0", &self.nonce_caller, &self.nonce_tpm, CFB_LEN);
+            let key = kdfa(self.hash, &self.with_value(), b"CFB\0", &self.nonce_caller, &self.nonce_tpm, CFB_LEN);
             let hidden = first_parameter(&mut request.parameters).map(|text| cfb::encrypt(&key, text));
             hidden.and_then(Result::ok).ok_or(TpmError::Unsayable { what: "a command without a text to encrypt" })?;
         }
@@ -78,7 +97,7 @@ impl SessionKeys {
         area(self.handle, &self.nonce_caller, attributes, mac.as_ref())
     }
 
-    /// Checks the answer, `HMAC(sessionKey, H(0 ‖ code ‖ parameters) ‖ nonceTPM ‖ nonceCaller ‖ attributes)` with the TPM's new nonce, and
+    /// Checks the answer, `HMAC(sessionKey ‖ authValue, H(0 ‖ code ‖ parameters) ‖ nonceTPM ‖ nonceCaller ‖ attributes)` with the TPM's new nonce, and
     /// only then decrypts its first parameter if the command asked for that.
     fn check(&mut self, request: &Request<'_>, answer: &mut Answer, attributes: TpmaSession) -> Result<(), TpmError> {
         let command = name(request.code);
@@ -91,7 +110,7 @@ impl SessionKeys {
         }
         self.nonce_tpm = said.nonce.to_vec();
         if attributes.contains(TpmaSession::ENCRYPT) {
-            let key = kdfa(self.hash, &self.key, b"CFB\0", &self.nonce_tpm, &self.nonce_caller, CFB_LEN);
+            let key = kdfa(self.hash, &self.with_value(), b"CFB\0", &self.nonce_tpm, &self.nonce_caller, CFB_LEN);
             let shown = first_parameter(&mut answer.parameters).map(|text| cfb::decrypt(&key, text));
             let malformed = TpmError::Malformed { command, what: "its text is cut" };
             shown.and_then(Result::ok).ok_or(malformed)?;
@@ -100,7 +119,7 @@ impl SessionKeys {
     }
 
     fn mac(&self, digest: &[u8], newer: &[u8], older: &[u8], attributes: u8) -> Digest {
-        hmac(self.hash, self.key.expose(), &[digest, newer, older, &[attributes]])
+        hmac(self.hash, self.with_value().expose(), &[digest, newer, older, &[attributes]])
     }
 }
 
@@ -127,6 +146,11 @@ impl Authorisation<'_> {
     pub(crate) fn is_some(&self) -> bool {
         !matches!(self, Authorisation::None)
     }
+}
+
+fn without_zeros(value: &[u8]) -> &[u8] {
+    let end = value.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    value.split_at_checked(end).map_or(value, |(value, _)| value)
 }
 
 /// `TPMS_AUTH_COMMAND`.

@@ -111,6 +111,17 @@ impl Tpm<'_> {
         Ok(found)
     }
 
+    /// The handles that it knows, of one kind, from `first` on; at most `count`.
+    pub(crate) fn handles(&self, first: u32, count: u32) -> Result<Vec<u32>, TpmError> {
+        let answer = self.capability(TpmCap::Handles, first, count)?;
+        let mut reader = list(&answer, TpmCap::Handles)?;
+        let mut found = Vec::new();
+        for _ in 0..reader.u32()? {
+            found.push(reader.u32()?);
+        }
+        reader.end().map(|()| found)
+    }
+
     fn capability(&self, cap: TpmCap, property: u32, count: u32) -> Result<Answer, TpmError> {
         let command =
             TpmGetCapabilityCommand { handles: [], cap, property: property.into(), property_count: count.into() };

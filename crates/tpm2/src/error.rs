@@ -35,6 +35,8 @@ pub enum TpmError {
         /// The command.
         command: &'static str,
     },
+    /// The parent key is not the one whose name was kept. Nothing secret was said to it.
+    OtherParent,
     /// The TPM has no PCRs of this bank, or not all of those that were asked for.
     NoSuchPcr,
     /// What was handed in cannot be said to a TPM: a sealed object that is none, a secret that is too long.
@@ -49,7 +51,7 @@ pub enum TpmError {
 impl TpmError {
     /// What the TPM said, if it said something.
     pub fn meaning(&self) -> Option<Meaning> {
-        if let TpmError::Refused { code, .. } = self { Some(code.meaning()) } else { None }
+        if let TpmError::Refused { command, code } = self { Some(code.meaning_for(command)) } else { None }
     }
 
     /// Whether somebody gave up waiting.
@@ -61,8 +63,11 @@ impl TpmError {
     pub fn may_pass(&self) -> bool {
         match self {
             TpmError::Transport(error) => !matches!(error, TransportError::Setting { .. } | TransportError::Cancelled),
-            TpmError::Refused { code, .. } => {
-                matches!(code.meaning(), Meaning::Again | Meaning::PcrChanged | Meaning::Full | Meaning::NoHandle)
+            TpmError::Refused { command, code } => {
+                matches!(
+                    code.meaning_for(command),
+                    Meaning::Again | Meaning::PcrChanged | Meaning::Full | Meaning::NoHandle
+                )
             }
             _ => false,
         }
@@ -72,10 +77,14 @@ impl TpmError {
     pub fn hint(&self) -> &'static str {
         match self {
             TpmError::Transport(error) => transport_hint(error),
-            TpmError::Refused { code, .. } => refusal_hint(code.meaning()),
+            TpmError::Refused { command, code } => refusal_hint(code.meaning_for(command)),
             TpmError::Malformed { .. } => "this is no TPM 2.0, or what stands between it and this program is broken",
             TpmError::Forged { .. } | TpmError::WrongName { .. } => {
                 "somebody may sit between this machine and its TPM: do not type a passphrase before it was looked at"
+            }
+            TpmError::OtherParent => {
+                "the binding is another TPM's, or the TPM was cleared, or somebody sits between this machine and its TPM: \
+                 use a passphrase, then bind again"
             }
             TpmError::NoSuchPcr => "see which banks the TPM has: `tpm2_getcap pcrs`; name another as `pcr_bank`",
             TpmError::Unsayable { .. } => {
@@ -114,6 +123,11 @@ fn refusal_hint(meaning: Meaning) -> &'static str {
             "what was booted is not what the binding was made for: use a passphrase, then bind again"
         }
         Meaning::AuthFailed => "the TPM's owner hierarchy has a password; this binding needs it to be empty",
+        Meaning::WrongValue => "type the PIN again; after some wrong ones the TPM locks for a while",
+        Meaning::WrongSignature => "the approval is not by the key of the binding, or was changed: sign it again",
+        Meaning::NoIndex => "the TPM was cleared, or its counter was removed: use a passphrase, then bind again",
+        Meaning::IndexTaken => "another program uses this index: choose another, see `tpm2_nvreadpublic`",
+        Meaning::NotWritten => "the counter was removed and made anew: use a passphrase, then bind again",
         Meaning::NotOurs => "the binding is another TPM's, or the TPM was cleared: use a passphrase, then bind again",
         Meaning::Full => "somebody left objects or sessions in the TPM: `tpm2_flushcontext -t`, `tpm2_flushcontext -s`",
         Meaning::Disabled => "switch the TPM's owner hierarchy on in the firmware's settings",
@@ -141,7 +155,7 @@ impl fmt::Display for TpmError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TpmError::Transport(error) => error.fmt(f),
-            TpmError::Refused { command, code } => match said(code.meaning()) {
+            TpmError::Refused { command, code } => match said(code.meaning_for(command)) {
                 Some(said) => write!(f, "{said}: {command} gives {code}"),
                 None => write!(f, "the TPM refuses {command}: {code}"),
             },
@@ -150,6 +164,7 @@ impl fmt::Display for TpmError {
                 write!(f, "the answer to {command} does not come from the TPM: its HMAC does not fit")
             }
             TpmError::WrongName { command } => write!(f, "the answer to {command} is about another object"),
+            TpmError::OtherParent => f.write_str("the TPM's parent key is not the one that this was sealed under"),
             TpmError::NoSuchPcr => f.write_str("the TPM does not have these PCRs"),
             TpmError::Unsayable { what } => write!(f, "this cannot be given to a TPM: {what}"),
             TpmError::Random(_) => f.write_str("no random numbers"),
@@ -164,6 +179,11 @@ fn said(meaning: Meaning) -> Option<&'static str> {
         Meaning::PolicyFailed => "the TPM does not open this: its policy is not met",
         Meaning::PcrChanged => "the PCRs changed in the meantime",
         Meaning::AuthFailed => "the TPM wants a password",
+        Meaning::WrongValue => "the PIN is wrong",
+        Meaning::WrongSignature => "the TPM does not accept the signature",
+        Meaning::NoIndex => "the TPM has no such index",
+        Meaning::IndexTaken => "the TPM has such an index already",
+        Meaning::NotWritten => "there is nothing in the TPM's index yet",
         Meaning::NotOurs => "the TPM does not know this object",
         Meaning::Full => "the TPM has no room left",
         Meaning::Disabled => "the TPM's hierarchy is switched off",

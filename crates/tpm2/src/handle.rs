@@ -13,6 +13,11 @@ impl<'t, 'a> Handle<'t, 'a> {
         Handle { tpm, value: Some(value) }
     }
 
+    /// Of something that was there before and stays: nothing is flushed.
+    pub(crate) fn of_what_stays(tpm: &'t Tpm<'a>) -> Handle<'t, 'a> {
+        Handle { tpm, value: None }
+    }
+
     /// The TPM has flushed it by itself.
     pub(crate) fn is_gone(&mut self) {
         self.value = None;

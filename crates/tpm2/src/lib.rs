@@ -13,32 +13,43 @@
 
 #![forbid(unsafe_code)]
 
+mod agreement;
 mod algorithm;
 mod authorisation;
 mod capability;
 mod conversation;
 mod error;
 pub mod event_log;
+mod extend;
 mod handle;
 mod kdf;
+mod nv;
 mod object;
 mod pcr;
+mod play;
+pub mod policy;
 mod public;
 mod response_code;
 mod seal;
 mod session;
+mod signature;
 mod template;
 mod transport;
+mod verifying_key;
 mod wire;
 
 pub use capability::{DictionaryAttack, Identity};
 pub use conversation::Tpm;
 pub use error::TpmError;
+pub use nv::{NvIndex, NvPublic};
 pub use object::Object;
 pub use pcr::{Bank, PcrSelection, PcrSet, PcrValues, SelectionError};
+pub use play::{Approval, Means};
 pub use public::Public;
 pub use response_code::{Meaning, ResponseCode};
 pub use seal::Sealed;
 pub use session::{Purpose, Session};
-pub use template::{ParentKey, ParentTemplate, SealedTemplate};
+pub use signature::Ticket;
+pub use template::{ParentKey, ParentTemplate, Protection, SealedTemplate};
 pub use transport::{Conversation, LONGEST_ANSWER, Patience, Transport, TransportError};
+pub use verifying_key::VerifyingKey;

@@ -53,23 +53,42 @@ impl<'a> Tpm<'a> {
         Ok(Object::new(public, name, value, handle))
     }
 
+    /// A key that somebody has made persistent, as systemd its storage root key, by its handle, 0x81000000 to 0x81ffffff: `TPM2_ReadPublic`. It
+    /// stays where it is. Who it is its name tells alone: see [`Object::expect_name`].
+    ///
+    /// # Errors
+    /// [`TpmError`]; the meaning [`NoHandle`](crate::Meaning::NoHandle) if there is none.
+    pub fn persistent<'t>(&'t self, handle: u32) -> Result<Object<'t, 'a>, TpmError> {
+        if handle >> 24 != 0x81 {
+            return Err(TpmError::Unsayable { what: "the handle of a persistent key that is none" });
+        }
+        let (public, name) = self.read_public_of(Named { handle, name: &[] })?;
+        if public.name() != name {
+            return Err(TpmError::WrongName { command: READ_PUBLIC });
+        }
+        Ok(Object::new(public, name, handle, Handle::of_what_stays(self)))
+    }
+
     /// `TPM2_ReadPublic`: what the TPM says of an object, which must be what was believed when it was made or loaded.
     ///
     /// # Errors
     /// [`TpmError`]; [`TpmError::WrongName`] if it is another object.
     pub fn read_public(&self, object: &Object<'_, '_>) -> Result<Public, TpmError> {
-        let handles = [object.named()];
+        let (public, name) = self.read_public_of(object.named())?;
+        let same = name == object.name && public.name() == object.name;
+        if same { Ok(public) } else { Err(TpmError::WrongName { command: READ_PUBLIC }) }
+    }
+
+    fn read_public_of(&self, object: Named<'_>) -> Result<(Public, Vec<u8>), TpmError> {
+        let code = TpmCc::ReadPublic;
         let parameters = Zeroizing::new(Vec::new());
-        let request =
-            Request { code: TpmCc::ReadPublic, handles: &handles, parameters, answers_with: AnswerHandles::None };
+        let request = Request { code, handles: &[object], parameters, answers_with: AnswerHandles::None };
         let answer = self.run(request, Authorisation::None)?;
         let mut reader = Reader::new(&answer.parameters, READ_PUBLIC);
         let public = read_public_area(&mut reader)?;
-        let name = reader.sized()?;
+        let name = reader.sized()?.to_vec();
         reader.sized()?;
-        reader.end()?;
-        let same = name == object.name && public.name() == object.name;
-        if same { Ok(public) } else { Err(TpmError::WrongName { command: READ_PUBLIC }) }
+        reader.end().map(|()| (public, name))
     }
 
     /// The handle that an answer begins with, guarded before anything else of the answer is looked at.
@@ -95,6 +114,15 @@ impl<'t, 'a> Object<'t, 'a> {
     /// Its name: that of another object is different.
     pub fn name(&self) -> &[u8] {
         &self.name
+    }
+
+    /// Whether it is the one of this name. To be asked before anything secret is encrypted for it: a session that is salted with a key of
+    /// somebody on the line hides nothing from him.
+    ///
+    /// # Errors
+    /// [`TpmError::OtherParent`].
+    pub fn expect_name(&self, name: &[u8]) -> Result<(), TpmError> {
+        if self.name == name { Ok(()) } else { Err(TpmError::OtherParent) }
     }
 
     pub(crate) fn handle(&self) -> u32 {

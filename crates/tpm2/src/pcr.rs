@@ -5,14 +5,11 @@ use crate::authorisation::Authorisation;
 use crate::conversation::Tpm;
 use crate::error::TpmError;
 use crate::session::Session;
-use crate::wire::{Answer, AnswerHandles, Named, Reader, Request, bytes_of, parameters_of};
+use crate::wire::{Answer, AnswerHandles, Reader, Request, parameters_of};
 use crypto::Hash;
 use std::fmt;
-use tpm2_protocol::basic::TpmHandle;
-use tpm2_protocol::data::{
-    Tpm2bDigest, TpmCc, TpmaSession, TpmlDigest, TpmlPcrSelection, TpmsPcrSelect, TpmsPcrSelection,
-};
-use tpm2_protocol::frame::{TpmPcrReadCommand, TpmPolicyPcrCommand};
+use tpm2_protocol::data::{TpmCc, TpmaSession, TpmlDigest, TpmlPcrSelection, TpmsPcrSelect, TpmsPcrSelection};
+use tpm2_protocol::frame::TpmPcrReadCommand;
 
 /// PCRs of a PC Client TPM, in each bank.
 pub(crate) const PCRS: u8 = 24;
@@ -145,22 +142,13 @@ impl PcrSelection {
         self.count().saturating_mul(self.bank.0.len())
     }
 
-    /// What a policy of these PCRs alone is for an object named by `hash`, when they hold `values`, one behind the other:
-    /// `H(0…0 ‖ TPM_CC_PolicyPCR ‖ TPML_PCR_SELECTION ‖ H(values))`.
-    ///
-    /// # Errors
-    /// [`TpmError::Unsayable`] if the values have another length than these PCRs.
-    pub fn policy(&self, hash: Hash, values: &[u8]) -> Result<Vec<u8>, TpmError> {
-        if values.len() != self.values_len() {
-            return Err(TpmError::Unsayable { what: "PCR values of another length than the PCRs have" });
-        }
-        let before = vec![0; hash.len()];
-        let code = TpmCc::PolicyPcr.value().to_be_bytes();
-        let pcrs = hash.digest(&[values]);
-        Ok(hash.digest(&[&before, &code, &bytes_of(&self.to_list()?)?, pcrs.as_ref()]).as_ref().to_vec())
+    /// These values, if they are as long as those of these PCRs.
+    pub(crate) fn checked<'v>(&self, values: &'v [u8]) -> Result<&'v [u8], TpmError> {
+        let other = TpmError::Unsayable { what: "PCR values of another length than the PCRs have" };
+        if values.len() == self.values_len() { Ok(values) } else { Err(other) }
     }
 
-    fn to_list(self) -> Result<TpmlPcrSelection, TpmError> {
+    pub(crate) fn to_list(self) -> Result<TpmlPcrSelection, TpmError> {
         let unsayable = |_| TpmError::Unsayable { what: "a selection of PCRs" };
         let [low, middle, high, _] = self.bits.to_le_bytes();
         let hash = id_of(self.bank.0).ok_or(TpmError::NoSuchPcr)?;
@@ -247,27 +235,6 @@ impl Tpm<'_> {
         };
         read_values(&answer, selection)
     }
-
-    /// `TPM2_PolicyPCR`: the session's policy says that the PCRs are what they are now.
-    ///
-    /// # Errors
-    /// [`TpmError`].
-    pub fn policy_pcr(&self, session: &Session<'_, '_>, selection: &PcrSelection) -> Result<(), TpmError> {
-        let handle = session.handle();
-        let command = TpmPolicyPcrCommand {
-            handles: [TpmHandle::new(handle)],
-            pcr_digest: Tpm2bDigest::default(),
-            pcrs: selection.to_list()?,
-        };
-        let request = Request {
-            code: TpmCc::PolicyPcr,
-            handles: &[Named { handle, name: &[] }],
-            parameters: parameters_of(&command)?,
-            answers_with: AnswerHandles::None,
-        };
-        let answer = self.run(request, Authorisation::None)?;
-        Reader::new(&answer.parameters, "TPM2_PolicyPCR").end()
-    }
 }
 
 /// The values of an answer; at least one of what was asked for, and nothing else. The lowest numbers come first, so that one answer behind
@@ -324,6 +291,7 @@ impl std::error::Error for SelectionError {}
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::wire::bytes_of;
     use zeroize::Zeroizing;
 
     fn selection(pcrs: &[u64]) -> PcrSelection {
@@ -332,16 +300,6 @@ mod tests {
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// What `tpm2_createpolicy --policy-pcr -l sha256:4,16 -f ZEROS` of tpm2-tools 5.4 writes, and its sha1 sibling.
-    #[test]
-    fn the_policy_is_that_of_the_tools() {
-        let sha256 = selection(&[16, 4]).policy(Hash::Sha256, &[0; 64]).unwrap();
-        assert_eq!(hex(&sha256), "c967b04dd5a548e4be2585182c610f320a8c23964046239537726b905af5b433");
-        let sha1 = selection(&[16, 4]).policy(Hash::Sha1, &[0; 64]).unwrap();
-        assert_eq!(hex(&sha1), "e10a97d76a8bfd8e3b16e04ea4de5c303555b4d6");
-        assert!(selection(&[4]).policy(Hash::Sha256, &[0; 64]).is_err());
     }
 
     #[test]

@@ -20,6 +20,16 @@ pub enum Meaning {
     PcrChanged,
     /// The authorisation value is wrong: a hierarchy or an object has a password.
     AuthFailed,
+    /// The authorisation value of a sealed object is wrong: a mistyped PIN. If the object is counted, so is this.
+    WrongValue,
+    /// A signature is not the key's, or not over this.
+    WrongSignature,
+    /// There is no index of this number in the TPM's memory: it was never defined, or removed, or the TPM was cleared.
+    NoIndex,
+    /// There is one already.
+    IndexTaken,
+    /// Nothing was written to the index yet.
+    NotWritten,
     /// The object is not one of this TPM, or was changed, or belongs to another parent or to a time before the TPM was cleared.
     NotOurs,
     /// No room for another object or session: somebody left theirs behind.
@@ -59,6 +69,9 @@ impl ResponseCode {
             Some(Rc::AuthFail | Rc::BadAuth | Rc::AuthType | Rc::AuthMissing | Rc::AuthUnavailable) => {
                 Meaning::AuthFailed
             }
+            Some(Rc::Signature) => Meaning::WrongSignature,
+            Some(Rc::NvDefined) => Meaning::IndexTaken,
+            Some(Rc::NvUninitialized) => Meaning::NotWritten,
             Some(Rc::Integrity | Rc::Binding | Rc::Parent | Rc::Sensitive | Rc::Private) => Meaning::NotOurs,
             Some(
                 Rc::ObjectMemory
@@ -66,7 +79,8 @@ impl ResponseCode {
                 | Rc::Memory
                 | Rc::SessionHandles
                 | Rc::ObjectHandles
-                | Rc::TooManyContexts,
+                | Rc::TooManyContexts
+                | Rc::NvSpace,
             ) => Meaning::Full,
             Some(Rc::Disabled | Rc::Hierarchy) => Meaning::Disabled,
             Some(Rc::Initialize | Rc::Reboot) => Meaning::NotStarted,
@@ -78,6 +92,22 @@ impl ResponseCode {
                 Meaning::NoHandle
             }
             _ => Meaning::Other,
+        }
+    }
+
+    /// What it means as the answer to this command. Some codes say little without it.
+    pub(crate) fn meaning_for(self, command: &str) -> Meaning {
+        match (command, self.meaning()) {
+            // Only sealed data has a value here. The others are empty, and refused where somebody changed what was said.
+            ("TPM2_Unseal", Meaning::AuthFailed) => Meaning::WrongValue,
+            // No branch of the choice, or not what was signed.
+            ("TPM2_PolicyOR" | "TPM2_PolicyAuthorize" | "TPM2_PolicyPCR", _)
+                if self.base() == Some(TpmRcBase::Value) =>
+            {
+                Meaning::PolicyFailed
+            }
+            (command, Meaning::NoHandle) if command.contains("NV") => Meaning::NoIndex,
+            (_, meaning) => meaning,
         }
     }
 

@@ -57,11 +57,30 @@ impl<'a> Tpm<'a> {
         secret: &Secret,
         session: Session<'_, '_>,
     ) -> Result<Sealed, TpmError> {
+        self.create_with_value(parent, template, secret, &Secret::new(Vec::new()), session)
+    }
+
+    /// As [`Tpm::create`], with an authorisation value: a PIN, or better what a key derivation makes of one. It goes out encrypted too. It is
+    /// asked for if the policy has [`Step::AuthValue`](crate::policy::Step::AuthValue), or if there is no policy.
+    ///
+    /// # Errors
+    /// As [`Tpm::create`]; [`TpmError::Unsayable`] for a value that is longer than a digest of the template's hash.
+    pub fn create_with_value(
+        &self,
+        parent: &Object<'_, '_>,
+        template: &SealedTemplate,
+        secret: &Secret,
+        value: &Secret,
+        session: Session<'_, '_>,
+    ) -> Result<Sealed, TpmError> {
+        if value.len() > template.hash.len() {
+            return Err(TpmError::Unsayable { what: "an authorisation value that is longer than a digest" });
+        }
         if secret.len() > LONGEST_SEALED {
             return Err(TpmError::Unsayable { what: "a secret of more than 128 bytes" });
         }
         let area = template.area()?;
-        let mut parameters = sensitive(secret)?;
+        let mut parameters = sensitive(value, secret)?;
         push_public(&mut parameters, &area)?;
         push_no_creation_data(&mut parameters)?;
         let handles = [parent.named()];
@@ -135,10 +154,25 @@ impl<'a> Tpm<'a> {
     /// # Errors
     /// [`TpmError`]; the meaning [`PolicyFailed`](crate::Meaning::PolicyFailed) if the PCRs moved.
     pub fn unseal(&self, object: &Object<'_, '_>, session: Session<'_, '_>) -> Result<Secret, TpmError> {
+        self.unseal_with_value(object, &Secret::new(Vec::new()), session)
+    }
+
+    /// As [`Tpm::unseal`], of an object with an authorisation value. The value is in the keys of the HMAC and of the encryption, and nowhere
+    /// on the line.
+    ///
+    /// # Errors
+    /// As [`Tpm::unseal`]; the meaning [`WrongValue`](crate::Meaning::WrongValue) if the value is another one, which the TPM counts if the
+    /// object is [`Protection::Counted`](crate::Protection::Counted).
+    pub fn unseal_with_value(
+        &self,
+        object: &Object<'_, '_>,
+        value: &Secret,
+        session: Session<'_, '_>,
+    ) -> Result<Secret, TpmError> {
         let handles = [object.named()];
         let parameters = Zeroizing::new(Vec::new());
         let request = Request { code: TpmCc::Unseal, handles: &handles, parameters, answers_with: AnswerHandles::None };
-        let answer = session.run_last(request, TpmaSession::ENCRYPT)?;
+        let answer = session.run_last_with(request, TpmaSession::ENCRYPT, value)?;
         let mut reader = Reader::new(&answer.parameters, UNSEAL);
         let secret = reader.sized()?;
         reader.end()?;
@@ -146,13 +180,14 @@ impl<'a> Tpm<'a> {
     }
 }
 
-/// `TPM2B_SENSITIVE_CREATE`: no authorisation value, and the secret. Room for the parameters behind it, so that nothing is copied when they
+/// `TPM2B_SENSITIVE_CREATE`: the authorisation value, and the secret. Room for the parameters behind it, so that nothing is copied when they
 /// come.
-fn sensitive(secret: &Secret) -> Result<Zeroizing<Vec<u8>>, TpmError> {
+fn sensitive(value: &Secret, secret: &Secret) -> Result<Zeroizing<Vec<u8>>, TpmError> {
     let too_long = |_| TpmError::Unsayable { what: "a secret that is too long" };
-    let mut parameters = Zeroizing::new(Vec::with_capacity(secret.len() + 512));
-    parameters.extend(u16::try_from(secret.len() + 4).map_err(too_long)?.to_be_bytes());
-    push_sized(&mut parameters, &[])?;
+    let len = value.len() + secret.len();
+    let mut parameters = Zeroizing::new(Vec::with_capacity(len + 512));
+    parameters.extend(u16::try_from(len + 4).map_err(too_long)?.to_be_bytes());
+    push_sized(&mut parameters, value.expose())?;
     push_sized(&mut parameters, secret.expose())?;
     Ok(parameters)
 }

@@ -40,6 +40,8 @@ pub enum Purpose {
 pub struct Session<'t, 'a> {
     pub(crate) tpm: &'t Tpm<'a>,
     keys: SessionKeys,
+    /// Its handle, which is its name too.
+    name: [u8; 4],
     handle: Handle<'t, 'a>,
 }
 
@@ -84,7 +86,8 @@ impl<'a> Tpm<'a> {
         if nonce_tpm.len() != hash.len() {
             return Err(reader.malformed("its nonce has another length"));
         }
-        Ok(Session { tpm: self, keys: SessionKeys::new(value, hash, &salt, nonce, nonce_tpm), handle })
+        let keys = SessionKeys::new(value, hash, &salt, nonce, nonce_tpm);
+        Ok(Session { tpm: self, keys, name: value.to_be_bytes(), handle })
     }
 }
 
@@ -102,8 +105,24 @@ impl Session<'_, '_> {
         Ok(answer)
     }
 
-    pub(crate) fn handle(&self) -> u32 {
-        self.keys.handle()
+    /// As [`Session::run_last`], for an object with an authorisation value.
+    pub(crate) fn run_last_with(
+        mut self,
+        request: Request<'_>,
+        attributes: TpmaSession,
+        value: &Secret,
+    ) -> Result<Answer, TpmError> {
+        self.keys.know(value);
+        self.run_last(request, attributes)
+    }
+
+    /// The hash of its digests and HMACs.
+    pub fn hash(&self) -> Hash {
+        self.keys.hash()
+    }
+
+    pub(crate) fn named(&self) -> Named<'_> {
+        Named { handle: self.keys.handle(), name: &self.name }
     }
 }
 

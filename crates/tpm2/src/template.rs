@@ -18,23 +18,45 @@ pub enum ParentKey {
     Rsa,
 }
 
-/// The original's parent: a restricted decryption key of the owner hierarchy, AES-128-CFB inside, empty authorisation, under
-/// dictionary-attack protection. The same template always gives the same key, until the TPM is cleared.
+/// Whether failures at an object count for the dictionary-attack protection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// They do, and a power cut while it was used is one. When the TPM is locked it is not used.
+    Counted,
+    /// They do not (`noDA`), and a locked TPM uses it as before.
+    Uncounted,
+}
+
+/// A parent: a restricted decryption key of the owner hierarchy, AES-128-CFB inside, empty authorisation. The same template always gives
+/// the same key, until the TPM is cleared. The original's is counted; so is the one that systemd made anew each time before version 254.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParentTemplate {
     /// Its kind.
     pub key: ParentKey,
     /// The hash that makes its name.
     pub hash: Hash,
+    /// Whether power cuts count against it.
+    pub protection: Protection,
 }
 
-/// Sealed data as the original makes it: fixed to this TPM and this parent, empty authorisation, no dictionary-attack protection.
+/// Sealed data: fixed to this TPM and this parent. The original's is uncounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedTemplate {
     /// The hash that makes its name, and its policy.
     pub hash: Hash,
     /// The digest of the policy that alone opens it; without one, whoever has the TPM opens it.
     pub policy: Option<Vec<u8>>,
+    /// Whether a wrong authorisation value counts. Without a value there is nothing to count but power cuts.
+    pub protection: Protection,
+}
+
+impl Protection {
+    fn attribute(self) -> TpmaObject {
+        match self {
+            Protection::Counted => TpmaObject::empty(),
+            Protection::Uncounted => TpmaObject::NO_DA,
+        }
+    }
 }
 
 fn parent_attributes() -> TpmaObject {
@@ -47,7 +69,7 @@ fn parent_attributes() -> TpmaObject {
 }
 
 fn sealed_attributes() -> TpmaObject {
-    TpmaObject::FIXED_TPM | TpmaObject::FIXED_PARENT | TpmaObject::ADMIN_WITH_POLICY | TpmaObject::NO_DA
+    TpmaObject::FIXED_TPM | TpmaObject::FIXED_PARENT | TpmaObject::ADMIN_WITH_POLICY
 }
 
 impl ParentTemplate {
@@ -61,7 +83,7 @@ impl ParentTemplate {
         Ok(TpmtPublic {
             object_type,
             name_alg,
-            object_attributes: parent_attributes(),
+            object_attributes: parent_attributes() | self.protection.attribute(),
             auth_policy,
             parameters,
             unique,
@@ -72,10 +94,8 @@ impl ParentTemplate {
 impl SealedTemplate {
     pub(crate) fn area(&self) -> Result<TpmtPublic, TpmError> {
         let too_long = |_| TpmError::Unsayable { what: "a policy digest of more than 64 bytes" };
-        let object_attributes = match self.policy {
-            Some(_) => sealed_attributes(),
-            None => sealed_attributes() | TpmaObject::USER_WITH_AUTH,
-        };
+        let by_value = if self.policy.is_none() { TpmaObject::USER_WITH_AUTH } else { TpmaObject::empty() };
+        let object_attributes = sealed_attributes() | self.protection.attribute() | by_value;
         Ok(TpmtPublic {
             object_type: TpmAlgId::KeyedHash,
             name_alg: name_alg(self.hash)?,
@@ -98,7 +118,7 @@ pub(crate) fn aes_128_cfb() -> TpmtSymDefObject {
     }
 }
 
-fn p256() -> TpmsEccParms {
+pub(crate) fn p256() -> TpmsEccParms {
     TpmsEccParms {
         symmetric: aes_128_cfb(),
         scheme: TpmtEccScheme { scheme: TpmAlgId::Null, ..Default::default() },
@@ -107,7 +127,7 @@ fn p256() -> TpmsEccParms {
     }
 }
 
-fn rsa_2048() -> TpmsRsaParms {
+pub(crate) fn rsa_2048() -> TpmsRsaParms {
     TpmsRsaParms { symmetric: aes_128_cfb(), scheme: Default::default(), key_bits: 2048.into(), exponent: 0.into() }
 }
 
@@ -133,17 +153,17 @@ mod tests {
             (ParentKey::Ecc, Hash::Sha1, "0023000400030072000000060080004300100003001000000000"),
             (ParentKey::Rsa, Hash::Sha384, "0001000c00030072000000060080004300100800000000000000"),
         ] {
-            assert_eq!(hex(ParentTemplate { key, hash }.area().unwrap()), expected);
+            assert_eq!(hex(ParentTemplate { key, hash, protection: Protection::Counted }.area().unwrap()), expected);
         }
     }
 
     #[test]
     fn sealed_data_is_the_originals() {
-        let open = SealedTemplate { hash: Hash::Sha256, policy: None };
+        let open = SealedTemplate { hash: Hash::Sha256, policy: None, protection: Protection::Uncounted };
         assert_eq!(hex(open.area().unwrap()), "0008000b000004d2000000100000");
-        let bound = SealedTemplate { hash: Hash::Sha256, policy: Some(vec![0xab; 2]) };
+        let bound = SealedTemplate { policy: Some(vec![0xab; 2]), ..open };
         assert_eq!(hex(bound.area().unwrap()), "0008000b000004920002abab00100000");
-        let none = SealedTemplate { hash: Hash::Whirlpool, policy: None };
+        let none = SealedTemplate { hash: Hash::Whirlpool, ..bound };
         assert!(matches!(none.area(), Err(TpmError::Unsayable { .. })));
     }
 }

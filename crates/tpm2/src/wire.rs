@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 
 /// Tag, length, code.
 const HEADER_LEN: usize = 10;
+/// `TPM_CC_Unseal`, as a policy names it.
+pub(crate) const UNSEAL_CODE: [u8; 4] = [0, 0, 1, 0x5e];
 /// `TPM_ST_RSP_COMMAND`: what a TPM 1.2 says to any command of these.
 const TAG_OF_TPM_1_2: u16 = 0x00c4;
 /// Longest command, in bytes.
@@ -122,7 +124,23 @@ pub(crate) fn name(code: TpmCc) -> &'static str {
         TpmCc::Unseal => "TPM2_Unseal",
         TpmCc::StartAuthSession => "TPM2_StartAuthSession",
         TpmCc::PolicyPcr => "TPM2_PolicyPCR",
+        TpmCc::PolicyOr => "TPM2_PolicyOR",
+        TpmCc::PolicyAuthorize => "TPM2_PolicyAuthorize",
+        TpmCc::PolicyAuthValue => "TPM2_PolicyAuthValue",
+        TpmCc::PolicyNv => "TPM2_PolicyNV",
+        TpmCc::PolicyCommandCode => "TPM2_PolicyCommandCode",
+        TpmCc::PolicyGetDigest => "TPM2_PolicyGetDigest",
+        TpmCc::LoadExternal => "TPM2_LoadExternal",
+        TpmCc::VerifySignature => "TPM2_VerifySignature",
+        TpmCc::NvDefineSpace => "TPM2_NV_DefineSpace",
+        TpmCc::NvUndefineSpace => "TPM2_NV_UndefineSpace",
+        TpmCc::NvIncrement => "TPM2_NV_Increment",
+        TpmCc::NvWrite => "TPM2_NV_Write",
+        TpmCc::NvRead => "TPM2_NV_Read",
+        TpmCc::NvReadPublic => "TPM2_NV_ReadPublic",
+        TpmCc::EcdhZGen => "TPM2_ECDH_ZGen",
         TpmCc::PcrRead => "TPM2_PCR_Read",
+        TpmCc::PcrExtend => "TPM2_PCR_Extend",
         TpmCc::ReadPublic => "TPM2_ReadPublic",
         TpmCc::GetCapability => "TPM2_GetCapability",
         TpmCc::FlushContext => "TPM2_FlushContext",

@@ -9,8 +9,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tpm2::{
-    Bank, Conversation, ParentKey, ParentTemplate, Patience, PcrSelection, Purpose, SealedTemplate, Tpm, TpmError,
-    Transport, TransportError,
+    Bank, Conversation, ParentKey, ParentTemplate, Patience, PcrSelection, Protection, Purpose, SealedTemplate, Tpm,
+    TpmError, Transport, TransportError,
 };
 
 const ECC_WITH_PCRS: &str = include_str!("../vectors/ecc_pcr_4_16.txt");
@@ -100,7 +100,7 @@ impl Conversation for Playing<'_> {
 fn seal_and_open(tape: &Tape, key: ParentKey, pcrs: Option<PcrSelection>) -> Result<Secret, TpmError> {
     let random = Counted::default();
     let tpm = Tpm::begin(tape, PATIENCE, &random)?;
-    let parent = tpm.create_primary(ParentTemplate { key, hash: Hash::Sha256 })?;
+    let parent = tpm.create_primary(ParentTemplate { key, hash: Hash::Sha256, protection: Protection::Counted })?;
     let mut session = tpm.start_session(&parent, Purpose::Authorise, Hash::Sha256)?;
     let policy = match pcrs {
         Some(pcrs) => {
@@ -109,7 +109,7 @@ fn seal_and_open(tape: &Tape, key: ParentKey, pcrs: Option<PcrSelection>) -> Res
         }
         None => None,
     };
-    let template = SealedTemplate { hash: Hash::Sha256, policy };
+    let template = SealedTemplate { hash: Hash::Sha256, policy, protection: Protection::Uncounted };
     let sealed = tpm.create(&parent, &template, &Secret::copied_from(b"planted"), session)?;
     let mut session = tpm.start_session(&parent, Purpose::Authorise, Hash::Sha256)?;
     let object = tpm.load(&parent, &sealed, &mut session)?;
@@ -117,7 +117,7 @@ fn seal_and_open(tape: &Tape, key: ParentKey, pcrs: Option<PcrSelection>) -> Res
         None => session,
         Some(pcrs) => {
             let session = tpm.start_session(&parent, Purpose::Policy, Hash::Sha256)?;
-            tpm.policy_pcr(&session, &pcrs)?;
+            session.policy_pcr(&pcrs)?;
             session
         }
     };

@@ -9,7 +9,9 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tpm2::{Bank, ParentKey, ParentTemplate, Patience, PcrSelection, Tpm, TpmError, Transport, TransportError};
+use tpm2::{
+    Bank, ParentKey, ParentTemplate, Patience, PcrSelection, Protection, Tpm, TpmError, Transport, TransportError,
+};
 
 /// Longest piece of a secret that may be on the line by chance.
 const PIECE: usize = 8;
@@ -38,7 +40,7 @@ fn no_secret_passes_in_clear() {
     let tpm = TpmDevice::at(&swtpm.place()).unwrap();
     for key in [ParentKey::Ecc, ParentKey::Rsa] {
         for pcrs in [None, pcr_7()] {
-            let parent = ParentTemplate { key, hash: Hash::Sha256 };
+            let parent = ParentTemplate { key, hash: Hash::Sha256, protection: Protection::Counted };
             let line = Line::listening(&tpm);
             let sealed = seal(&line, parent, pcrs).unwrap();
             assert!(open(&line, parent, &sealed, pcrs).unwrap().ct_eq(SECRET));

@@ -5,14 +5,15 @@ use crate::swtpm::Swtpm;
 use crypto::{Hash, Secret, SystemRandom};
 use linux::TpmDevice;
 use tpm2::{
-    Bank, Meaning, ParentKey, ParentTemplate, Patience, PcrSelection, Purpose, Sealed, SealedTemplate, Tpm, TpmError,
-    Transport,
+    Bank, Meaning, ParentKey, ParentTemplate, Patience, PcrSelection, Protection, Purpose, Sealed, SealedTemplate, Tpm,
+    TpmError, Transport,
 };
 
 pub(crate) const CALM: Patience<'_> = Patience { until: None, at_most: None, cancelled: &|| false };
 /// As long as the key that is sealed in a binding.
 pub(crate) const SECRET: &[u8; 112] = &[0x5a; 112];
-pub(crate) const ECC: ParentTemplate = ParentTemplate { key: ParentKey::Ecc, hash: Hash::Sha256 };
+pub(crate) const ECC: ParentTemplate =
+    ParentTemplate { key: ParentKey::Ecc, hash: Hash::Sha256, protection: Protection::Counted };
 
 pub(crate) fn seal(
     line: &dyn Transport,
@@ -26,7 +27,7 @@ pub(crate) fn seal(
         Some(pcrs) => Some(pcrs.policy(parent.hash, &tpm.pcr_read(&pcrs, Some(&mut session))?.concatenated())?),
         None => None,
     };
-    let template = SealedTemplate { hash: parent.hash, policy };
+    let template = SealedTemplate { hash: parent.hash, policy, protection: Protection::Uncounted };
     tpm.create(&parent_key, &template, &Secret::copied_from(SECRET), session)
 }
 
@@ -55,7 +56,7 @@ pub(crate) fn open_within(
     };
     let object = tpm.load_last(&parent, sealed, session)?;
     let policy = tpm.start_session(&parent, Purpose::Policy, object.public().hash())?;
-    tpm.policy_pcr(&policy, &pcrs)?;
+    policy.policy_pcr(&pcrs)?;
     tpm.unseal(&object, policy)
 }
 
@@ -73,7 +74,7 @@ fn every_parent_and_hash_with_and_without_pcrs() {
             if key == ParentKey::Rsa && hash == Hash::Sha512 {
                 continue;
             }
-            let parent = ParentTemplate { key, hash };
+            let parent = ParentTemplate { key, hash, protection: Protection::Counted };
             for pcrs in [None, Some(pcrs("sha256", &[4, 16])), Some(pcrs("sha1", &(0..24).collect::<Vec<_>>()))] {
                 let sealed = seal(&tpm, parent, pcrs).unwrap_or_else(|error| panic!("{parent:?} {pcrs:?}: {error}"));
                 let secret =

@@ -2,7 +2,7 @@
 
 use super::settings::{HashName, KeyName, Settings, read_bank, read_ids};
 use crate::error::BindingError;
-use ::tpm2::{ParentTemplate, PcrSelection, Public, Sealed, TpmError};
+use ::tpm2::{ParentTemplate, PcrSelection, Protection, Public, Sealed, TpmError};
 use jose::b64;
 use json::{Field, Object};
 
@@ -65,7 +65,7 @@ impl Binding {
 
     /// The parent key.
     pub(super) fn parent(&self) -> ParentTemplate {
-        ParentTemplate { key: self.key.key, hash: self.hash.hash }
+        ParentTemplate { key: self.key.key, hash: self.hash.hash, protection: Protection::Counted }
     }
 
     /// Whether it is one that these settings make, on whatever TPM, and whatever the PCRs held unless their values are given.

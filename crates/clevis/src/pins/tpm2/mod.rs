@@ -16,7 +16,7 @@ use crate::config::{Config, ConfigError};
 use crate::error::{BindingError, PinError};
 use crate::pin::{HEADER, Opened, Pin, Ports, Shown, header};
 use crate::stored::Lost;
-use ::tpm2::{Bank, Patience, PcrSelection, Purpose, SealedTemplate, Session, Tpm, TpmError};
+use ::tpm2::{Bank, Patience, PcrSelection, Protection, Purpose, SealedTemplate, Session, Tpm, TpmError};
 use binding::{Binding, NAME};
 use crypto::{Hash, Secret};
 use failure::{failed, failed_with};
@@ -107,10 +107,10 @@ fn seal(settings: &Settings, text: &Secret, tpm: &Tpm<'_>) -> Result<Binding, Tp
     let parent = tpm.create_primary(settings.parent())?;
     let mut session = tpm.start_session(&parent, Purpose::Authorise, SESSION_HASH)?;
     let template = match &selection {
-        None => SealedTemplate { hash: settings.hash.hash, policy: None },
+        None => SealedTemplate { hash: settings.hash.hash, policy: None, protection: Protection::Uncounted },
         Some(selection) => {
             let policy = policy(settings, selection, tpm, &mut session)?;
-            SealedTemplate { hash: SESSION_HASH, policy: Some(policy) }
+            SealedTemplate { hash: SESSION_HASH, policy: Some(policy), protection: Protection::Uncounted }
         }
     };
     let sealed = tpm.create(&parent, &template, text, session)?;
@@ -163,6 +163,6 @@ fn unseal(binding: &Binding, tpm: &Tpm<'_>) -> Result<Secret, TpmError> {
     };
     let object = tpm.load_last(&parent, &binding.sealed, session)?;
     let session = tpm.start_session(&parent, Purpose::Policy, binding.public.hash())?;
-    tpm.policy_pcr(&session, selection)?;
+    session.policy_pcr(selection)?;
     tpm.unseal(&object, session)
 }

@@ -1,7 +1,7 @@
 //! What a configuration says: which parent key, which hash, which PCRs.
 
 use crate::config::{Config, ConfigError};
-use ::tpm2::{Bank, ParentKey, ParentTemplate, PcrSelection, PcrSet};
+use ::tpm2::{Bank, ParentKey, ParentTemplate, PcrSelection, PcrSet, Protection};
 use crypto::Hash;
 use jose::b64;
 use json::{Field, FieldError, Value};
@@ -71,7 +71,7 @@ impl Settings {
 
     /// The parent key.
     pub(super) fn parent(&self) -> ParentTemplate {
-        ParentTemplate { key: self.key.key, hash: self.hash.hash }
+        ParentTemplate { key: self.key.key, hash: self.hash.hash, protection: Protection::Counted }
     }
 
     pub(super) fn bank(&self) -> Option<Bank> {
