@@ -37,14 +37,19 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Binary, Failure> {
 /// (2.36 or newer) inside the program that unpacks them, so the machine it runs on has no part in it. Stripping is asked
 /// for here because Cargo forgets the `strip` of `[profile.release]` for a package that has a section of its own there
 /// (seen with Cargo 1.95).
-const RUSTFLAGS: &str = "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs -C strip=symbols";
+const RUSTFLAGS: [&str; 3] =
+    ["-Ctarget-feature=+crt-static", "-Clink-arg=-Wl,-z,pack-relative-relocs", "-Cstrip=symbols"];
+/// What leaves out the tables that nobody reads in a program that aborts, in the workspace's root; it says more.
+const LINKER_SCRIPT: &str = "xtask/no-unwind-tables.ld";
 
 /// The explicit target is not decoration: without one the flag would also reach proc-macros and build scripts, which
 /// are loaded by a dynamic compiler and cannot be static.
 fn compile(workspace: &Workspace) -> Result<PathBuf, Failure> {
     let host = host()?;
     let mut cargo = program::cargo(&workspace.root);
-    cargo.env("RUSTFLAGS", RUSTFLAGS);
+    let script = format!("-Clink-arg=-Wl,-T,{}", workspace.root.join(LINKER_SCRIPT).display());
+    // Encoded, because a path may hold spaces.
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.into_iter().chain([&*script]).collect::<Vec<_>>().join("\u{1f}"));
     program::run(cargo.args(["build", "--package", "program", "--release", "--locked", "--target", &host]))?;
     Ok(workspace.target.join(host).join("release").join("cotter"))
 }
