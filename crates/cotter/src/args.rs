@@ -5,6 +5,7 @@
 mod image;
 mod luks;
 mod policy;
+mod tpm;
 
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
@@ -15,6 +16,7 @@ pub use luks::{
     TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
 };
 pub use policy::{ExplainArgs, Goals, PolicyCommand};
+pub use tpm::{LatchArgs, TpmCommand};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use crypto::ec::Curve;
@@ -52,6 +54,9 @@ pub enum Command {
     /// Format, bind and open LUKS volumes
     #[command(subcommand)]
     Luks(LuksCommand),
+    /// Look at the TPM of this machine, and shut it
+    #[command(subcommand)]
+    Tpm(TpmCommand),
     /// Read and serve encrypted disk images without root and without the kernel
     #[command(subcommand)]
     Image(ImageCommand),
@@ -338,6 +343,8 @@ mod tests {
             "luks meta save -d f -s 1 -u cb6e8904-81ff-40da-a84a-07ab9ab5715e",
             "luks dump --detached-header h -d f",
             "luks pass --detached-header h --max-memory 65536 --max-iterations 5000000 -d f -s 1",
+            "tpm latch",
+            "tpm latch --pcr 14 --json",
             "image info f",
             "image cat f --partition 2",
             "image serve f --socket /s --read-write",
@@ -390,6 +397,7 @@ mod tests {
             "luks token import --token-replace -d f",
             "serve --keys",
             "keys init",
+            "tpm latch --pcr 16",
         ] {
             let words = ["cotter"].into_iter().chain(line.split_whitespace());
             assert!(Cli::try_parse_from(words).is_err(), "{line}");

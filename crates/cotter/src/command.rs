@@ -8,3 +8,4 @@ pub mod luks;
 pub mod manual;
 pub mod policy;
 pub mod serve;
+pub mod tpm;

@@ -75,6 +75,7 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Decrypt(args) => command::clevis::decrypt(&args),
         Command::Policy(which) => command::policy::run(which),
         Command::Luks(which) => command::luks::run(which),
+        Command::Tpm(which) => command::tpm::run(which),
         Command::Image(which) => command::image::run(which),
         Command::Completion(args) => command::manual::completion(args.shell),
         Command::Manual => command::manual::manual(),

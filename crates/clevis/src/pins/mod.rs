@@ -1,5 +1,6 @@
 //! The pins, one file each.
 
+mod cotter_tpm2;
 mod null;
 mod sss;
 pub(crate) mod tang;
@@ -7,6 +8,7 @@ mod tpm2;
 
 use crate::pin::Pin;
 
+pub use cotter_tpm2::{LATCH_EVENT, LATCH_PCR, shut_latch};
 pub use null::Null;
 pub use sss::Sss;
 pub use tang::Tang;

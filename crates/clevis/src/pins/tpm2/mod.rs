@@ -19,10 +19,12 @@ use crate::stored::Lost;
 use ::tpm2::{Bank, Patience, PcrSelection, Protection, Purpose, SealedTemplate, Session, Tpm, TpmError};
 use binding::{Binding, NAME};
 use crypto::{Hash, Secret};
-use failure::{failed, failed_with};
+use failure::failed_with;
 use jose::{Jwe, Jwk};
 use json::{Field, Object, Value};
 use settings::Settings;
+
+pub(in crate::pins) use failure::failed;
 
 /// Bytes of the content key.
 const KEY_LEN: usize = 32;
@@ -80,7 +82,10 @@ impl Pin for Tpm2 {
     }
 }
 
-fn begin<'a>(ports: &Ports<'a>, cancelled: &'a (dyn Fn() -> bool + Sync)) -> Result<Tpm<'a>, PinError> {
+pub(in crate::pins) fn begin<'a>(
+    ports: &Ports<'a>,
+    cancelled: &'a (dyn Fn() -> bool + Sync),
+) -> Result<Tpm<'a>, PinError> {
     let patience = Patience { until: ports.until.instant(), at_most: None, cancelled };
     Tpm::begin(ports.tpm.ok_or(PinError::NoTpm)?, patience, ports.random).map_err(failed)
 }
