@@ -11,6 +11,7 @@
 mod annotation;
 mod config;
 mod error;
+pub mod measured;
 mod outside;
 mod pin;
 pub mod pins;

@@ -149,7 +149,8 @@ pub(crate) fn encrypt(
     ports: &Ports<'_>,
 ) -> Result<Prepared, BindError> {
     let passphrase = random_passphrase(ports)?;
-    let jwe = clevis::encrypt_with(pin, config, passphrase.secret(), said, ports).map_err(BindError::Encrypt)?;
+    let said = clevis::measured::record(said.clone(), config, ports);
+    let jwe = clevis::encrypt_with(pin, config, passphrase.secret(), &said, ports).map_err(BindError::Encrypt)?;
     let (content_key, unproved) = match clevis::open(&jwe, ports) {
         Ok(back) if back.secret.ct_eq(passphrase.expose()) => (Some(back.key), None),
         Ok(_) => return Err(BindError::WrongSecret),

@@ -2,9 +2,9 @@
 
 mod cotter_tpm2;
 mod null;
-mod sss;
+pub(crate) mod sss;
 pub(crate) mod tang;
-mod tpm2;
+pub(crate) mod tpm2;
 
 use crate::pin::Pin;
 

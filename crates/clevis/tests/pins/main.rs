@@ -4,6 +4,7 @@
 
 mod golden;
 mod liars;
+mod measured;
 mod no_random;
 mod null;
 mod renewal;

@@ -9,7 +9,7 @@ use jose::b64;
 use json::Field;
 
 /// The pin's name.
-pub(super) const NAME: &str = "sss";
+pub(crate) const NAME: &str = "sss";
 
 /// A threshold and its shares.
 pub(super) struct Binding {

@@ -20,7 +20,8 @@ use crate::config::{Config, ConfigError};
 use crate::error::PinError;
 use crate::pin::{self, ANNOTATION, HEADER, Opened, Pin, Ports, Shown, header};
 use crate::stored::{BoundServer, Lost, Renewal, Renewed};
-use binding::{Binding, NAME, bad_binding};
+pub(crate) use binding::NAME;
+use binding::{Binding, bad_binding};
 use check::{CHECK, Check};
 use children::read_config;
 use crypto::Secret;
@@ -100,6 +101,11 @@ fn read(header: &Field<'_>) -> Result<Binding, PinError> {
     let binding = Binding::read(header).map_err(bad_binding)?;
     tree::check_shares(&binding.shares).map_err(bad_binding)?;
     Ok(binding)
+}
+
+/// The shares in a header, whose size has been checked: compact JWEs, of which nothing is known yet.
+pub(crate) fn shares(header: &Field<'_>) -> Result<Vec<String>, PinError> {
+    read(header).map(|binding| binding.shares)
 }
 
 /// The text of the original, which drops `null` and what it does not know, and all but the last of several nested thresholds.

@@ -6,7 +6,7 @@ use ::tpm2::{ParentTemplate, PcrSelection, Protection, Public, Sealed, TpmError}
 use jose::b64;
 use json::{Field, Object};
 
-pub(super) const NAME: &str = "tpm2";
+pub(crate) const NAME: &str = "tpm2";
 
 /// What a header says.
 pub(super) struct Binding {

@@ -5,7 +5,7 @@ use crate::error::{BindingError, PinError};
 use ::tpm2::{Meaning, Tpm, TpmError};
 
 /// A refusal that has nothing to do with what a binding says.
-pub(in crate::pins) fn failed(source: TpmError) -> PinError {
+pub(crate) fn failed(source: TpmError) -> PinError {
     if source.is_cancelled() { PinError::Cancelled } else { PinError::Tpm { source, protection: None } }
 }
 

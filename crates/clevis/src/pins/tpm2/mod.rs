@@ -16,15 +16,17 @@ use crate::config::{Config, ConfigError};
 use crate::error::{BindingError, PinError};
 use crate::pin::{HEADER, Opened, Pin, Ports, Shown, header};
 use crate::stored::Lost;
-use ::tpm2::{Bank, Patience, PcrSelection, Protection, Purpose, SealedTemplate, Session, Tpm, TpmError};
-use binding::{Binding, NAME};
+use ::tpm2::{Bank, Patience, PcrSelection, Protection, Public, Purpose, SealedTemplate, Session, Tpm, TpmError};
+use binding::Binding;
 use crypto::{Hash, Secret};
 use failure::failed_with;
 use jose::{Jwe, Jwk};
 use json::{Field, Object, Value};
 use settings::Settings;
 
-pub(in crate::pins) use failure::failed;
+pub(crate) use binding::NAME;
+pub(crate) use failure::failed;
+pub(crate) use settings::{read_bank, read_ids};
 
 /// Bytes of the content key.
 const KEY_LEN: usize = 32;
@@ -82,16 +84,20 @@ impl Pin for Tpm2 {
     }
 }
 
-pub(in crate::pins) fn begin<'a>(
-    ports: &Ports<'a>,
-    cancelled: &'a (dyn Fn() -> bool + Sync),
-) -> Result<Tpm<'a>, PinError> {
+/// A conversation with the TPM of these ports.
+pub(crate) fn begin<'a>(ports: &Ports<'a>, cancelled: &'a (dyn Fn() -> bool + Sync)) -> Result<Tpm<'a>, PinError> {
     let patience = Patience { until: ports.until.instant(), at_most: None, cancelled };
     Tpm::begin(ports.tpm.ok_or(PinError::NoTpm)?, patience, ports.random).map_err(failed)
 }
 
 fn read(header: &Field<'_>) -> Result<Binding, PinError> {
     Binding::read(header).map_err(bad_binding)
+}
+
+/// The PCRs that a header compares, and the object that it seals.
+pub(crate) fn compared(header: &Field<'_>) -> Result<(Option<PcrSelection>, Public), BindingError> {
+    let binding = Binding::read(header)?;
+    Ok((binding.pcrs.map(|(selection, _)| selection), binding.public))
 }
 
 fn bad_binding(source: BindingError) -> PinError {

@@ -144,12 +144,12 @@ impl Pcrs {
 }
 
 /// A bank by its name.
-pub(super) fn read_bank(field: &Field<'_>) -> Result<Bank, FieldError> {
+pub(crate) fn read_bank(field: &Field<'_>) -> Result<Bank, FieldError> {
     Bank::from_name(field.text()?).ok_or_else(|| field.wrong_value("the name of a bank, as sha256"))
 }
 
 /// Numbers of PCRs: in a text joined by commas, alone, or in an array of texts and numbers. Returned as a header has them, and as a set.
-pub(super) fn read_ids(field: &Field<'_>) -> Result<(String, PcrSet), FieldError> {
+pub(crate) fn read_ids(field: &Field<'_>) -> Result<(String, PcrSet), FieldError> {
     let ids = match field.value() {
         Value::Array(_) => {
             let ids = field.items()?.map(|item| read_id(&item)).collect::<Result<Vec<String>, FieldError>>()?;

@@ -1,0 +1,29 @@
+//! What TPMs compare in a binding, against what the PCRs hold and what the log of the boot says of them.
+//!
+//! A binding by `cotter-tpm2` has the values that it accepts; one by `tpm2` has a digest of them alone, and the values beside it if it was
+//! made here. With the digest it can still be said whether it fits, and often which single PCR must have been another.
+
+mod digests;
+mod explain;
+mod part;
+mod trace;
+
+pub use digests::{PcrDigests, digests_to_json, from_hex, read_digests, to_hex};
+pub use explain::{Because, Explanation, MovedPcr, State, explain};
+pub use part::{Form, Part, parts};
+pub use trace::{BOOT_LOG, record};
+
+use crate::error::PinError;
+use crate::pin::Ports;
+use crate::pins::tpm2;
+use ::tpm2::PcrSelection;
+
+/// What the PCRs of this selection hold now.
+///
+/// # Errors
+/// [`PinError::NoTpm`], [`PinError::Tpm`], [`PinError::Cancelled`].
+pub fn held(selection: &PcrSelection, ports: &Ports<'_>) -> Result<PcrDigests, PinError> {
+    let cancelled = || ports.cancel.is_cancelled();
+    let values = tpm2::begin(ports, &cancelled)?.pcr_read(selection, None).map_err(tpm2::failed)?;
+    Ok(values.iter().map(|(pcr, value)| (pcr, value.to_vec())).collect())
+}

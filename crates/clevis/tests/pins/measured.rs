@@ -1,0 +1,160 @@
+//! What TPMs compare in bindings, and why it does not fit: against logs that are made here.
+
+use crate::scripted::World;
+use crate::{config, forged};
+use ::tpm2::event_log::{End, Event, EventKind, EventLog};
+use clevis::measured::{Because, Form, Part, PcrDigests, State, explain, parts};
+use crypto::Hash;
+use jose::Jwe;
+use json::{Limits, Object, Value};
+
+const PLAIN: &str = include_str!("../../vectors/tpm2/plain.jwe");
+/// PCR 16 must be zero.
+const DIGEST: &str = include_str!("../../vectors/tpm2/digest.jwe");
+const THRESHOLD: &str = include_str!("../../vectors/tpm2/threshold.jwe");
+
+fn of(text: &str) -> Part {
+    parts(&Jwe::parse_compact(text.trim_end().as_bytes()).unwrap()).unwrap().pop().unwrap()
+}
+
+/// A part of our own pin, of PCR 7 and 9, with this said beside it.
+fn ours(binding: &str, said: &str) -> Part {
+    let text = format!(r#"{{"clevis":{{"pin":"cotter-tpm2","cotter-tpm2":{binding}}},"cotter":{said}}}"#);
+    parts(&forged(&text)).unwrap().pop().unwrap()
+}
+
+/// A log of one event for each of these: PCR, and what is hashed.
+fn log(events: &[(u32, &str)]) -> EventLog {
+    let event = |(pcr, words): &(u32, &str)| Event {
+        pcr: *pcr,
+        kind: EventKind::IPL,
+        digests: vec![(Hash::Sha256, Hash::Sha256.digest(&[words.as_bytes()]).as_ref().to_vec())],
+        data: words.as_bytes().to_vec(),
+    };
+    let events = events.iter().map(event).collect();
+    EventLog { banks: vec![Hash::Sha256], events, end: End::Complete, startup_locality: 0 }
+}
+
+fn held(log: &EventLog, pcrs: &[u8]) -> PcrDigests {
+    let replayed = log.replay(Hash::Sha256).pcrs;
+    let value = |pcr: &u8| replayed.iter().find(|(found, _)| found == pcr).map_or(vec![0; 32], |(_, v)| v.clone());
+    pcrs.iter().map(|pcr| (*pcr, value(pcr))).collect()
+}
+
+fn sets(sets: &[PcrDigests]) -> String {
+    let sets: Vec<Value> = sets.iter().map(|set| clevis::measured::digests_to_json(set).into()).collect();
+    Value::Array(sets).to_compact().to_string()
+}
+
+fn words<'a>(because: &Because<'a>) -> Vec<&'a str> {
+    let (Because::Events { events, .. } | Because::OneOf { events }) = because else { return Vec::new() };
+    events.iter().map(|event| std::str::from_utf8(&event.data).unwrap()).collect()
+}
+
+#[test]
+fn parts_are_found_at_any_depth() {
+    let plain = of(PLAIN);
+    assert_eq!((plain.form, plain.compares, plain.place.as_str()), (Form::Original, None, ""));
+    let jwe = Jwe::parse_compact(THRESHOLD.trim_end().as_bytes()).unwrap();
+    let found = parts(&jwe).unwrap();
+    let places: Vec<&str> = found.iter().map(|part| part.place.as_str()).collect();
+    assert_eq!((places.len(), found.iter().filter(|part| part.compares.is_some()).count()), (2, 1));
+    assert!(places.iter().all(|place| place.starts_with("share ")), "{places:?}");
+    let tang = forged(r#"{"clevis":{"pin":"tang","tang":{}}}"#);
+    assert!(parts(&tang).unwrap().is_empty());
+    let no_bank = forged(r#"{"clevis":{"pin":"cotter-tpm2","cotter-tpm2":{"pcr_ids":"7"}}}"#);
+    assert!(parts(&no_bank).is_err());
+}
+
+#[test]
+fn of_a_digest_the_single_pcr_that_had_less_in_it_is_found() {
+    let part = of(DIGEST);
+    let empty = log(&[]);
+    let check = |log: &EventLog, held: &PcrDigests, state, expected: &[&str]| {
+        let found = explain(&part, &[], held, log);
+        assert_eq!(found.state, state);
+        let named: Vec<&str> = found.moved.iter().flat_map(|moved| words(&moved.because)).collect();
+        assert_eq!(named, expected);
+    };
+    check(&empty, &held(&empty, &[16]), State::Holds, &[]);
+    let one = log(&[(16, "something")]);
+    check(&one, &held(&one, &[16]), State::Moved, &["something"]);
+    let later = PcrDigests::from([(16, vec![1; 32])]);
+    let found = explain(&part, &[], &later, &empty);
+    assert_eq!((found.state, &found.moved[0].because), (State::Moved, &Because::Later));
+    let any = explain(&of(PLAIN), &[], &PcrDigests::new(), &empty);
+    assert_eq!(any.state, State::AnySystem);
+}
+
+#[test]
+fn among_several_accepted_values_the_nearest_tells_what_moved() {
+    let before = log(&[(7, "db"), (9, "grub.cfg"), (9, "kernel 1"), (9, "initrd 1")]);
+    let now = log(&[(7, "db"), (9, "grub.cfg"), (9, "kernel 2"), (9, "initrd 1")]);
+    let (old, new) = (held(&before, &[7, 9]), held(&now, &[7, 9]));
+    let far = PcrDigests::from([(7, vec![1; 32]), (9, vec![2; 32])]);
+    let binding = |all: &[PcrDigests]| format!(r#"{{"pcr_bank":"sha256","pcr_ids":"7,9","accepted":{}}}"#, sets(all));
+    let holds = explain(&ours(&binding(&[far.clone(), new.clone()]), "{}"), &[], &new, &now);
+    assert_eq!((holds.state, holds.moved.len()), (State::Holds, 0));
+
+    let part = ours(&binding(&[far, old.clone()]), "{}");
+    let found = explain(&part, &[], &new, &now);
+    assert_eq!((found.state, found.moved.len()), (State::Moved, 1));
+    let moved = &found.moved[0];
+    assert_eq!((moved.pcr, &moved.was, &moved.is), (9, &old[&9], &new[&9]));
+    assert!(matches!(moved.because, Because::OneOf { .. }), "nothing was kept of the other boot");
+    assert_eq!(words(&moved.because), ["grub.cfg", "kernel 2", "initrd 1"]);
+
+    let cut = EventLog { end: End::Truncated { offset: 9 }, ..log(&[(9, "grub.cfg")]) };
+    let found = explain(&part, &[], &new, &cut);
+    assert_eq!(found.moved[0].because, Because::NotExplained { end: cut.end });
+}
+
+/// What extended the PCRs is kept when a binding is made, where the log can be read.
+#[test]
+fn a_record_of_the_boot_names_the_event() {
+    let bytes = include_bytes!("../../../tpm2/vectors/event_log/ovmf_grub.log");
+    let mut world = World::new();
+    let policy = config(r#"{"t":1,"pins":{"tpm2":[{"pcr_ids":"7,9"},{"pcr_bank":"sha1","pcr_ids":4}]}}"#);
+    let nothing = clevis::measured::record(Object::new(), &policy, &world.ports());
+    assert!(nothing.is_empty(), "no log, no record, no failure");
+    world.files.insert(clevis::measured::BOOT_LOG, bytes.to_vec());
+    let said = clevis::measured::record(Object::new().with("config", "x"), &policy, &world.ports());
+    let boot = Value::Object(said.clone()).to_compact().to_string();
+    assert!(
+        boot.starts_with(r#"{"config":"x","boot":{"sha1":{"4":""#) && boot.contains(r#""sha256":{"7":""#),
+        "{boot}"
+    );
+    assert!(clevis::measured::record(Object::new(), &config(r#"{"url":"x"}"#), &world.ports()).is_empty());
+
+    let before = EventLog::read(bytes);
+    let now = EventLog::read(include_bytes!("../../../tpm2/vectors/event_log/ovmf_grub_other_script.log"));
+    let binding = sets(&[held(&before, &[7, 9])]);
+    let part = ours(&format!(r#"{{"pcr_bank":"sha256","pcr_ids":"7,9","accepted":{binding}}}"#), &boot);
+    let held = held(&now, &[7, 9]);
+    let found = explain(&part, &[], &held, &now);
+    let Because::Events { events, before: Some(_) } = &found.moved[0].because else { panic!("{found:?}") };
+    assert!(events.iter().any(|event| event.component().to_string().contains("grub.cfg")), "{events:?}");
+    assert!(events.len() < now.of_pcr(9).count());
+}
+
+#[test]
+fn a_signature_decides_and_only_for_the_values_it_speaks_of() {
+    let now = log(&[(9, "kernel 2")]);
+    let values = held(&now, &[9]);
+    let part = ours(r#"{"pcr_bank":"sha256","pcr_ids":"9","signed":{"key":{}}}"#, "{}");
+    assert_eq!(explain(&part, &[], &values, &now).state, State::NotApproved);
+    assert_eq!(explain(&part, &[values.clone()], &values, &now).state, State::Holds);
+    let old = held(&log(&[(9, "kernel 1")]), &[9]);
+    assert_eq!(explain(&part, &[old], &values, &now).state, State::NotApproved);
+    let silent = ours(r#"{"pcr_bank":"sha256","pcr_ids":"9"}"#, "{}");
+    assert_eq!(explain(&silent, &[], &values, &now).state, State::Unknown);
+}
+
+/// Whatever an annotation says of the boot: a record for people spoils nothing.
+#[test]
+fn a_record_that_is_none_is_passed_over() {
+    for said in [r#"{"boot":1}"#, r#"{"boot":{"sha256":[]}}"#, r#"{"boot":{"sha256":{"7":"AAA","x":"AAAA"}}}"#] {
+        assert!(json::parse(said.as_bytes(), &Limits::POLICY).is_ok());
+        ours(r#"{"pcr_bank":"sha256","pcr_ids":"9","accepted":[]}"#, said);
+    }
+}
