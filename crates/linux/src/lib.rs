@@ -42,4 +42,4 @@ pub use sys::{
     take_inherited, use_own_name_service,
 };
 pub use terminal::Terminal;
-pub use tpm::TpmDevice;
+pub use tpm::{ShownPcrs, TpmDevice, TpmNode, Why as WhyThisTpm};

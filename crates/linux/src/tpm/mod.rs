@@ -1,11 +1,13 @@
 //! The TPM of this machine, or swtpm's: where it is, and one conversation with it at a time.
 
 mod device;
+mod node;
 mod place;
 mod socket;
 mod waiting;
 
 use device::Device;
+pub use node::{ShownPcrs, TpmNode};
 use place::Place;
 use socket::Socket;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,7 @@ use waiting::{GLANCE, Waiting};
 #[derive(Debug)]
 pub struct TpmDevice {
     place: Result<Place, Setting>,
+    variable: Option<&'static str>,
     in_use: Mutex<()>,
 }
 
@@ -29,6 +32,19 @@ struct Setting {
     why: &'static str,
 }
 
+/// Why this TPM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// A variable of the environment names it.
+    Variable(&'static str),
+    /// The caller does.
+    Given,
+    /// The first with a resource manager.
+    Managed,
+    /// There is none with a resource manager.
+    Bare,
+}
+
 /// The variables that name a TPM, in the order in which they count: the original's pin, and its replacement's.
 const VARIABLES: [&str; 2] = ["TPM2TOOLS_TCTI", "TCTI"];
 
@@ -38,14 +54,16 @@ impl TpmDevice {
     pub fn from_environment() -> TpmDevice {
         let said =
             |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(|value| (variable, value));
-        let place = match VARIABLES.into_iter().find_map(said) {
+        let said = VARIABLES.into_iter().find_map(said);
+        let variable = said.as_ref().map(|(variable, _)| *variable);
+        let place = match said {
             None => Ok(Place::Default),
             Some((variable, value)) => {
                 let value = value.to_string_lossy().into_owned();
                 Place::parse(&value).map_err(|why| Setting { variable, value, why })
             }
         };
-        TpmDevice { place, in_use: Mutex::new(()) }
+        TpmDevice { place, variable, in_use: Mutex::new(()) }
     }
 
     /// The TPM that this text names, as `TPM2TOOLS_TCTI` would.
@@ -54,7 +72,33 @@ impl TpmDevice {
     /// [`TransportError::Setting`].
     pub fn at(text: &str) -> Result<TpmDevice, TransportError> {
         let wrong = |why| TransportError::Setting { variable: VARIABLES[0], value: text.to_owned(), why };
-        Ok(TpmDevice { place: Ok(Place::parse(text).map_err(wrong)?), in_use: Mutex::new(()) })
+        Ok(TpmDevice { place: Ok(Place::parse(text).map_err(wrong)?), variable: None, in_use: Mutex::new(()) })
+    }
+
+    /// Which TPM is meant, and why.
+    ///
+    /// # Errors
+    /// [`TransportError::Setting`], [`TransportError::NoDevice`].
+    pub fn chosen(&self) -> Result<(String, Why), TransportError> {
+        let place = self.place()?;
+        let why = self.variable.map_or(Why::Given, Why::Variable);
+        Ok(match place {
+            Place::Default => {
+                let path = found_device(Path::new("/dev"))?;
+                let managed = path.to_string_lossy().contains("tpmrm");
+                (path.display().to_string(), if managed { Why::Managed } else { Why::Bare })
+            }
+            Place::Device(path) => (path.display().to_string(), why),
+            Place::Tcp(address) => (format!("swtpm on {address}"), why),
+            Place::Unix(path) => (format!("swtpm on {}", path.display()), why),
+        })
+    }
+
+    fn place(&self) -> Result<&Place, TransportError> {
+        self.place.as_ref().map_err(|setting| {
+            let Setting { variable, value, why } = setting.clone();
+            TransportError::Setting { variable, value, why }
+        })
     }
 
     /// Waits until no other thread talks to the TPM.
@@ -72,10 +116,7 @@ impl TpmDevice {
 
 impl Transport for TpmDevice {
     fn begin<'a>(&'a self, patience: &Patience<'_>) -> Result<Box<dyn Conversation + 'a>, TransportError> {
-        let place = self.place.as_ref().map_err(|setting| {
-            let Setting { variable, value, why } = setting.clone();
-            TransportError::Setting { variable, value, why }
-        })?;
+        let place = self.place()?;
         let taken = self.take(patience)?;
         let line = match place {
             Place::Default => Line::Device(Device::open(&found_device(Path::new("/dev"))?)?),
