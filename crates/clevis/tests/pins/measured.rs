@@ -143,7 +143,7 @@ fn a_signature_decides_and_only_for_the_values_it_speaks_of() {
     let values = held(&now, &[9]);
     let part = ours(r#"{"pcr_bank":"sha256","pcr_ids":"9","signed":{"key":{}}}"#, "{}");
     assert_eq!(explain(&part, &[], &values, &now).state, State::NotApproved);
-    assert_eq!(explain(&part, &[values.clone()], &values, &now).state, State::Holds);
+    assert_eq!(explain(&part, std::slice::from_ref(&values), &values, &now).state, State::Holds);
     let old = held(&log(&[(9, "kernel 1")]), &[9]);
     assert_eq!(explain(&part, &[old], &values, &now).state, State::NotApproved);
     let silent = ours(r#"{"pcr_bank":"sha256","pcr_ids":"9"}"#, "{}");
