@@ -3,7 +3,9 @@
 use crate::conversation::Tpm;
 use crate::error::TpmError;
 use crate::object::Object;
+use crate::seal::Sealed;
 use crate::session::Session;
+use crate::template::agreement_key;
 use crate::wire::{AnswerHandles, Reader, Request, name, push_sized};
 use crypto::Secret;
 use tpm2_protocol::data::{TpmCc, TpmaSession};
@@ -12,7 +14,30 @@ use zeroize::Zeroizing;
 /// Bytes of a coordinate of P-256.
 const COORDINATE: usize = 32;
 
-impl Tpm<'_> {
+impl<'a> Tpm<'a> {
+    /// `TPM2_Create`: a new key under `parent`.
+    ///
+    /// # Errors
+    /// [`TpmError`].
+    pub fn create_agreement_key(&self, parent: &Object<'_, '_>, session: Session<'_, '_>) -> Result<Sealed, TpmError> {
+        // TPM2B_SENSITIVE_CREATE: no authorisation value, no data.
+        self.create_object(parent, &agreement_key(), Zeroizing::new(vec![0, 4, 0, 0, 0, 0]), session)
+    }
+
+    /// `TPM2_Load` of such a key. The session goes on.
+    ///
+    /// # Errors
+    /// [`TpmError`]; the meaning [`NotOurs`](crate::Meaning::NotOurs) if another TPM or another parent made it.
+    pub fn load_agreement_key<'t>(
+        &'t self,
+        parent: &Object<'_, '_>,
+        key: &Sealed,
+        session: &mut Session<'_, '_>,
+    ) -> Result<Object<'t, 'a>, TpmError> {
+        let public = key.public_area_of_any()?;
+        self.load_object(parent, public, key, |request| session.run(request, TpmaSession::empty()))
+    }
+
     /// `TPM2_ECDH_ZGen`: the first coordinate of `d · (x, y)`, where `d` is the private half of `key` on P-256. It comes back encrypted.
     ///
     /// # Errors

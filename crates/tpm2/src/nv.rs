@@ -222,20 +222,17 @@ impl Tpm<'_> {
         content.as_slice().try_into().map(u64::from_be_bytes).map_err(|_| none)
     }
 
-    /// `TPM2_NV_ReadPublic`: what the TPM says of an index. In a session the answer is authenticated: the name in a policy is the TPM's.
+    /// `TPM2_NV_ReadPublic`: what the TPM says of an index. No session vouches for it; but the name is part of every command about the index
+    /// in a session, so the first of those that succeeds proves it.
     ///
     /// # Errors
     /// [`TpmError`]; the meaning [`NoIndex`](crate::Meaning::NoIndex) if there is none.
-    pub fn nv_read_public(&self, index: NvIndex, session: Option<&mut Session<'_, '_>>) -> Result<NvPublic, TpmError> {
+    pub fn nv_read_public(&self, index: NvIndex) -> Result<NvPublic, TpmError> {
         let code = TpmCc::NvReadPublic;
-        // The TPM names it by what the answer says, which is not known yet.
         let handles = [named(index, &[])];
         let parameters = Zeroizing::default();
         let request = Request { code, handles: &handles, parameters, answers_with: AnswerHandles::None };
-        let answer = match session {
-            Some(session) => session.run(request, TpmaSession::AUDIT)?,
-            None => self.run(request, Authorisation::None)?,
-        };
+        let answer = self.run(request, Authorisation::None)?;
         let mut reader = Reader::new(&answer.parameters, NV_READ_PUBLIC);
         let public = reader.sized()?;
         let found = reader.sized()?;

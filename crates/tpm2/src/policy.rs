@@ -194,6 +194,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::pcr::Bank;
+    use crate::verifying_key::VerifyingKey;
 
     fn selection(pcrs: &[u64]) -> PcrSelection {
         PcrSelection::new(Bank::from_name("sha256").unwrap(), pcrs.iter().copied()).unwrap()
@@ -212,4 +213,87 @@ mod tests {
         assert_eq!(hex(&sha1), "e10a97d76a8bfd8e3b16e04ea4de5c303555b4d6");
         assert!(selection(&[4]).policy(Hash::Sha256, &[0; 64]).is_err());
     }
+
+    fn unhex(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2).unwrap(), 16).unwrap()).collect()
+    }
+
+    fn check(steps: Vec<Step>, expected: &str) {
+        assert_eq!(hex(&Policy::from(steps).digest(Hash::Sha256).unwrap()), expected);
+    }
+
+    const AUTH_VALUE: &str = "8fcd2169ab92694e0c633f1ab772842b8241bbc20288981fc7ac1eddc1fddb0e";
+    const UNSEAL_ONLY: &str = "e613137076524bde487533865884e9732ebee3aacb095d94a6de492ec06c46fa";
+    const ECC_NAME: &str = "000bfc65a4c2968a81435828d592c92ae2d6ec5416fd3a0fe3aabd1b2ff28a9df882";
+
+    /// What the `tpm2_policy…` of tpm2-tools 5.4 write for the same steps.
+    #[test]
+    fn every_step_is_that_of_the_tools() {
+        check(vec![Step::AuthValue], AUTH_VALUE);
+        check(vec![Step::UnsealOnly], UNSEAL_ONLY);
+        let or = Step::Or(vec![unhex(AUTH_VALUE), unhex(UNSEAL_ONLY)]);
+        check(vec![or.clone()], "a0a333af4a6491143962f580ceccd7bb9d0a470874e934180e78a9b1c2d12d61");
+        let signed = Step::Authorize { key: unhex(ECC_NAME), reference: b"ref".to_vec() };
+        check(vec![signed.clone()], "18172e9b09501447549e45f7e78b8fe1bbea0fec25077cd69c2e72e0fa7f8377");
+        let counter = Step::Nv {
+            index: NvIndex::new(0x0150_0001).unwrap(),
+            name: unhex("000bb9f2555c1afe739e2495e423000efd7d1c08fec2e4cf160decb1923209ccf73a"),
+            comparison: Comparison::AtMost,
+            operand: 5,
+            offset: 0,
+        };
+        check(vec![counter], "d6006359c4f667cf4f02f799c00b727fb848fc84516d7619585db83b5cf18698");
+        // What was met before is forgotten: it has done its part when it is played.
+        check(vec![Step::AuthValue, or], "a0a333af4a6491143962f580ceccd7bb9d0a470874e934180e78a9b1c2d12d61");
+        check(vec![Step::UnsealOnly, signed], "18172e9b09501447549e45f7e78b8fe1bbea0fec25077cd69c2e72e0fa7f8377");
+        check(vec![], &"00".repeat(32));
+    }
+
+    /// The bindings that systemd-cryptenroll 252 made with swtpm, of PCR 7 alone, and of a signed PCR 11, PCR 7 and a PIN: their
+    /// `tpm2-policy-hash`.
+    #[test]
+    fn policies_of_systemd_are_said_by_the_same_steps() {
+        let seven = Step::Pcr {
+            selection: selection(&[7]),
+            values: unhex("9ef814b42fa0be12d197c44d3e8e03441a4b1118237658368ba1351090e556ed"),
+        };
+        check(vec![seven.clone()], "ad0071a85fe1f6dffc597d93eca52e94a1a8b28635c3eb2f8a9a4d53cd3eccf9");
+        let modulus = unhex(MODULUS);
+        let key = VerifyingKey::Rsa { modulus: unhex(MODULUS), exponent: 65537 }.name().unwrap();
+        let eleven = Step::Pcr { selection: selection(&[11]), values: vec![0; 32] };
+        check(
+            vec![eleven, Step::Authorize { key, reference: Vec::new() }, seven, Step::AuthValue],
+            "53286f9e2ec5982b49c789cc078f8dbf9dad795011886006e9c6724ec0f3518b",
+        );
+    }
+
+    #[test]
+    fn what_is_no_policy_is_refused() {
+        let no = |step: Step| assert!(Policy::from(vec![step.clone()]).digest(Hash::Sha256).is_err(), "{step:?}");
+        no(Step::Or(vec![unhex(AUTH_VALUE)]));
+        no(Step::Or(vec![unhex(AUTH_VALUE); 9]));
+        no(Step::Or(vec![unhex(AUTH_VALUE), vec![0; 20]]));
+        no(Step::Pcr { selection: selection(&[7]), values: vec![0; 31] });
+        for key in [&[][..], &[0, 11], &[0, 99, 1], &unhex(AUTH_VALUE)] {
+            no(Step::Authorize { key: key.to_vec(), reference: Vec::new() });
+        }
+    }
+
+    #[test]
+    fn what_must_have_been_signed_stands_before_the_signature() {
+        let signed = Step::Authorize { key: unhex(ECC_NAME), reference: Vec::new() };
+        let policy = Policy::new().then(Step::UnsealOnly).then(signed).then(Step::AuthValue);
+        assert_eq!(policy.approved(), Some(Policy::new().then(Step::UnsealOnly)));
+        assert!(policy.wants_value());
+        assert_eq!(Policy::new().then(Step::UnsealOnly).approved(), None);
+    }
+
+    const MODULUS: &str = concat!(
+        "c930aad04d36e809140eb7f812aad8cca2c0df0a2c08b0ce9d1c3dba13cc1b8297d1bbe226739893fb46dd3731c5df2776b8",
+        "11094d63dbc086e6613eb3f10bd9dcd03e27d36ff493d69537ddaba2d4b894ced06119ad8bfc2cf77a2cc8462857c6a5d2aa",
+        "dd507253508cc8d0d70c865c3a0166faae89cc5ccd122cd82768afbae757744ad8fb08e91eaa4dcc29ba6be046a400a88ec1",
+        "efe4c6e90540ff198a9dce74ddaca9347b286f49fd718f7196f71f32b7d334ff0350dbc52afc5ce5c38df6715d30ef56734b",
+        "eb8c8efaf5e413178518423e552e86a2a7708281afad0ae1f13cc65e1b809954319595ded4a4db1fe03be835f77c759acf3b",
+        "288055f36de1",
+    );
 }

@@ -84,11 +84,19 @@ impl Public {
         found == *template
     }
 
+    /// Both coordinates of an elliptic key; some TPMs leave out the zeros before one.
+    pub fn point(&self) -> Option<(&[u8], &[u8])> {
+        match &self.area.unique {
+            TpmuPublicId::Ecc(point) => Some((point.x.as_ref(), point.y.as_ref())),
+            _ => None,
+        }
+    }
+
     pub(crate) fn salting_key(&self) -> Option<SaltingKey<'_>> {
+        if let Some((x, y)) = self.point() {
+            return Some(SaltingKey::P256 { x, y });
+        }
         match (&self.area.unique, &self.area.parameters) {
-            (TpmuPublicId::Ecc(point), TpmuPublicParms::Ecc(_)) => {
-                Some(SaltingKey::P256 { x: point.x.as_ref(), y: point.y.as_ref() })
-            }
             (TpmuPublicId::Rsa(modulus), TpmuPublicParms::Rsa(parameters)) => {
                 let exponent = match u32::from(parameters.exponent) {
                     0 => DEFAULT_EXPONENT,

@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::template::SealedTemplate;
 use crate::wire::{Answer, AnswerHandles, Reader, Request, push_sized};
 use crypto::Secret;
-use tpm2_protocol::data::{TpmCc, TpmaSession};
+use tpm2_protocol::data::{TpmCc, TpmaSession, TpmtPublic};
 use zeroize::Zeroizing;
 
 /// Longest text that a TPM seals, in bytes.
@@ -17,7 +17,7 @@ const CREATE: &str = "TPM2_Create";
 const LOAD: &str = "TPM2_Load";
 const UNSEAL: &str = "TPM2_Unseal";
 
-/// Sealed data outside of the TPM: only the TPM that made it reads it, and only under the same parent.
+/// Sealed data, or a key, outside of the TPM: only the TPM that made it reads it, and only under the same parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealed {
     /// `TPM2B_PUBLIC`, with its length before it.
@@ -32,9 +32,14 @@ impl Sealed {
     /// # Errors
     /// [`TpmError::Unsayable`] if it is not the public area of sealed data.
     pub fn public_area(&self) -> Result<Public, TpmError> {
-        let public = Public::parse(content(&self.public)?)?;
+        let public = self.public_area_of_any()?;
         let key = TpmError::Unsayable { what: "an object that is not sealed data" };
         if public.is_sealed_data() { Ok(public) } else { Err(key) }
+    }
+
+    /// The same of a key.
+    pub(crate) fn public_area_of_any(&self) -> Result<Public, TpmError> {
+        Public::parse(content(&self.public)?)
     }
 }
 
@@ -79,9 +84,18 @@ impl<'a> Tpm<'a> {
         if secret.len() > LONGEST_SEALED {
             return Err(TpmError::Unsayable { what: "a secret of more than 128 bytes" });
         }
-        let area = template.area()?;
-        let mut parameters = sensitive(value, secret)?;
-        push_public(&mut parameters, &area)?;
+        self.create_object(parent, &template.area()?, sensitive(value, secret)?, session)
+    }
+
+    /// `TPM2_Create`; `parameters` begin with what is secret.
+    pub(crate) fn create_object(
+        &self,
+        parent: &Object<'_, '_>,
+        area: &TpmtPublic,
+        mut parameters: Zeroizing<Vec<u8>>,
+        session: Session<'_, '_>,
+    ) -> Result<Sealed, TpmError> {
+        push_public(&mut parameters, area)?;
         push_no_creation_data(&mut parameters)?;
         let handles = [parent.named()];
         let request = Request { code: TpmCc::Create, handles: &handles, parameters, answers_with: AnswerHandles::None };
@@ -109,7 +123,7 @@ impl<'a> Tpm<'a> {
         sealed: &Sealed,
         session: &mut Session<'_, '_>,
     ) -> Result<Object<'t, 'a>, TpmError> {
-        self.load_by(parent, sealed, |request| session.run(request, TpmaSession::empty()))
+        self.load_object(parent, sealed.public_area()?, sealed, |request| session.run(request, TpmaSession::empty()))
     }
 
     /// As [`Tpm::load`]; the session ends with it, which takes no command more.
@@ -122,16 +136,18 @@ impl<'a> Tpm<'a> {
         sealed: &Sealed,
         session: Session<'_, '_>,
     ) -> Result<Object<'t, 'a>, TpmError> {
-        self.load_by(parent, sealed, |request| session.run_last(request, TpmaSession::empty()))
+        self.load_object(parent, sealed.public_area()?, sealed, |request| {
+            session.run_last(request, TpmaSession::empty())
+        })
     }
 
-    fn load_by<'t>(
+    pub(crate) fn load_object<'t>(
         &'t self,
         parent: &Object<'_, '_>,
+        public: Public,
         sealed: &Sealed,
         run: impl FnOnce(Request<'_>) -> Result<Answer, TpmError>,
     ) -> Result<Object<'t, 'a>, TpmError> {
-        let public = sealed.public_area()?;
         let private = content(&sealed.private)?;
         let mut parameters = Zeroizing::new(Vec::new());
         push_sized(&mut parameters, private)?;

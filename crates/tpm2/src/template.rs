@@ -59,12 +59,12 @@ impl Protection {
     }
 }
 
-fn parent_attributes() -> TpmaObject {
+/// Of a key that never leaves this TPM.
+fn key_attributes() -> TpmaObject {
     TpmaObject::FIXED_TPM
         | TpmaObject::FIXED_PARENT
         | TpmaObject::SENSITIVE_DATA_ORIGIN
         | TpmaObject::USER_WITH_AUTH
-        | TpmaObject::RESTRICTED
         | TpmaObject::DECRYPT
 }
 
@@ -83,7 +83,7 @@ impl ParentTemplate {
         Ok(TpmtPublic {
             object_type,
             name_alg,
-            object_attributes: parent_attributes() | self.protection.attribute(),
+            object_attributes: key_attributes() | TpmaObject::RESTRICTED | self.protection.attribute(),
             auth_policy,
             parameters,
             unique,
@@ -106,6 +106,19 @@ impl SealedTemplate {
             }),
             unique: TpmuPublicId::KeyedHash(Default::default()),
         })
+    }
+}
+
+/// A key on P-256 that agrees on secrets and is bound to this TPM and its parent.
+pub(crate) fn agreement_key() -> TpmtPublic {
+    let null = TpmtSymDefObject { algorithm: TpmAlgId::Null, ..Default::default() };
+    TpmtPublic {
+        object_type: TpmAlgId::Ecc,
+        name_alg: TpmAlgId::Sha256,
+        object_attributes: key_attributes() | TpmaObject::NO_DA,
+        auth_policy: Tpm2bDigest::default(),
+        parameters: TpmuPublicParms::Ecc(TpmsEccParms { symmetric: null, ..p256() }),
+        unique: TpmuPublicId::Ecc(Default::default()),
     }
 }
 

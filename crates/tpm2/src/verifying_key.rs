@@ -31,7 +31,8 @@ pub enum VerifyingKey {
     Rsa {
         /// The modulus, big endian, without zeros before it.
         modulus: Vec<u8>,
-        /// The exponent as it stands in the public area, where 0 is 65537. The name depends on which of the two stands there.
+        /// The exponent as it stands in the public area, where 0 is 65537 too. The name depends on which of the two stands there: tpm2-tools and
+        /// systemd 252 write 65537 (seen); systemd from 254 on is said to write 0.
         exponent: u32,
     },
 }
@@ -53,17 +54,17 @@ impl VerifyingKey {
     /// `TPMT_SIGNATURE`.
     pub(crate) fn signature(&self, signature: &[u8]) -> Result<Vec<u8>, TpmError> {
         let other = TpmError::Unsayable { what: "a signature of another length than the key makes" };
-        let (scheme, halves) = match self {
-            VerifyingKey::P256 { .. } => (TpmAlgId::Ecdsa, signature.split_at_checked(HALF)),
-            VerifyingKey::Rsa { .. } => (TpmAlgId::Rsassa, Some((signature, &[][..]))),
+        let (scheme, expected) = match self {
+            VerifyingKey::P256 { .. } => (TpmAlgId::Ecdsa, 2 * HALF),
+            VerifyingKey::Rsa { modulus, .. } => (TpmAlgId::Rsassa, modulus.len()),
         };
-        let (first, second) = halves.ok_or(other)?;
+        if signature.len() != expected {
+            return Err(other);
+        }
+        let halves = if scheme == TpmAlgId::Ecdsa { signature.chunks(HALF) } else { signature.chunks(expected.max(1)) };
         let hash = id_of(HASH).unwrap_or_default();
         let mut bytes = [scheme.value().to_be_bytes(), hash.value().to_be_bytes()].concat();
-        push_sized(&mut bytes, first)?;
-        if matches!(self, VerifyingKey::P256 { .. }) {
-            push_sized(&mut bytes, second)?;
-        }
+        halves.into_iter().try_for_each(|half| push_sized(&mut bytes, half))?;
         Ok(bytes)
     }
 
@@ -94,5 +95,37 @@ impl VerifyingKey {
             parameters,
             unique,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn unhex(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2).unwrap(), 16).unwrap()).collect()
+    }
+
+    /// What `tpm2_loadexternal -G ecc` of tpm2-tools 5.4 names this key.
+    #[test]
+    fn a_key_has_the_name_that_the_tools_give_it() {
+        let coordinate = |text| unhex(text).try_into().unwrap();
+        let key = VerifyingKey::P256 {
+            x: coordinate("3386deeb7cdf6928f54b244e8e80ce2d0a6ca950dcf8256e5375e5b225b04846"),
+            y: coordinate("2acf4578fbccddace9bb17c628586b95164b980ebbc3f0029c9db4d2679fd0f9"),
+        };
+        assert_eq!(key.name().unwrap(), unhex("000bfc65a4c2968a81435828d592c92ae2d6ec5416fd3a0fe3aabd1b2ff28a9df882"));
+        assert!(VerifyingKey::Rsa { modulus: vec![1; 100_000], exponent: 0 }.name().is_err());
+    }
+
+    #[test]
+    fn a_signature_is_as_long_as_its_key_makes_them() {
+        let key = VerifyingKey::P256 { x: [1; 32], y: [2; 32] };
+        assert_eq!(key.signature(&[7; 64]).unwrap().len(), 4 + 34 + 34);
+        assert!(key.signature(&[7; 63]).is_err() && key.signature(&[7; 65]).is_err());
+        let key = VerifyingKey::Rsa { modulus: vec![0xc0; 256], exponent: 65537 };
+        assert_eq!(key.signature(&[7; 256]).unwrap().len(), 4 + 258);
+        assert!(key.signature(&[7; 255]).is_err());
     }
 }

@@ -21,7 +21,7 @@ fn pcr_7() -> Option<PcrSelection> {
 }
 
 /// Objects and sessions that lie in the TPM: none of ours may stay.
-fn left_behind(tpm: &dyn Transport) -> usize {
+pub(crate) fn left_behind(tpm: &dyn Transport) -> usize {
     [0x8000_0000u32, 0x0200_0000, 0x0300_0000].map(|first| handles(tpm, first)).iter().sum()
 }
 

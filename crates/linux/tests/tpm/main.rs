@@ -6,5 +6,8 @@
 mod attacks;
 mod capabilities;
 mod line;
+mod memory;
+mod policies;
 mod sealing;
 mod swtpm;
+mod values;

@@ -30,6 +30,7 @@ impl Swtpm {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         std::fs::remove_file(self.socket()).unwrap();
+        std::fs::remove_file(self.file("socket.ctrl")).unwrap();
         self.child = spawn(self.folder.path(), "not-need-init,startup-clear");
     }
 
@@ -41,6 +42,22 @@ impl Swtpm {
     /// Where it listens.
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")
+    }
+
+    /// One of tpm2-tools, with this TPM; its folder is where it works.
+    pub(crate) fn tool(&self, line: &str) -> String {
+        let mut words = line.split_whitespace();
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).current_dir(self.folder.path()).env("TPM2TOOLS_TCTI", self.place()).stdin(Stdio::null());
+        let output =
+            command.output().expect("this test needs tpm2-tools: apt-get install --no-install-recommends tpm2-tools");
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A file in the folder where the tools work.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// The way to it, as `TPM2TOOLS_TCTI` has it.
@@ -55,6 +72,8 @@ fn spawn(folder: &Path, flags: &str) -> Child {
         .args(["socket", "--tpm2", "--tpmstate"])
         .arg(format!("dir={}", folder.display()))
         .args(["--server", &format!("type=unixio,path={}", socket.display()), "--flags", flags])
+        // tpm2-tools want it, and look for it there.
+        .args(["--ctrl", &format!("type=unixio,path={}.ctrl", socket.display())])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
