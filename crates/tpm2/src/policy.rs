@@ -258,7 +258,6 @@ mod tests {
             values: unhex("9ef814b42fa0be12d197c44d3e8e03441a4b1118237658368ba1351090e556ed"),
         };
         check(vec![seven.clone()], "ad0071a85fe1f6dffc597d93eca52e94a1a8b28635c3eb2f8a9a4d53cd3eccf9");
-        let modulus = unhex(MODULUS);
         let key = VerifyingKey::Rsa { modulus: unhex(MODULUS), exponent: 65537 }.name().unwrap();
         let eleven = Step::Pcr { selection: selection(&[11]), values: vec![0; 32] };
         check(
