@@ -54,4 +54,4 @@ pub use session::{Purpose, Session};
 pub use signature::Ticket;
 pub use template::{ParentKey, ParentTemplate, Protection, SealedTemplate};
 pub use transport::{Conversation, LONGEST_ANSWER, Patience, Transport, TransportError};
-pub use verifying_key::VerifyingKey;
+pub use verifying_key::{RsaScheme, VerifyingKey};

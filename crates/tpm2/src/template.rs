@@ -140,7 +140,7 @@ pub(crate) fn p256() -> TpmsEccParms {
     }
 }
 
-pub(crate) fn rsa_2048() -> TpmsRsaParms {
+fn rsa_2048() -> TpmsRsaParms {
     TpmsRsaParms { symmetric: aes_128_cfb(), scheme: Default::default(), key_bits: 2048.into(), exponent: 0.into() }
 }
 

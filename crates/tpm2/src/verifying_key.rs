@@ -3,21 +3,24 @@
 use crate::algorithm::id_of;
 use crate::error::TpmError;
 use crate::public::Public;
-use crate::template::{p256, rsa_2048};
+use crate::template::p256;
 use crate::wire::{bytes_of, push_sized};
 use crypto::Hash;
 use tpm2_protocol::data::{
     Tpm2bDigest, Tpm2bEccParameter, Tpm2bPublicKeyRsa, TpmAlgId, TpmaObject, TpmsEccParms, TpmsEccPoint, TpmsRsaParms,
-    TpmtPublic, TpmtSymDefObject, TpmuPublicId, TpmuPublicParms,
+    TpmsSchemeHash, TpmtPublic, TpmtRsaScheme, TpmtSymDefObject, TpmuAsymScheme, TpmuPublicId, TpmuPublicParms,
 };
 
 /// What makes the names of these keys and the digests that they sign.
 const HASH: Hash = Hash::Sha256;
+const TOO_LONG: TpmError = TpmError::Unsayable { what: "a signing key that is too long" };
 /// Bytes of a coordinate, and of each half of a signature, on P-256.
 const HALF: usize = 32;
 
-/// The public half of a key that signs policies. Its name is that of the public area that systemd gives such a key: named by SHA-256, to sign
-/// and to decrypt, used with its authorisation value, without a scheme.
+/// The public half of a key that signs policies.
+///
+/// The names of the first two are those of the public area that systemd gives such a key: named by SHA-256, to sign and to decrypt, used with
+/// its authorisation value, without a scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VerifyingKey {
     /// Signs by ECDSA with SHA-256; a signature is `r ‖ s`, 64 bytes.
@@ -35,6 +38,33 @@ pub enum VerifyingKey {
         /// systemd 252 write 65537 (seen); systemd from 254 on is said to write 0.
         exponent: u32,
     },
+    /// As the pin `tpm2plus` has it: to sign alone, by one scheme with SHA-256.
+    RsaSigner {
+        /// How it signs.
+        scheme: RsaScheme,
+        /// As that of `Rsa`.
+        modulus: Vec<u8>,
+        /// As that of `Rsa`.
+        exponent: u32,
+    },
+}
+
+/// How a key of RSA signs (RFC 8017, section 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RsaScheme {
+    /// RSASSA-PKCS1-v1_5.
+    Pkcs1,
+    /// RSASSA-PSS.
+    Pss,
+}
+
+impl RsaScheme {
+    fn algorithm(self) -> TpmAlgId {
+        match self {
+            RsaScheme::Pkcs1 => TpmAlgId::Rsassa,
+            RsaScheme::Pss => TpmAlgId::Rsapss,
+        }
+    }
 }
 
 impl VerifyingKey {
@@ -57,6 +87,7 @@ impl VerifyingKey {
         let (scheme, expected) = match self {
             VerifyingKey::P256 { .. } => (TpmAlgId::Ecdsa, 2 * HALF),
             VerifyingKey::Rsa { modulus, .. } => (TpmAlgId::Rsassa, modulus.len()),
+            VerifyingKey::RsaSigner { scheme, modulus, .. } => (scheme.algorithm(), modulus.len()),
         };
         if signature.len() != expected {
             return Err(other);
@@ -70,32 +101,44 @@ impl VerifyingKey {
 
     /// `TPMT_PUBLIC`.
     pub(crate) fn area(&self) -> Result<TpmtPublic, TpmError> {
-        let too_long = |_| TpmError::Unsayable { what: "a signing key that is too long" };
-        let coordinate = |bytes: &[u8]| Tpm2bEccParameter::try_from(bytes).map_err(too_long);
+        let coordinate = |bytes: &[u8]| Tpm2bEccParameter::try_from(bytes).map_err(|_| TOO_LONG);
         let null = TpmtSymDefObject { algorithm: TpmAlgId::Null, ..Default::default() };
+        let mut purpose = TpmaObject::DECRYPT | TpmaObject::SIGN_ENCRYPT;
         let (object_type, parameters, unique) = match self {
             VerifyingKey::P256 { x, y } => {
                 let point = TpmsEccPoint { x: coordinate(x)?, y: coordinate(y)? };
                 let parms = TpmsEccParms { symmetric: null, ..p256() };
                 (TpmAlgId::Ecc, TpmuPublicParms::Ecc(parms), TpmuPublicId::Ecc(point))
             }
-            VerifyingKey::Rsa { modulus, exponent } => {
-                let bits = u16::try_from(modulus.len().saturating_mul(8)).unwrap_or(u16::MAX);
-                let parms =
-                    TpmsRsaParms { symmetric: null, key_bits: bits.into(), exponent: (*exponent).into(), ..rsa_2048() };
-                let modulus = Tpm2bPublicKeyRsa::try_from(modulus.as_slice()).map_err(too_long)?;
-                (TpmAlgId::Rsa, TpmuPublicParms::Rsa(parms), TpmuPublicId::Rsa(modulus))
+            VerifyingKey::Rsa { modulus, exponent } => rsa_area(TpmtRsaScheme::default(), modulus, *exponent)?,
+            VerifyingKey::RsaSigner { scheme, modulus, exponent } => {
+                purpose = TpmaObject::SIGN_ENCRYPT;
+                let details = TpmuAsymScheme::Hash(TpmsSchemeHash { hash_alg: TpmAlgId::Sha256 });
+                rsa_area(TpmtRsaScheme { scheme: scheme.algorithm(), details }, modulus, *exponent)?
             }
         };
         Ok(TpmtPublic {
             object_type,
             name_alg: TpmAlgId::Sha256,
-            object_attributes: TpmaObject::DECRYPT | TpmaObject::SIGN_ENCRYPT | TpmaObject::USER_WITH_AUTH,
+            object_attributes: purpose | TpmaObject::USER_WITH_AUTH,
             auth_policy: Tpm2bDigest::default(),
             parameters,
             unique,
         })
     }
+}
+
+/// What a public area says of a key of RSA.
+fn rsa_area(
+    scheme: TpmtRsaScheme,
+    modulus: &[u8],
+    exponent: u32,
+) -> Result<(TpmAlgId, TpmuPublicParms, TpmuPublicId), TpmError> {
+    let bits = u16::try_from(modulus.len().saturating_mul(8)).unwrap_or(u16::MAX);
+    let symmetric = TpmtSymDefObject { algorithm: TpmAlgId::Null, ..Default::default() };
+    let parms = TpmsRsaParms { symmetric, scheme, key_bits: bits.into(), exponent: exponent.into() };
+    let modulus = Tpm2bPublicKeyRsa::try_from(modulus).map_err(|_| TOO_LONG)?;
+    Ok((TpmAlgId::Rsa, TpmuPublicParms::Rsa(parms), TpmuPublicId::Rsa(modulus)))
 }
 
 #[cfg(test)]
