@@ -45,6 +45,13 @@ pub struct DictionaryAttack {
     pub forgets_after_s: u32,
 }
 
+impl DictionaryAttack {
+    /// How many more failures it takes before it locks.
+    pub fn tries_left(&self) -> u32 {
+        if self.locked_out { 0 } else { self.most_failures.saturating_sub(self.failures) }
+    }
+}
+
 impl Tpm<'_> {
     /// The banks that have all of their 24 PCRs, in the TPM's order.
     ///

@@ -1,6 +1,7 @@
 //! What a TPM keeps: counters, a few bytes, PCRs that were extended, keys that were made persistent, and a key that agrees on secrets.
 
 use crate::attacks::left_behind;
+use crate::line::Line;
 use crate::policies::{OURS, authorised, counter, sha256};
 use crate::sealing::CALM;
 use crate::swtpm::Swtpm;
@@ -33,6 +34,30 @@ fn a_counter_counts_and_the_tools_read_the_same() {
     let gone = authorised(&device, |tpm, _| tpm.nv_read_public(index)).unwrap_err();
     assert_eq!(gone.meaning(), Some(Meaning::NoIndex), "{gone}");
     assert_eq!(left_behind(&device), 0);
+}
+
+/// Somebody on the line says of an index what it is not, with a name that fits. The TPM does not understand the next command about it.
+#[test]
+fn a_public_area_that_was_put_in_is_seen_by_the_next_command() {
+    let swtpm = Swtpm::start();
+    let device = TpmDevice::at(&swtpm.place()).unwrap();
+    let index = counter(&device).0.index();
+    let lie = |_: usize, mut answer: Vec<u8>| {
+        // TPM2B_NV_PUBLIC of 14 bytes and the name of 34: the answer to TPM2_NV_ReadPublic. Not readable by the owner any more.
+        if answer.len() == 10 + 2 + 14 + 2 + 34 {
+            answer[10 + 2 + 4 + 2 + 1] ^= 0x02;
+            let name = Hash::Sha256.digest(&[&answer[12..26]]);
+            answer[30..].copy_from_slice(name.as_ref());
+        }
+        Ok(answer)
+    };
+    let line = Line::changing(&device, &lie);
+    authorised(&line, |tpm, session| {
+        let public = tpm.nv_read_public(index).unwrap();
+        assert!(!public.is_counter());
+        let error = tpm.nv_read(&public, session).unwrap_err();
+        assert_eq!(error.meaning(), Some(Meaning::AuthFailed), "{error}");
+    });
 }
 
 #[test]

@@ -27,21 +27,21 @@ fn a_pin_opens_and_another_is_wrong_and_counts() {
     let sealed = seal(&device, &policy, PIN).unwrap();
     assert!(sealed.public_area().unwrap().is_protected());
     let with = |pin: &[u8]| open(&device, &sealed, &policy, None, pin, None);
-    let failures = || Tpm::begin(&device, CALM, &SystemRandom).unwrap().dictionary_attack().unwrap().failures;
+    let state = || Tpm::begin(&device, CALM, &SystemRandom).unwrap().dictionary_attack().unwrap();
     assert!(with(PIN).unwrap().ct_eq(SECRET));
-    assert_eq!(failures(), 0);
+    assert_eq!((state().failures, state().tries_left()), (0, 3));
     for (count, wrong) in [(1, &b"wrong"[..]), (2, b"")] {
         let error = with(wrong).unwrap_err();
         assert_eq!(error.meaning(), Some(Meaning::WrongValue), "{error}");
-        assert_eq!(failures(), count);
+        assert_eq!((state().failures, state().tries_left()), (count, 3 - count));
     }
     // The right one is taken as long as the TPM is not locked, and does not make good what was wrong.
     assert!(with(PIN).unwrap().ct_eq(SECRET));
     assert_eq!(with(b"wrong again").unwrap_err().meaning(), Some(Meaning::WrongValue));
     let locked = with(PIN).unwrap_err();
     assert_eq!(locked.meaning(), Some(Meaning::LockedOut), "{locked}");
-    let state = Tpm::begin(&device, CALM, &SystemRandom).unwrap().dictionary_attack().unwrap();
-    assert!(state.locked_out && state.failures == state.most_failures, "{state:?}");
+    let state = state();
+    assert!(state.locked_out && state.tries_left() == 0, "{state:?}");
     assert_eq!(left_behind(&device), 0);
 
     // What is not counted opens in a locked TPM as before: a PIN of one volume does not shut the others.
