@@ -9,10 +9,12 @@
 #![forbid(unsafe_code)]
 
 mod annotation;
+mod approval;
 mod config;
 mod error;
 pub mod measured;
 mod outside;
+mod pcr_state;
 mod pin;
 pub mod pins;
 mod policy;
@@ -21,14 +23,19 @@ mod stored;
 pub mod verdict;
 
 pub use annotation::{annotate, annotation, remembered};
+pub use approval::{Approval, ApprovalError, Counter};
 pub use config::{Config, ConfigError};
-pub use error::{Asked, BindingError, Failure, Name, NextStep, PinError, ShareFault, ShareName, Url, WrongShare};
+pub use error::{
+    Asked, BindingError, Failure, Name, NextStep, PinError, ShareFault, ShareName, Skipped, Url, WhySkipped, WrongShare,
+};
+pub use pcr_state::PcrState;
 pub use pin::{
     Description, Opened, Pin, Ports, Shown, TrustPolicy, decrypt, describe, encrypt, encrypt_with, open, pin_name,
+    settle,
 };
-pub use policy::{ServerReport, configuration, meets, renew, report, servers};
+pub use policy::{ServerReport, configuration, meets, renew, report, servers, signed};
 pub use ports::{
     Cancel, Deadline, Files, HttpRequest, HttpResponse, LONGEST_ANSWER, Method, Net, NetError, Person, PersonError,
     TlsFiles,
 };
-pub use stored::{BoundServer, Lost, Renewal, Renewed, Stored, Wanted};
+pub use stored::{BoundServer, Lost, Renewal, Renewed, SignedPolicy, Stored, Wanted};

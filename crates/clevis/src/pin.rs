@@ -1,9 +1,10 @@
 //! The joint: what a pin does, what it is given, and how a JWE finds its pin.
 
+use crate::approval::Approval;
 use crate::config::{Config, ConfigError};
 use crate::error::{BindingError, Name, PinError, WrongShare};
 use crate::ports::{Cancel, Deadline, Files, Net, Person};
-use crate::stored::{BoundServer, Lost, Renewal, Renewed};
+use crate::stored::{BoundServer, Lost, Renewal, Renewed, SignedPolicy};
 use crypto::{Random, Secret};
 use jose::Jwe;
 use json::{Field, Object, Value};
@@ -39,6 +40,16 @@ pub trait Pin: Sync {
         Ok(Vec::new())
     }
 
+    /// The policies in it that open for what somebody has approved.
+    fn signed(&self, _header: &Field<'_>, _pins: &[&dyn Pin]) -> Result<Vec<SignedPolicy>, PinError> {
+        Ok(Vec::new())
+    }
+
+    /// Called when a JWE with this header has taken the place of an older one for good: what is older may die now.
+    fn settle(&self, _header: &Field<'_>, _ports: &Ports<'_>) -> Result<(), PinError> {
+        Ok(())
+    }
+
     /// `config` with the keys of today.
     fn renew(&self, config: &Config, _renewal: &Renewal<'_>, _ports: &Ports<'_>) -> Result<Renewed, PinError> {
         Ok(Renewed::unchanged(config))
@@ -72,6 +83,8 @@ pub struct Ports<'a> {
     pub net: &'a dyn Net,
     /// The TPM, where the machine may have one.
     pub tpm: Option<&'a dyn tpm2::Transport>,
+    /// What was approved for policies that want that.
+    pub approvals: &'a [Approval],
     /// Files that a configuration names.
     pub files: &'a dyn Files,
     /// The person at the terminal.
@@ -152,6 +165,15 @@ pub fn decrypt(jwe: &Jwe, ports: &Ports<'_>) -> Result<Secret, PinError> {
 /// As [`decrypt`].
 pub fn open(jwe: &Jwe, ports: &Ports<'_>) -> Result<Opened, PinError> {
     pin_of(jwe, ports.pins)?.open(jwe, ports)
+}
+
+/// What is to be done when `jwe` has taken the place of an older one for good: counters of its policy are counted up, so that what is older
+/// opens nothing any more.
+///
+/// # Errors
+/// [`PinError::UnknownPin`], [`PinError::BadBinding`], and those of the pin.
+pub fn settle(jwe: &Jwe, ports: &Ports<'_>) -> Result<(), PinError> {
+    pin_of(jwe, ports.pins)?.settle(&header(jwe).field(HEADER), ports)
 }
 
 /// Says how `jwe` is bound, without asking anybody.

@@ -1,11 +1,14 @@
 //! What a binding tells of the policy it was made by, and what a policy becomes when it is made anew.
 
+use crate::approval::Counter;
 use crate::config::Config;
 use crate::error::{Name, PinError};
 use crate::ports::TlsFiles;
+use crypto::ec::Point;
 use jose::{Jwk, KeyOperation, Required, ThumbprintHash};
 use json::{Field, Value};
 use std::fmt;
+use tpm2::PcrSelection;
 
 /// The configuration of a JWE, as its maker gave it or as its header tells it.
 #[derive(Debug)]
@@ -43,6 +46,19 @@ pub struct BoundServer {
     pub tls: TlsFiles,
     /// The keys that it advertised when the binding was made; those that cannot be read are left out.
     pub keys: Vec<Jwk>,
+}
+
+/// A policy that opens for whatever values of PCRs somebody has approved.
+#[derive(Clone, Debug)]
+pub struct SignedPolicy {
+    /// Whose approvals count: a key on P-256.
+    pub key: Point,
+    /// What he must call their purpose.
+    pub reference: String,
+    /// The PCRs whose values are approved.
+    pub selection: PcrSelection,
+    /// The counter that approvals are to name, and where it stood when the policy was made.
+    pub counter: Option<Counter>,
 }
 
 /// What a policy is made anew for.

@@ -146,6 +146,7 @@ impl Host {
             pins: clevis::pins::ALL,
             net: &self.net,
             tpm: Some(&self.tpm),
+            approvals: &[],
             files: &self.files,
             person: &self.person,
             random: &self.random,

@@ -45,10 +45,17 @@ impl PinError {
             | PinError::WrongKey { .. }
             | PinError::NoTpm
             | PinError::PcrMismatch { .. }
+            | PinError::Latched { .. }
+            | PinError::CounterPassed { .. }
+            | PinError::NotApproved { .. }
+            | PinError::WrongPin { .. }
+            | PinError::NobodyForPin { .. }
             | PinError::ToldToFail
             | PinError::Cancelled => NextStep::TryAnother,
             PinError::BadAdvertisement { .. }
             | PinError::NotVouched { .. }
+            | PinError::NotACounter { .. }
+            | PinError::PinNotSet { .. }
             | PinError::Declined { .. }
             | PinError::CannotAsk { .. }
             | PinError::Config(_)
@@ -111,6 +118,26 @@ impl PinError {
             PinError::PcrMismatch { .. } => {
                 "if the change was meant, open the volume with a passphrase and bind again; if it was not, look into it first".into()
             }
+            PinError::Latched { .. } => {
+                "a passphrase opens the volume; restart the machine to use the TPM again (kexec and soft-reboot are no restart)".into()
+            }
+            PinError::CounterPassed { .. } => {
+                "if this is an old copy of the header, use the present one; else open the volume with a passphrase and bind again".into()
+            }
+            PinError::NotACounter { index } => {
+                format!("give true for a new one; see `tpm2_nvreadpublic {index}`")
+            }
+            PinError::NotApproved { .. } => {
+                "if the change was meant, open the volume with a passphrase and have it approved: `cotter tpm sign`; if it was not, \
+                 look into it first"
+                    .into()
+            }
+            PinError::WrongPin { left: Some(0) } => {
+                "the TPM is locked now: use a passphrase; left switched on it forgets, see `cotter tpm status`".into()
+            }
+            PinError::WrongPin { .. } => "try again, or use a passphrase: nothing about that has changed".into(),
+            PinError::NobodyForPin { .. } => "open the volume at a terminal, or use a passphrase".into(),
+            PinError::PinNotSet { .. } => "choose a PIN and type it twice".into(),
             PinError::ToldToFail => "this pin is for tests; bind to another".into(),
             PinError::Thread(_) => "see `ulimit -u` and the memory that is free".into(),
             PinError::Seal { .. } | PinError::Annotate { .. } | PinError::Prime(_) | PinError::Random(_) => {
@@ -130,7 +157,10 @@ impl PinError {
             PinError::ToldToFail => 2,
             PinError::NoTpm => 2,
             PinError::Tpm { source, .. } => tpm_weight(source),
-            PinError::PcrMismatch { .. } => 7,
+            PinError::PcrMismatch { .. } | PinError::CounterPassed { .. } | PinError::NotApproved { .. } => 7,
+            PinError::Latched { .. } | PinError::WrongPin { .. } => 7,
+            PinError::NobodyForPin { .. } => 5,
+            PinError::NotACounter { .. } | PinError::PinNotSet { .. } => 6,
             PinError::Unreachable { .. } | PinError::Thread(_) => 3,
             PinError::Refused { .. } => 4,
             PinError::OtherKeys { .. } | PinError::NotVouched { .. } => 7,

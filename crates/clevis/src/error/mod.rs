@@ -9,5 +9,5 @@ mod text;
 pub use crate::outside::{Name, Url};
 pub use advice::NextStep;
 pub use binding::BindingError;
-pub use pin::{Asked, Failure, PinError};
+pub use pin::{Asked, Failure, PinError, Skipped, WhySkipped};
 pub use share::{ShareFault, ShareName, WrongShare};

@@ -9,7 +9,7 @@ use crypto::{PrimeError, RandomFailed};
 use jose::JweError;
 use std::io;
 use tang::TangError;
-use tpm2::{DictionaryAttack, PcrSelection, TpmError};
+use tpm2::{DictionaryAttack, NvIndex, PcrSelection, TpmError};
 
 /// Why a pin gave no secret, or did not take one.
 #[derive(Debug)]
@@ -156,6 +156,45 @@ pub enum PinError {
         /// What the TPM says.
         source: TpmError,
     },
+    /// The PCR of the latch was extended since the machine started.
+    Latched {
+        /// Which.
+        pcr: u8,
+    },
+    /// The counter of the TPM has passed the number that this was sealed for: it was replaced, and is kept from being used again.
+    CounterPassed {
+        /// Where the counter is.
+        index: NvIndex,
+        /// What the TPM says.
+        source: TpmError,
+    },
+    /// What is named as a counter is none that this program made.
+    NotACounter {
+        /// What is named.
+        index: NvIndex,
+    },
+    /// Nobody has approved what the PCRs hold now.
+    NotApproved {
+        /// Which PCRs.
+        pcrs: Option<PcrSelection>,
+        /// The approvals that there are, each with what is wrong with it.
+        skipped: Vec<Skipped>,
+    },
+    /// The PIN is wrong.
+    WrongPin {
+        /// How many more the TPM takes before it locks, if it says so.
+        left: Option<u32>,
+    },
+    /// A PIN is wanted, and nobody could be asked.
+    NobodyForPin {
+        /// Why not.
+        source: PersonError,
+    },
+    /// The person chose no PIN that can be one.
+    PinNotSet {
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A `null` pin that was told to fail.
     ToldToFail,
     /// Encryption failed.
@@ -187,6 +226,30 @@ pub enum Asked {
     Advertisement,
     /// Its half of an exchange.
     Recovery,
+}
+
+/// An approval that does not help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Which one, counted from 0 as they were handed in.
+    pub number: usize,
+    /// What is wrong with it.
+    pub why: WhySkipped,
+}
+
+/// Why an approval does not help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhySkipped {
+    /// It is of somebody else's key.
+    OtherKey,
+    /// It is for something else.
+    OtherPurpose,
+    /// It was not signed by the key that it names.
+    BadSignature,
+    /// It is about other PCRs.
+    OtherPcrs,
+    /// These of its PCRs hold something else now.
+    OtherValues(Vec<u8>),
 }
 
 /// One missing share.

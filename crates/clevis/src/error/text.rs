@@ -1,6 +1,6 @@
 //! A failure in words, with its causes.
 
-use super::pin::{Asked, Failure, PinError};
+use super::pin::{Asked, Failure, PinError, Skipped, WhySkipped};
 use super::share::ShareName;
 use std::error::Error;
 use std::fmt;
@@ -67,6 +67,28 @@ impl fmt::Display for PinError {
             PinError::PcrMismatch { selection, .. } => {
                 write!(f, "the PCRs {selection} are not what they were when this was sealed: something else was booted")
             }
+            PinError::Latched { pcr } => {
+                write!(f, "the latch is shut: PCR {pcr} was extended since the machine started")
+            }
+            PinError::CounterPassed { index, .. } => {
+                write!(f, "the TPM's counter {index} has passed this: it was replaced by something newer")
+            }
+            PinError::NotACounter { index } => write!(f, "{index} is no counter that was made for this"),
+            PinError::NotApproved { pcrs, skipped } => {
+                let pcrs = pcrs.map_or(String::new(), |pcrs| format!(" {pcrs}"));
+                write!(f, "nobody has approved what the PCRs{pcrs} hold now")?;
+                skipped.iter().take(MOST_SKIPPED).try_for_each(|skipped| write!(f, "; {skipped}"))?;
+                match skipped.len().saturating_sub(MOST_SKIPPED) {
+                    0 if skipped.is_empty() => f.write_str("; there is no approval at all"),
+                    0 => Ok(()),
+                    more => write!(f, "; and {more} more"),
+                }
+            }
+            PinError::WrongPin { left: Some(0) } => f.write_str("the PIN is wrong, and the TPM is locked now"),
+            PinError::WrongPin { left: Some(left) } => write!(f, "the PIN is wrong; the TPM takes {left} more"),
+            PinError::WrongPin { left: None } => f.write_str("the PIN is wrong"),
+            PinError::NobodyForPin { .. } => f.write_str("nobody can be asked for the PIN"),
+            PinError::PinNotSet { why } => write!(f, "this is no PIN: {why}"),
             PinError::ToldToFail => f.write_str("the pin null was told to fail"),
             PinError::Seal { pin, .. } => write!(f, "the pin {pin} could not encrypt"),
             PinError::Annotate { .. } => f.write_str("the JWE could not be made to say anything beside its policy"),
@@ -74,6 +96,25 @@ impl fmt::Display for PinError {
             PinError::Random(_) => f.write_str("no random numbers"),
             PinError::Thread(_) => f.write_str("no thread for a share"),
             PinError::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+/// How many approvals are told.
+const MOST_SKIPPED: usize = 8;
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "approval {}: ", self.number + 1)?;
+        match &self.why {
+            WhySkipped::OtherKey => f.write_str("of another key"),
+            WhySkipped::OtherPurpose => f.write_str("for another purpose"),
+            WhySkipped::BadSignature => f.write_str("its signature is wrong"),
+            WhySkipped::OtherPcrs => f.write_str("of other PCRs"),
+            WhySkipped::OtherValues(pcrs) => {
+                let pcrs: Vec<String> = pcrs.iter().map(u8::to_string).collect();
+                write!(f, "PCR {} holds something else", pcrs.join(", "))
+            }
         }
     }
 }
@@ -97,7 +138,8 @@ impl Error for PinError {
             | PinError::Annotate { source } => Some(source),
             // Shown as it is.
             PinError::Tpm { source, .. } => source.source(),
-            PinError::PcrMismatch { source, .. } => Some(source),
+            PinError::PcrMismatch { source, .. } | PinError::CounterPassed { source, .. } => Some(source),
+            PinError::NobodyForPin { source } => Some(source),
             PinError::Share { source, .. } => Some(source.as_ref()),
             PinError::Prime(source) => Some(source),
             PinError::Random(source) => Some(source),
@@ -111,6 +153,11 @@ impl Error for PinError {
             | PinError::Declined { .. }
             | PinError::UnknownPin { .. }
             | PinError::NoTpm
+            | PinError::Latched { .. }
+            | PinError::NotACounter { .. }
+            | PinError::NotApproved { .. }
+            | PinError::WrongPin { .. }
+            | PinError::PinNotSet { .. }
             | PinError::ToldToFail
             | PinError::Cancelled => None,
         }

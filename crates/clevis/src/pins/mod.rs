@@ -8,11 +8,11 @@ pub(crate) mod tpm2;
 
 use crate::pin::Pin;
 
-pub use cotter_tpm2::{LATCH_EVENT, LATCH_PCR, shut_latch};
+pub use cotter_tpm2::{CotterTpm2, LATCH_EVENT, LATCH_PCR, shut_latch};
 pub use null::Null;
 pub use sss::Sss;
 pub use tang::Tang;
 pub use tpm2::Tpm2;
 
 /// Every pin of this crate: the table that a caller hands in as `Ports::pins`.
-pub const ALL: &[&dyn Pin] = &[&Tang, &Tpm2, &Sss, &Null];
+pub const ALL: &[&dyn Pin] = &[&Tang, &Tpm2, &CotterTpm2, &Sss, &Null];

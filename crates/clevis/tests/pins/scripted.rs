@@ -103,6 +103,7 @@ impl World {
             pins: pins::ALL,
             net: self,
             tpm: None,
+            approvals: &[],
             files: self,
             person: self,
             random: &self.random,

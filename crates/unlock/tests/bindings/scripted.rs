@@ -144,6 +144,7 @@ pub(crate) fn ports<'a>(net: &'a OneServer, cancel: &'a Cancel) -> Ports<'a> {
         pins: clevis::pins::ALL,
         net,
         tpm: None,
+        approvals: &[],
         files: net,
         person: net,
         random: &SystemRandom,

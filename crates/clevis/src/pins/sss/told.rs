@@ -3,8 +3,8 @@
 use super::binding::Binding;
 use super::children::Child;
 use crate::error::{Name, PinError};
-use crate::pin::{self, HEADER, Pin};
-use crate::stored::{BoundServer, Lost};
+use crate::pin::{self, HEADER, Pin, Ports};
+use crate::stored::{BoundServer, Lost, SignedPolicy};
 use jose::Jwe;
 use json::{Object, Value};
 
@@ -70,6 +70,17 @@ pub(super) fn all_met(wanted: &[Child], binding: &Binding, pins: &[&dyn Pin]) ->
 pub(super) fn servers(binding: &Binding, pins: &[&dyn Pin]) -> Vec<BoundServer> {
     let of = |share: Share<'_>| share.pin.servers(&share.header.field(HEADER), pins).unwrap_or_default();
     readable(binding, pins).flat_map(of).collect()
+}
+
+/// What must be approved, of all shares that can be read.
+pub(super) fn signed(binding: &Binding, pins: &[&dyn Pin]) -> Vec<SignedPolicy> {
+    let of = |share: Share<'_>| share.pin.signed(&share.header.field(HEADER), pins).unwrap_or_default();
+    readable(binding, pins).flat_map(of).collect()
+}
+
+/// Settles all shares that can be read.
+pub(super) fn settle(binding: &Binding, ports: &Ports<'_>) -> Result<(), PinError> {
+    readable(binding, ports.pins).try_for_each(|share| share.pin.settle(&share.header.field(HEADER), ports))
 }
 
 /// Puts a configuration under the name of its pin, after those that are there.

@@ -26,6 +26,7 @@ use settings::Settings;
 
 pub(crate) use binding::NAME;
 pub(crate) use failure::failed;
+pub(in crate::pins) use settings::{ECC, KeyName};
 pub(crate) use settings::{read_bank, read_ids};
 
 /// Bytes of the content key.

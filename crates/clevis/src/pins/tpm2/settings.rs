@@ -22,9 +22,9 @@ pub(super) struct HashName {
 
 /// The kind of the parent key, as tpm2-tools call it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct KeyName {
-    pub(super) name: &'static str,
-    pub(super) key: ParentKey,
+pub(in crate::pins) struct KeyName {
+    pub(in crate::pins) name: &'static str,
+    pub(in crate::pins) key: ParentKey,
 }
 
 /// The PCRs of a policy.
@@ -40,7 +40,7 @@ pub(super) struct Pcrs {
 
 /// The defaults.
 const SHA256: HashName = HashName { name: "sha256", hash: Hash::Sha256 };
-const ECC: KeyName = KeyName { name: "ecc", key: ParentKey::Ecc };
+pub(in crate::pins) const ECC: KeyName = KeyName { name: "ecc", key: ParentKey::Ecc };
 
 /// As many as tpm2-tools take: what is sealed here, the original opens too.
 const MOST_PCRS: usize = 8;
@@ -96,7 +96,7 @@ impl HashName {
 }
 
 impl KeyName {
-    pub(super) fn read(field: &Field<'_>) -> Result<KeyName, FieldError> {
+    pub(in crate::pins) fn read(field: &Field<'_>) -> Result<KeyName, FieldError> {
         let name = field.text()?;
         let found = KEYS.into_iter().find(|key| key.name == name);
         found.ok_or_else(|| field.wrong_value("ecc or rsa"))

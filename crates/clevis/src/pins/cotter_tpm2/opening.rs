@@ -1,0 +1,88 @@
+//! The secret again.
+
+use super::binding::{Binding, HASH};
+use super::failure::{self, Stopped};
+use super::person;
+use crate::approval::Approval;
+use crate::error::PinError;
+use crate::pcr_state::PcrState;
+use crate::pin::Ports;
+use crate::pins::tpm2::{begin, failed};
+use ::tpm2::{Means, Purpose, Tpm};
+use crypto::Secret;
+
+/// How often a person is asked.
+const MOST_QUESTIONS: u32 = 3;
+
+/// What was sealed. Where a PIN is wanted nobody holds the TPM while its person types.
+pub(super) fn open(binding: &Binding, ports: &Ports<'_>) -> Result<Secret, PinError> {
+    let nothing = Secret::new(Vec::new());
+    let Some(salt) = &binding.pin else { return attempt(binding, &nothing, ports) };
+    let mut wrong = None;
+    for _ in 0..MOST_QUESTIONS {
+        let left = tries_left(ports)?;
+        if left == 0 && wrong.is_some() {
+            break;
+        }
+        let pin = person::ask_for(left, wrong, ports)?;
+        match attempt(binding, &person::value(&pin, salt), ports) {
+            Err(PinError::WrongPin { left }) => wrong = left,
+            result => return result,
+        }
+    }
+    Err(PinError::WrongPin { left: tries_left(ports).ok() })
+}
+
+/// How many wrong PINs the TPM takes yet. One that is locked says so when it is asked.
+fn tries_left(ports: &Ports<'_>) -> Result<u32, PinError> {
+    let cancelled = || ports.cancel.is_cancelled();
+    let protection = begin(ports, &cancelled)?.dictionary_attack().map_err(failed)?;
+    Ok(protection.most_failures.saturating_sub(protection.failures))
+}
+
+/// One conversation.
+fn attempt(binding: &Binding, value: &Secret, ports: &Ports<'_>) -> Result<Secret, PinError> {
+    let cancelled = || ports.cancel.is_cancelled();
+    let tpm = begin(ports, &cancelled)?;
+    unseal(binding, value, &tpm, ports).map_err(|stopped| failure::explained(stopped, binding, &tpm))
+}
+
+fn unseal(binding: &Binding, value: &Secret, tpm: &Tpm<'_>, ports: &Ports<'_>) -> Result<Secret, Stopped> {
+    let parent = tpm.create_primary(binding.parent_template())?;
+    parent.expect_name(&binding.parent)?;
+    let mut session = tpm.start_session(&parent, Purpose::Authorise, HASH)?;
+    let conditions = &binding.conditions;
+    let approval = match (&conditions.signed, &conditions.pcrs) {
+        (Some(_), Some(pcrs)) => {
+            let now = PcrState::of(conditions.bank, &tpm.pcr_read(pcrs, Some(&mut session))?);
+            Some(choose(binding, &now, ports).map_err(Stopped::Other)?)
+        }
+        _ => None,
+    };
+    let policy = conditions.policy(approval, binding.pin.is_some())?;
+    let object = tpm.load(&parent, &binding.sealed, &mut session)?;
+    if policy.steps().is_empty() {
+        return Ok(tpm.unseal(&object, session)?);
+    }
+    let mut playing = tpm.start_session(&parent, Purpose::Policy, HASH)?;
+    // The TPM may have room for three objects, and the key that signs is to be one of them.
+    drop(parent);
+    let by = conditions.signed.as_ref();
+    let signature = approval
+        .zip(by)
+        .map(|(approval, by)| ::tpm2::Approval { key: &by.signer.key, signature: approval.signature() });
+    playing.play(&policy, &mut Means { reading: Some(&mut session), approval: signature })?;
+    drop(session);
+    Ok(tpm.unseal_with_value(&object, value, playing)?)
+}
+
+/// The approval of what the PCRs hold now; of several the one that lasts longest.
+fn choose<'a>(binding: &Binding, now: &PcrState, ports: &Ports<'a>) -> Result<&'a Approval, PinError> {
+    let fits = |approval: &&Approval| {
+        let by = binding.conditions.signed.as_ref();
+        approval.values() == now && by.is_some_and(|by| by.vouches_for(approval))
+    };
+    let lasting = |approval: &&Approval| approval.counter().map_or(u64::MAX, |counter| counter.value);
+    let found = ports.approvals.iter().filter(fits).max_by_key(lasting);
+    found.ok_or_else(|| failure::not_approved(&binding.conditions, now, ports.approvals))
+}

@@ -1,0 +1,117 @@
+//! The secret goes into the TPM.
+
+use super::binding::{Binding, Conditions, HASH, SignedBy, digest_of, parent_template};
+use super::person::{self, SALT_LEN};
+use super::settings::{CounterChoice, Settings};
+use super::signer;
+use crate::approval::Counter;
+use crate::error::PinError;
+use crate::pcr_state::PcrState;
+use crate::pin::Ports;
+use crate::pins::tpm2::{begin, failed};
+use ::tpm2::{NvIndex, NvPublic, Protection, Purpose, SealedTemplate, Session, Tpm, TpmError};
+use crypto::Secret;
+
+/// Where counters of ours begin: the part of the owner's indices that nobody has been given (TCG Registry of Reserved TPM 2.0 Handles, 2.2).
+const FIRST_COUNTER: u32 = 0x0180_c077;
+/// How many numbers are tried for a new counter.
+const MOST_COUNTERS: u32 = 64;
+
+/// Seals `key` by these settings. A person is asked first, so that nobody holds the TPM meanwhile.
+pub(super) fn seal(settings: &Settings, key: &Secret, ports: &Ports<'_>) -> Result<Binding, PinError> {
+    let signed = match &settings.signed {
+        None => None,
+        Some(signed) => SignedBy::new(signer::key(signed, ports)?, &signed.reference),
+    };
+    let (value, salt) = if settings.pin {
+        let salt = Secret::try_filled_by(SALT_LEN, |bytes| ports.random.fill(bytes)).map_err(PinError::Random)?;
+        (person::value(&person::choose(ports)?, salt.expose()), Some(salt.expose().to_vec()))
+    } else {
+        (Secret::new(Vec::new()), None)
+    };
+    let cancelled = || ports.cancel.is_cancelled();
+    let tpm = begin(ports, &cancelled)?;
+    let parent = tpm.create_primary(parent_template(settings.key)).map_err(failed)?;
+    let mut session = tpm.start_session(&parent, Purpose::Authorise, HASH).map_err(failed)?;
+    let conditions = Conditions {
+        bank: settings.bank,
+        pcrs: settings.pcrs,
+        accepted: accepted(settings, &tpm, &mut session).map_err(failed)?,
+        latch: settings.latch,
+        signed,
+        counter: settings.counter.map(|choice| counter(choice, &tpm, &mut session)).transpose()?,
+    };
+    let policy = conditions.policy(None, settings.pin).and_then(|policy| digest_of(&policy)).map_err(failed)?;
+    // Without a PIN there is nothing to be guessed, and a power cut shall not count.
+    let protection = if settings.pin { Protection::Counted } else { Protection::Uncounted };
+    let template = SealedTemplate { hash: HASH, policy, protection };
+    let sealed = tpm.create_with_value(&parent, &template, key, &value, session).map_err(failed)?;
+    let parent = parent.name().to_vec();
+    Ok(Binding { key: settings.key, parent, sealed, conditions, pin: salt })
+}
+
+/// The sets of values that open: those of now, or the given ones, and what is accepted beside them.
+fn accepted(settings: &Settings, tpm: &Tpm<'_>, session: &mut Session<'_, '_>) -> Result<Vec<PcrState>, TpmError> {
+    let Some(selection) = &settings.pcrs else { return Ok(Vec::new()) };
+    let first = match &settings.given {
+        Some(values) => values.clone(),
+        None => PcrState::of(settings.bank, &tpm.pcr_read(selection, Some(session))?),
+    };
+    let mut sets = vec![first];
+    for further in &settings.accept {
+        if !sets.contains(further) {
+            sets.push(further.clone());
+        }
+    }
+    Ok(sets)
+}
+
+/// The counter, and what it must not have passed. One that was there already will be counted up once by whoever puts the new binding in the
+/// place of an older one, which dies of it: see [`Pin::settle`](crate::Pin::settle).
+fn counter(choice: CounterChoice, tpm: &Tpm<'_>, session: &mut Session<'_, '_>) -> Result<Counter, PinError> {
+    let (public, ahead) = match choice {
+        CounterChoice::New => (new_counter(tpm, session).map_err(failed)?, 0),
+        CounterChoice::At(index) => (tpm.nv_read_public(index).map_err(failed)?, 1),
+    };
+    if !public.is_counter() || !public.is_written() {
+        return Err(PinError::NotACounter { index: public.index() });
+    }
+    let value = tpm.nv_read_counter(&public, session).map_err(failed)?.saturating_add(ahead);
+    Ok(Counter { index: public.index(), name: public.name(), value })
+}
+
+/// Defines a counter under the first number that is free, and counts once: before that it holds nothing.
+fn new_counter(tpm: &Tpm<'_>, session: &mut Session<'_, '_>) -> Result<NvPublic, TpmError> {
+    let taken = tpm.nv_indices()?;
+    let numbers = FIRST_COUNTER..FIRST_COUNTER + MOST_COUNTERS;
+    let free = numbers.filter_map(NvIndex::new).find(|index| !taken.contains(index));
+    let index = free.ok_or(TpmError::Unsayable { what: "more than 64 counters; name one of them" })?;
+    tpm.nv_define_counter(index, session)?;
+    let public = tpm.nv_read_public(index)?;
+    tpm.nv_increment(&public, session)?;
+    tpm.nv_read_public(index)
+}
+
+/// Counts the counter of a binding up to where everything before that binding has died. Its own number it does not pass.
+pub(super) fn settle(binding: &Binding, ports: &Ports<'_>) -> Result<(), PinError> {
+    // Of a signed policy the approvals have the numbers.
+    let Some(counter) = binding.conditions.counter.as_ref().filter(|_| binding.conditions.signed.is_none()) else {
+        return Ok(());
+    };
+    let cancelled = || ports.cancel.is_cancelled();
+    let tpm = begin(ports, &cancelled)?;
+    count_up(binding, counter, &tpm).map_err(failed)
+}
+
+fn count_up(binding: &Binding, counter: &Counter, tpm: &Tpm<'_>) -> Result<(), TpmError> {
+    let parent = tpm.create_primary(binding.parent_template())?;
+    parent.expect_name(&binding.parent)?;
+    let mut session = tpm.start_session(&parent, Purpose::Authorise, HASH)?;
+    let public = tpm.nv_read_public(counter.index)?;
+    let now = tpm.nv_read_counter(&public, &mut session)?;
+    // One is what a binding is ahead. A header that says more was written by nobody here.
+    if public.name() == counter.name && now.checked_add(1) == Some(counter.value) {
+        tpm.nv_increment(&public, &mut session)?;
+    }
+    Ok(())
+}
