@@ -20,13 +20,15 @@ pub mod pins;
 mod policy;
 mod ports;
 mod stored;
+pub mod systemd;
 pub mod verdict;
 
 pub use annotation::{annotate, annotation, remembered};
 pub use approval::{Approval, ApprovalError, Counter};
 pub use config::{Config, ConfigError};
 pub use error::{
-    Asked, BindingError, Failure, Name, NextStep, PinError, ShareFault, ShareName, Skipped, Url, WhySkipped, WrongShare,
+    Asked, BindingError, Failure, Name, NextStep, PinError, ShareFault, ShareName, Skipped, Unopened, Url, WhySkipped,
+    WrongShare,
 };
 pub use pcr_state::PcrState;
 pub use pin::{

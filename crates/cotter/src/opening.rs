@@ -121,9 +121,9 @@ fn by_binding(
 
 /// The keyslot that a token binds.
 fn slot_of(header: &Accepted, token: TokenId) -> Result<Slot, CommandError> {
-    let bindings = unlock::bindings(header.header());
-    let found = bindings.iter().find(|binding| binding.token == Some(token));
-    found.map(|binding| binding.slot).ok_or_else(|| {
+    let attempts = unlock::plan_all(header.header(), None);
+    let found = attempts.iter().find(|attempt| attempt.token == Some(token));
+    found.map(|attempt| attempt.slot).ok_or_else(|| {
         let error = CommandError::plain(format!("token {token} is no binding that could be opened here"));
         error.hint("`cotter luks dump` lists the tokens; a passphrase does it too: -k FILE")
     })

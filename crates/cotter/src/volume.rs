@@ -12,7 +12,7 @@ use linux::{Access, Claim, FileDisk, HeaderLock, LockError, LockMode, machine};
 use luks::{Accepted, Allowed, DataPlace, Header, Luks1, MetaError, MetaState, Refused, SealState, Slot, TokenId};
 use std::path::Path;
 use std::time::Duration;
-use unlock::{ByPassphrase, Event, Exclusive, Failed, NotOpened, Unlocked};
+use unlock::{ByPassphrase, Event, Exclusive, Failed, NotOpened, Unlocked, Way};
 
 /// How long to wait for somebody else who is changing the header.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -232,7 +232,7 @@ pub fn open_by_bindings(
         let hint = format!("a passphrase: -k FILE, or -k -; then {}", hint_for_meta(error));
         return Err(bindings_lost(error).hint(hint));
     }
-    let plan = unlock::plan(unlock::bindings(header.header()), only);
+    let plan = unlock::plan_all(header.header(), only);
     if let (Some(slot), true) = (only, plan.is_empty()) {
         return Err(
             CommandError::plain(format!("keyslot {slot} is not bound")).hint("`cotter luks list` shows those that are")
@@ -240,11 +240,12 @@ pub fn open_by_bindings(
     }
     let several = plan.len() > 1;
     let mut tell = |event: Event<'_>| match event {
-        Event::Failed(attempt, error) if several => {
-            output::say(&format!("keyslot {}: {}", attempt.binding.slot, reasons(error)));
+        // What is never opened here is no news while something else opens.
+        Event::Failed(attempt, error) if several && !matches!(attempt.way, Way::Refused(_)) => {
+            output::say(&format!("keyslot {}: {}", attempt.slot, reasons(error)));
         }
         Event::WrongShares(attempt, shares) => {
-            shares.iter().for_each(|share| output::say(&format!("keyslot {}: {share}", attempt.binding.slot)));
+            shares.iter().for_each(|share| output::say(&format!("keyslot {}: {share}", attempt.slot)));
         }
         _ => {}
     };
@@ -270,6 +271,11 @@ fn tell_differences(state: &SealState) {
 fn nothing_opened(failed: Failed, header: &Accepted) -> CommandError {
     for token in unlock::unreadable(header.header()) {
         output::say(&format!("{}: {}", token.place(), reasons(&token.why)));
+    }
+    if failed.tried.len() > 1 {
+        for (attempt, error) in failed.tried.iter().filter(|(attempt, _)| matches!(attempt.way, Way::Refused(_))) {
+            output::say(&format!("keyslot {}: {}", attempt.slot, reasons(error)));
+        }
     }
     let hint = format!("{}; or give a passphrase: -k FILE, or -k -", failed.hint());
     CommandError::failed("the volume stays closed", failed).hint(hint)

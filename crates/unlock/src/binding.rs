@@ -4,6 +4,8 @@
 //! only by its first keyslot and writes one keyslot into each; here every listed keyslot counts. In LUKSMeta the compact JWE of
 //! keyslot N is the data of slot N, under a UUID of Clevis's own.
 
+use crate::enrolled;
+use clevis::BindingError;
 use jose::{Jwe, JweError};
 use json::{FieldError, Value};
 use luks::{Header, Luks1, MetaError, MetaState, Slot, Token, TokenId};
@@ -53,6 +55,8 @@ pub enum TokenError {
     NoJwe(FieldError),
     /// The JWE cannot be read.
     Jwe(JweError),
+    /// What systemd has enrolled cannot be read.
+    Systemd(BindingError),
 }
 
 impl Binding {
@@ -85,15 +89,19 @@ pub fn bindings(header: &Header) -> Vec<Binding> {
 
 /// What says it is a binding and cannot be read as one.
 pub fn unreadable(header: &Header) -> Vec<Unreadable> {
-    let broken = |(id, token): (TokenId, &Token)| {
-        read(token).err().map(|why| Unreadable { token: Some(id), slots: token.keyslots.clone(), why })
+    let broken = |id, token: &Token| {
+        let why = match token.kind.as_str() {
+            CLEVIS => read(token).err(),
+            _ => enrolled::read(token).and_then(Result::err).map(TokenError::Systemd),
+        };
+        why.map(|why| Unreadable { token: Some(id), slots: token.keyslots.clone(), why })
     };
     match header {
         Header::Luks1(header) => match header.meta() {
             MetaState::Damaged(error) => vec![all_of_meta(header, error)],
             _ => in_meta(header).filter_map(Result::err).collect(),
         },
-        Header::Luks2(_) => tokens(header).filter_map(broken).collect(),
+        Header::Luks2(header) => header.metadata().tokens.iter().filter_map(|(id, token)| broken(*id, token)).collect(),
     }
 }
 
@@ -146,6 +154,7 @@ impl fmt::Display for TokenError {
         match self {
             TokenError::NoJwe(_) => f.write_str("the token has no JWE"),
             TokenError::Jwe(_) => f.write_str("its JWE cannot be read"),
+            TokenError::Systemd(_) => f.write_str("what systemd has enrolled cannot be read"),
             TokenError::Meta(_) => f.write_str("its data in LUKSMeta cannot be read"),
             TokenError::TooLong { bytes } => write!(f, "its data in LUKSMeta, {bytes} bytes, are longer than any JWE"),
         }
@@ -157,6 +166,7 @@ impl std::error::Error for TokenError {
         match self {
             TokenError::NoJwe(source) => Some(source),
             TokenError::Jwe(source) => Some(source),
+            TokenError::Systemd(source) => Some(source),
             TokenError::Meta(source) => Some(source),
             TokenError::TooLong { .. } => None,
         }

@@ -74,8 +74,8 @@ fn known_servers(
     opened: Option<&Unlocked>,
     ports: &Ports<'_>,
 ) -> Result<Vec<BoundServer>, PinError> {
-    match opened.filter(|opened| opened.binding.is_same(binding)) {
-        Some(opened) => clevis::servers(&opened.binding.jwe, ports.pins),
+    match opened.and_then(|opened| opened.proved.as_ref()).filter(|proved| proved.binding.is_same(binding)) {
+        Some(proved) => clevis::servers(&proved.binding.jwe, ports.pins),
         None => Ok(Vec::new()),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::binding::Binding;
 use crate::estimate::{Budget, LONG, TimeLeft, estimate};
-use crate::plan::Attempt;
+use crate::plan::{Attempt, Way};
 use crate::seal::check_seal;
 use crate::seal_fault::SealFault;
 use block::BlockRead;
@@ -26,12 +26,19 @@ pub struct Unlocked {
     pub passphrase: Passphrase,
     /// What that opened.
     pub key: VolumeKey,
-    /// The binding, which is what it says: nobody else could have made one that gives this passphrase.
+    /// The binding, if it was one.
+    pub proved: Option<Proved>,
+    /// What the seal of the header tells: differences are worth a warning.
+    pub seal: SealState,
+}
+
+/// A binding that opened, which is what it says: nobody else could have made one that gives its passphrase.
+#[derive(Debug)]
+pub struct Proved {
+    /// The binding.
     pub binding: Binding,
     /// What the content of its JWE is encrypted under.
     pub content_key: Secret,
-    /// What the seal of the header tells: differences are worth a warning.
-    pub seal: SealState,
 }
 
 /// What happens while a plan is carried out.
@@ -104,7 +111,7 @@ pub fn run_unsealed(
     first(plan, header, ports, left, on_event, &|attempt, answer| try_slot(attempt, answer, disk, header))
 }
 
-/// Tries all attempts to their ends: what the content of each binding that opens its keyslot is encrypted under.
+/// Tries all attempts at bindings to their ends: each of them, and what the content of those that open is encrypted under.
 pub(crate) fn open_all(
     plan: Vec<Attempt>,
     disk: &dyn BlockRead,
@@ -112,12 +119,12 @@ pub(crate) fn open_all(
     ports: &Ports<'_>,
     left: &TimeLeft<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
-) -> Vec<(Attempt, Result<Secret, AttemptError>)> {
-    let mut results: Vec<Option<Result<Secret, AttemptError>>> = plan.iter().map(|_| None).collect();
+) -> Vec<(Binding, Result<Secret, AttemptError>)> {
+    let mut results: Vec<Option<Result<Unlocked, AttemptError>>> = plan.iter().map(|_| None).collect();
     let budget = Budget::new(left);
     ask_all(&plan, header, ports, &budget, on_event, &mut |index, attempt, answer, on_event| {
         let answer = in_time(attempt, answer, header, ports, &budget);
-        let result = answer.and_then(|answer| try_slot(attempt, answer, disk, header)).map(|opened| opened.content_key);
+        let result = answer.and_then(|answer| try_slot(attempt, answer, disk, header));
         match &result {
             Ok(_) => on_event(Event::Opened(attempt)),
             Err(error) => on_event(Event::Failed(attempt, error)),
@@ -125,7 +132,11 @@ pub(crate) fn open_all(
         results.get_mut(index).map(|place| place.replace(result));
         ControlFlow::Continue(())
     });
-    plan.into_iter().zip(results).filter_map(|(attempt, result)| Some((attempt, result?))).collect()
+    let told = |(attempt, result): (Attempt, Option<Result<Unlocked, AttemptError>>)| match result? {
+        Ok(opened) => opened.proved.map(|proved| (proved.binding, Ok(proved.content_key))),
+        Err(error) => attempt.binding().map(|binding| (binding, Err(error))),
+    };
+    plan.into_iter().zip(results).filter_map(told).collect()
 }
 
 /// What one attempt comes to, once its pin has answered.
@@ -170,7 +181,7 @@ fn in_time(
     budget: &Budget<'_>,
 ) -> Result<Opened, AttemptError> {
     let answer = answer.map_err(AttemptError::Pin)?;
-    let takes = estimate(header, attempt.binding.slot);
+    let takes = estimate(header, attempt.slot);
     match () {
         () if ports.cancel.is_cancelled() => Err(AttemptError::Pin(PinError::Cancelled)),
         () if !budget.allows(takes) => Err(AttemptError::NoTime(takes)),
@@ -198,14 +209,14 @@ fn ask_all(
             on_event(Event::Trying(attempt));
             let (answer, ports) = (sender.clone(), &ports);
             // A receiver that is gone has its answer already.
-            let ask = move || drop(answer.send((index, clevis::open(&attempt.binding.jwe, ports))));
+            let ask = move || drop(answer.send((index, ask(attempt, ports))));
             if let Err(error) = thread::Builder::new().spawn_scoped(scope, ask) {
                 drop(sender.send((index, Err(PinError::Thread(error)))));
             }
         }
         drop(sender);
         let mut waiting = Vec::new();
-        let takes = |index: usize| plan.get(index).map_or(Duration::ZERO, |a| estimate(header, a.binding.slot));
+        let takes = |index: usize| plan.get(index).map_or(Duration::ZERO, |a| estimate(header, a.slot));
         while let Some((index, answer)) = next(&answers, &mut waiting, &takes, budget) {
             let Some(attempt) = plan.get(index) else { continue };
             if let Ok(Opened { wrong, .. }) = &answer
@@ -219,6 +230,15 @@ fn ask_all(
             }
         }
     });
+}
+
+/// The passphrase of an attempt's keyslot.
+fn ask(attempt: &Attempt, ports: &Ports<'_>) -> Result<Opened, PinError> {
+    match &attempt.way {
+        Way::Policy(jwe) => clevis::open(jwe, ports),
+        Way::Systemd(tpm2) => tpm2.open(ports).map(|passphrase| Opened::new(passphrase, Secret::new(Vec::new()))),
+        Way::Refused(why) => Err(PinError::Unopened(*why)),
+    }
 }
 
 /// An attempt by its place in the plan, and its answer.
@@ -262,11 +282,12 @@ fn try_slot(
     header: &Accepted,
 ) -> Result<Unlocked, AttemptError> {
     let passphrase = Passphrase::new(opened.secret);
-    let slot = attempt.binding.slot;
+    let slot = attempt.slot;
     let key = open_keyslot(disk, header, slot, &passphrase).map_err(AttemptError::Slot)?;
-    let pin = clevis::pin_name(&attempt.binding.jwe).map_err(AttemptError::Pin)?;
-    let (binding, seal) = (attempt.binding.clone(), header.seal_state(&key));
-    Ok(Unlocked { slot, pin, passphrase, key, binding, content_key: opened.key, seal })
+    let pin = attempt.pin().map_err(AttemptError::Pin)?;
+    let proved = attempt.binding().map(|binding| Proved { binding, content_key: opened.key });
+    let seal = header.seal_state(&key);
+    Ok(Unlocked { slot, pin, passphrase, key, proved, seal })
 }
 
 impl Failed {

@@ -51,10 +51,10 @@ pub fn prepare_seal(
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> PreparedSeal {
     let (mut opened, mut unreached) = (Vec::new(), Vec::new());
-    for (attempt, result) in open_all(plan(bindings(header.header()), None), disk, header, ports, left, on_event) {
+    for (binding, result) in open_all(plan(bindings(header.header()), None), disk, header, ports, left, on_event) {
         match result {
-            Ok(content_key) => opened.push((attempt.binding, content_key)),
-            Err(error) => unreached.push((attempt.binding, error)),
+            Ok(content_key) => opened.push((binding, content_key)),
+            Err(error) => unreached.push((binding, error)),
         }
     }
     PreparedSeal { opened, unreached }

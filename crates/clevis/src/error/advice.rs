@@ -50,6 +50,8 @@ impl PinError {
             | PinError::NotApproved { .. }
             | PinError::WrongPin { .. }
             | PinError::NobodyForPin { .. }
+            | PinError::NotSigned { .. }
+            | PinError::Unopened(_)
             | PinError::ToldToFail
             | PinError::Cancelled => NextStep::TryAnother,
             PinError::BadAdvertisement { .. }
@@ -138,6 +140,12 @@ impl PinError {
             PinError::WrongPin { .. } => "try again, or use a passphrase: nothing about that has changed".into(),
             PinError::NobodyForPin { .. } => "open the volume at a terminal, or use a passphrase".into(),
             PinError::PinNotSet { .. } => "choose a PIN and type it twice".into(),
+            PinError::NotSigned { .. } => {
+                "if the change was meant, a passphrase opens the volume, and `systemd-measure sign` vouches for it; if it was not, look into \
+                 it first"
+                    .into()
+            }
+            PinError::Unopened(why) => why.hint(),
             PinError::ToldToFail => "this pin is for tests; bind to another".into(),
             PinError::Thread(_) => "see `ulimit -u` and the memory that is free".into(),
             PinError::Seal { .. } | PinError::Annotate { .. } | PinError::Prime(_) | PinError::Random(_) => {
@@ -155,6 +163,8 @@ impl PinError {
             PinError::Unreachable { source: NetError::TimedOut { .. }, .. } => 1,
             PinError::Unreachable { source: NetError::Resolve { .. } | NetError::Connect { .. }, .. } => 2,
             PinError::ToldToFail => 2,
+            PinError::Unopened(_) => 1,
+            PinError::NotSigned { .. } => 7,
             PinError::NoTpm => 2,
             PinError::Tpm { source, .. } => tpm_weight(source),
             PinError::PcrMismatch { .. } | PinError::CounterPassed { .. } | PinError::NotApproved { .. } => 7,

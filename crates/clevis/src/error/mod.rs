@@ -5,9 +5,11 @@ mod binding;
 mod pin;
 mod share;
 mod text;
+mod unopened;
 
 pub use crate::outside::{Name, Url};
 pub use advice::NextStep;
 pub use binding::BindingError;
 pub use pin::{Asked, Failure, PinError, Skipped, WhySkipped};
 pub use share::{ShareFault, ShareName, WrongShare};
+pub use unopened::Unopened;

@@ -2,6 +2,7 @@
 
 use super::binding::BindingError;
 use super::share::ShareName;
+use super::unopened::Unopened;
 use crate::config::ConfigError;
 use crate::outside::{Name, Url};
 use crate::ports::{NetError, PersonError};
@@ -195,6 +196,15 @@ pub enum PinError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// No signature is for what the PCRs hold now: something else was booted, or what was booted is not signed.
+    NotSigned {
+        /// The PCRs that have to be signed.
+        pcrs: PcrSelection,
+        /// The file where the signatures are.
+        path: String,
+    },
+    /// systemd has enrolled what it alone opens.
+    Unopened(Unopened),
     /// A `null` pin that was told to fail.
     ToldToFail,
     /// Encryption failed.

@@ -89,6 +89,10 @@ impl fmt::Display for PinError {
             PinError::WrongPin { left: None } => f.write_str("the PIN is wrong"),
             PinError::NobodyForPin { .. } => f.write_str("nobody can be asked for the PIN"),
             PinError::PinNotSet { why } => write!(f, "this is no PIN: {why}"),
+            PinError::NotSigned { pcrs, path } => {
+                write!(f, "no signature in {} is for what the PCRs {pcrs} hold now", path.escape_debug())
+            }
+            PinError::Unopened(why) => why.fmt(f),
             PinError::ToldToFail => f.write_str("the pin null was told to fail"),
             PinError::Seal { pin, .. } => write!(f, "the pin {pin} could not encrypt"),
             PinError::Annotate { .. } => f.write_str("the JWE could not be made to say anything beside its policy"),
@@ -158,6 +162,8 @@ impl Error for PinError {
             | PinError::NotApproved { .. }
             | PinError::WrongPin { .. }
             | PinError::PinNotSet { .. }
+            | PinError::NotSigned { .. }
+            | PinError::Unopened(_)
             | PinError::ToldToFail
             | PinError::Cancelled => None,
         }

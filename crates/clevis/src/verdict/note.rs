@@ -46,12 +46,12 @@ pub(super) fn notes(policy: &Policy, around: &Surroundings) -> Vec<Note> {
 }
 
 fn of_tpm(tpm: &Tpm, around: &Surroundings) -> Vec<Note> {
-    let original = tpm.form == Form::Original;
+    let (original, ours) = (tpm.form == Form::Original, tpm.form == Form::Ours);
     let all = [
         (around.machine == Machine::Virtual, Note::VirtualTpm),
-        (original, Note::CannotLatch),
-        (!original && !tpm.latch, Note::NoLatch),
-        (!original && !tpm.counter, Note::NoCounter),
+        (!ours, Note::CannotLatch),
+        (ours && !tpm.latch, Note::NoLatch),
+        (ours && !tpm.counter, Note::NoCounter),
         (original, Note::ParentAtFirstSight),
         (original, Note::PowerCuts),
         (tpm.pin, Note::PinAndPowerCuts),

@@ -39,9 +39,11 @@ pub struct Tpm {
 /// Whose form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
-    /// The pin `tpm2`, which Clevis opens too, or systemd's.
+    /// The pin `tpm2`, which Clevis opens too.
     #[default]
     Original,
+    /// Enrolled by systemd-cryptenroll.
+    Systemd,
     /// The pin `cotter-tpm2`.
     Ours,
 }

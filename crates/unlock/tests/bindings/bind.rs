@@ -76,10 +76,10 @@ fn the_first_that_opens_wins_and_the_rest_is_cancelled() {
     let mut told = Vec::new();
     let mut tell = |event: Event<'_>| {
         told.push(match event {
-            Event::Trying(attempt) => format!("try {}", attempt.binding.slot),
-            Event::Failed(attempt, _) => format!("failed {}", attempt.binding.slot),
+            Event::Trying(attempt) => format!("try {}", attempt.slot),
+            Event::Failed(attempt, _) => format!("failed {}", attempt.slot),
             Event::WrongShares(..) => return,
-            Event::Opened(attempt) => format!("opened {}", attempt.binding.slot),
+            Event::Opened(attempt) => format!("opened {}", attempt.slot),
         });
     };
     let cancel = Cancel::new();
@@ -101,7 +101,7 @@ fn a_stale_binding_is_told_before_a_dead_network() {
     let header = accepted(&disk);
     let plan = unlock::plan(unlock::bindings(header.header()), None);
     let failed = unlock::run(plan, &disk, &header, &ports(&net, &Cancel::new()), &no_limit, &mut |_| ()).unwrap_err();
-    assert_eq!(failed.tried.iter().map(|(a, _)| a.binding.slot.number()).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(failed.tried.iter().map(|(a, _)| a.slot.number()).collect::<Vec<_>>(), [2, 1]);
     assert!(failed.hint().contains("unbind"), "{}", failed.hint());
 }
 

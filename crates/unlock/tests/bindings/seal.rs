@@ -326,7 +326,8 @@ fn our_own_changes_do_not_hide_those_of_others() {
         // Nor is the seal lost when the only binding that holds it is made anew.
         unlock::unbind(&volume, &binding(&disk, slot(6)), LastHumanSlot::Keep).unwrap();
         let opened = open(&disk, &net).unwrap();
-        let prepared = unlock::regen(&opened.binding, Some(&opened), &ports(&net, &cancel)).unwrap();
+        let prepared =
+            unlock::regen(&opened.proved.as_ref().unwrap().binding, Some(&opened), &ports(&net, &cancel)).unwrap();
         unlock::bind(&volume, &key, prepared).unwrap();
         let SealState::Sealed { differences, .. } = open(&disk, &net).unwrap().seal else { panic!() };
         assert!(differences.contains(&Difference::SlotRemoved(slot(0))), "{differences:?}");
@@ -374,7 +375,7 @@ fn what_makes_no_sense_closes_the_volume() {
     let (disk, key) = formatted();
     let net = OneServer::new();
     bind(&disk, &key, &net, "tang", TANG);
-    let opened = open(&disk, &net).unwrap();
+    let opened = open(&disk, &net).unwrap().proved.unwrap();
     for said in ["seven".into(), Value::from(7_u64), Object::new().into()] {
         let said = Object::new().with("sealed", said);
         let jwe = clevis::annotate(&opened.binding.jwe, &said, &opened.content_key, &SystemRandom).unwrap();

@@ -3,9 +3,9 @@
 use crate::args::{BindingChoice, Quoted};
 use crate::error::CommandError;
 use crate::volume;
-use ::luks::{Header, TokenId};
+use ::luks::{Header, Slot, TokenId};
 use json::Object;
-use unlock::Binding;
+use unlock::{Attempt, Binding, Way};
 
 /// The binding of this keyslot, or of this token.
 pub fn binding(header: &Header, which: &BindingChoice, device: &std::path::Path) -> Result<Binding, CommandError> {
@@ -30,6 +30,26 @@ pub fn binding(header: &Header, which: &BindingChoice, device: &std::path::Path)
             let all: Vec<String> = rest.iter().chain([&last]).map(name).collect();
             Err(CommandError::plain(format!("several bindings are meant: {}", all.join(", "))).hint(list))
         }
+    }
+}
+
+/// The keyslot that is meant, whatever finds its passphrase: a binding, or what systemd has enrolled.
+pub fn slot(header: &Header, which: &BindingChoice, device: &std::path::Path) -> Result<Slot, CommandError> {
+    let mut slots: Vec<Slot> = unlock::plan_all(header, None)
+        .into_iter()
+        .filter(|attempt| !matches!(attempt.way, Way::Policy(_)) && is_meant(which, attempt))
+        .map(|attempt| attempt.slot)
+        .collect();
+    match (slots.pop(), slots.as_slice()) {
+        (Some(slot), []) => Ok(slot),
+        _ => binding(header, which, device).map(|binding| binding.slot),
+    }
+}
+
+fn is_meant(which: &BindingChoice, attempt: &Attempt) -> bool {
+    match which.token {
+        Some(token) => attempt.token.is_some_and(|id| u32::from(id.number()) == token),
+        None => which.slot == Some(attempt.slot.number().into()),
     }
 }
 

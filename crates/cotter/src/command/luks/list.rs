@@ -1,5 +1,6 @@
 //! `cotter luks list`: which keyslots are bound, and to what.
 
+mod enrolled;
 mod expect;
 
 use super::chosen::{self, with_token};
@@ -13,7 +14,7 @@ use clevis::verdict::Verdict;
 use json::{Object, Value};
 use linux::Access;
 use std::collections::BTreeSet;
-use unlock::Binding;
+use unlock::{Binding, Enrolled};
 
 /// Prints one line for each binding: `SLOT: PIN 'CONFIG'`, as the original does; or answers whether one is as wanted.
 pub fn run(args: &ListArgs) -> Result<(), CommandError> {
@@ -23,13 +24,15 @@ pub fn run(args: &ListArgs) -> Result<(), CommandError> {
         return expect::run(&header, slot, pin, config, args.format);
     }
     volume::check_meta(&header)?;
-    let bindings = wanted(args, &header)?;
+    let enrolled = enrolled(args, &header)?;
+    let bindings = if args.token.is_some() && !enrolled.is_empty() { Vec::new() } else { wanted(args, &header)? };
     if args.pins {
-        return print_pins(args.format, &bindings);
+        return print_pins(args.format, &bindings, &enrolled);
     }
     let detail = if args.verbose { Detail::Verdict } else { Detail::Policy };
     bindings.iter().try_for_each(|binding| print_binding(args.format, detail, &Object::new(), "", binding))?;
-    if bindings.is_empty() {
+    enrolled.iter().try_for_each(|found| enrolled::print(args.format, detail, found))?;
+    if bindings.is_empty() && enrolled.is_empty() {
         output::say(&args.slot.map_or("no keyslot is bound".to_owned(), |slot| format!("keyslot {slot} is not bound")));
     }
     for broken in unlock::unreadable(&header) {
@@ -47,6 +50,16 @@ fn wanted(args: &ListArgs, header: &Header) -> Result<Vec<Binding>, CommandError
     let mut bindings = unlock::bindings(header);
     bindings.retain(|binding| only.is_none_or(|slot| slot == binding.slot));
     Ok(bindings)
+}
+
+/// What systemd has enrolled for these keyslots, or by this token.
+fn enrolled(args: &ListArgs, header: &Header) -> Result<Vec<Enrolled>, CommandError> {
+    let only = args.slot.map(volume::slot).transpose()?;
+    let token = args.token.map(volume::token).transpose()?;
+    let mut enrolled = unlock::enrolled(header);
+    enrolled
+        .retain(|found| only.is_none_or(|slot| slot == found.slot) && token.is_none_or(|token| token == found.token));
+    Ok(enrolled)
 }
 
 /// How much is said of a binding.
@@ -97,8 +110,8 @@ pub fn print_binding(
 }
 
 /// The names of all pins in these bindings, in the order of their letters.
-fn print_pins(format: Format, bindings: &[Binding]) -> Result<(), CommandError> {
-    let mut names = BTreeSet::new();
+fn print_pins(format: Format, bindings: &[Binding], enrolled: &[Enrolled]) -> Result<(), CommandError> {
+    let mut names: BTreeSet<String> = enrolled.iter().map(|found| enrolled::name(&found.how).to_owned()).collect();
     for binding in bindings {
         match clevis::configuration(&binding.jwe, clevis::pins::ALL) {
             Ok(stored) => collect_pins(stored.pin, stored.config.field().value(), &mut names),

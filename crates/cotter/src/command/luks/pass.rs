@@ -12,9 +12,9 @@ use linux::Access;
 pub fn run(args: &PassArgs) -> Result<(), CommandError> {
     let disks = Disks::open(&args.device, Access::Read)?;
     let header = disks.accepted(&args.ceilings)?;
-    let binding = chosen::binding(header.header(), &args.which, disks.header().path())?;
+    let slot = chosen::slot(header.header(), &args.which, disks.header().path())?;
     let host = Host::new(args.patience.limit());
-    let only = Some(binding.slot);
+    let only = Some(slot);
     let unlocked = volume::open_by_bindings(disks.header(), &header, only, Seal::Counts, &host)?;
     output::data(unlocked.passphrase.expose())
 }

@@ -88,7 +88,9 @@ pub fn carry_out(
 fn open(args: &Rebinding, found: &Found, host: &Host) -> Result<Opened, CommandError> {
     let slot = found.binding.slot;
     match by_slot(found, Some(slot), host) {
-        Ok(unlocked) if unlocked.binding.is_same(&found.binding) => return Ok(Opened::ByItself(Box::new(unlocked))),
+        Ok(unlocked) if unlocked.proved.as_ref().is_some_and(|proved| proved.binding.is_same(&found.binding)) => {
+            return Ok(Opened::ByItself(Box::new(unlocked)));
+        }
         Ok(unlocked) => return Ok(Opened::Otherwise(unlocked.key)),
         Err(error) => output::say(&format!("keyslot {slot} does not open by its binding: {error}")),
     }

@@ -1,0 +1,129 @@
+//! The passphrase again, from a TPM.
+
+use super::TPM2;
+use super::signature::Signatures;
+use super::token::{Parent, Signed, Tpm2};
+use crate::error::{BindingError, PinError, Unopened};
+use crate::pin::Ports;
+use crate::pins::tpm2::{begin, failed};
+use ::tpm2::{Meaning, ParentTemplate, Protection, Purpose, Session, Tpm, TpmError, VerifyingKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use crypto::{Hash, Secret};
+
+/// systemd names the parent key, and what is sealed, by this hash alone.
+const HASH: Hash = Hash::Sha256;
+
+impl Tpm2 {
+    /// The passphrase of the keyslot.
+    ///
+    /// # Errors
+    /// [`PinError`]; [`PinError::PcrMismatch`] if what has to be as it was is not, [`PinError::NotSigned`] if nobody has signed what is.
+    pub fn open(&self, ports: &Ports<'_>) -> Result<Secret, PinError> {
+        if self.pin.is_some() {
+            return Err(PinError::Unopened(Unopened::Later));
+        }
+        self.attempt(&Secret::new(Vec::new()), ports)
+    }
+
+    /// One conversation.
+    fn attempt(&self, value: &Secret, ports: &Ports<'_>) -> Result<Secret, PinError> {
+        let signatures = match self.signed {
+            Some(_) => Some(Signatures::read(self.signatures.as_deref(), ports)?),
+            None => None,
+        };
+        let cancelled = || ports.cancel.is_cancelled();
+        let tpm = begin(ports, &cancelled)?;
+        let sealed = self.unseal(value, signatures.as_ref(), &tpm).map_err(|stopped| match stopped {
+            Stopped::Tpm(source) => self.failed(source, &tpm),
+            Stopped::Other(error) => error,
+        })?;
+        Ok(passphrase(&sealed))
+    }
+
+    fn unseal(&self, value: &Secret, signatures: Option<&Signatures>, tpm: &Tpm<'_>) -> Result<Secret, Stopped> {
+        let parent = match &self.parent {
+            Parent::Made(key) => {
+                tpm.create_primary(ParentTemplate { key: *key, hash: HASH, protection: Protection::Counted })?
+            }
+            Parent::Stored { handle, name } => {
+                let parent = tpm.persistent(*handle)?;
+                parent.expect_name(name)?;
+                parent
+            }
+        };
+        let session = tpm.start_session(&parent, Purpose::Authorise, HASH)?;
+        let object = tpm.load_last(&parent, &self.sealed, session)?;
+        let mut session = tpm.start_session(&parent, Purpose::Policy, self.public.hash())?;
+        // The TPM may have room for three objects, and the key that signs is to be one of them.
+        drop(parent);
+        if let (Some(signed), Some(signatures)) = (&self.signed, signatures) {
+            authorize(signed, signatures, &mut session, tpm)?;
+        }
+        if let Some(pcrs) = &self.pcrs {
+            session.policy_pcr(pcrs)?;
+        }
+        if self.pin.is_some() {
+            session.policy_auth_value()?;
+        }
+        Ok(tpm.unseal_with_value(&object, value, session)?)
+    }
+
+    fn failed(&self, source: TpmError, tpm: &Tpm<'_>) -> PinError {
+        match (source.meaning(), &self.pcrs) {
+            (Some(Meaning::PolicyFailed), Some(pcrs)) => PinError::PcrMismatch { selection: *pcrs, source },
+            (Some(Meaning::Other), _) if matches!(source, TpmError::Refused { command: "TPM2_Load", .. }) => {
+                PinError::BadBinding { pin: TPM2, source: BindingError::Sealed(source) }
+            }
+            (Some(Meaning::LockedOut), _) => PinError::Tpm { source, protection: tpm.dictionary_attack().ok() },
+            _ => failed(source),
+        }
+    }
+}
+
+/// Plays what a key has vouched for: what its PCRs hold now, which must be one of the states that it signed.
+fn authorize(
+    signed: &Signed,
+    signatures: &Signatures,
+    session: &mut Session<'_, '_>,
+    tpm: &Tpm<'_>,
+) -> Result<(), Stopped> {
+    session.policy_pcr(&signed.pcrs)?;
+    let policy = session.policy_digest()?;
+    let found = signatures.find(signed, &policy).map_err(|source| PinError::BadBinding { pin: TPM2, source })?;
+    let not_signed = || PinError::NotSigned { pcrs: signed.pcrs, path: signatures.path.clone() };
+    let signature = found.ok_or_else(not_signed)?;
+    let key = tpm.load_external(&signed.by.key)?;
+    let digest = VerifyingKey::digest(&policy, NO_REFERENCE);
+    let ticket = tpm.verify_signature(&key, &signed.by.key, &digest, &signature)?;
+    Ok(session.policy_authorize(&policy, NO_REFERENCE, key.name(), &ticket)?)
+}
+
+/// systemd calls the purpose of its signatures nothing.
+const NO_REFERENCE: &[u8] = &[];
+
+/// What stopped the opening: the TPM, or what it was to be told.
+enum Stopped {
+    Tpm(TpmError),
+    Other(PinError),
+}
+
+impl From<TpmError> for Stopped {
+    fn from(error: TpmError) -> Stopped {
+        Stopped::Tpm(error)
+    }
+}
+
+impl From<PinError> for Stopped {
+    fn from(error: PinError) -> Stopped {
+        Stopped::Other(error)
+    }
+}
+
+/// What opens the keyslot: the base64 of what is sealed.
+fn passphrase(sealed: &Secret) -> Secret {
+    Secret::filled_by(sealed.len().div_ceil(3) * 4, |text| {
+        // The text has exactly this length.
+        let _ = STANDARD.encode_slice(sealed.expose(), text);
+    })
+}

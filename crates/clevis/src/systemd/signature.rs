@@ -1,0 +1,66 @@
+//! Signatures over the values of PCRs, as `systemd-measure sign` writes them:
+//! `{"sha256":[{"pcrs":[11],"pkfp":HEX,"pol":HEX,"sig":BASE64},…],…}`. A bank holds one for each state of the boot that is vouched for.
+
+use super::token::{Signed, bytes};
+use crate::config::ConfigError;
+use crate::error::{BindingError, PinError};
+use crate::pin::Ports;
+use ::tpm2::PcrSet;
+use json::{Field, FieldError, Limits, Value};
+use std::io;
+
+/// Where they are, if nothing else is named. systemd-stub puts those of a unified image into the first.
+pub(super) const PLACES: [&str; 3] = [
+    "/etc/systemd/tpm2-pcr-signature.json",
+    "/run/systemd/tpm2-pcr-signature.json",
+    "/usr/lib/systemd/tpm2-pcr-signature.json",
+];
+/// Longest signature, in characters of base64.
+const LONGEST: usize = 2048;
+
+/// A file of signatures.
+pub(super) struct Signatures {
+    pub(super) path: String,
+    content: Value,
+}
+
+impl Signatures {
+    /// Reads this file, or the first that is there.
+    pub(super) fn read(named: Option<&str>, ports: &Ports<'_>) -> Result<Signatures, PinError> {
+        let mut missing = None;
+        for path in named.map_or(PLACES.as_slice(), |_| &[]).iter().copied().chain(named) {
+            match ports.files.read(path) {
+                Ok(text) => {
+                    let content = json::parse(text.expose(), &Limits::POLICY);
+                    let content = content.map_err(|source| ConfigError::NotJson { source })?;
+                    return Ok(Signatures { path: path.to_owned(), content });
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => missing = Some((path, error)),
+                Err(source) => return Err(PinError::File { path: path.to_owned(), source }),
+            }
+        }
+        let (path, source) = missing.unwrap_or(("", io::ErrorKind::NotFound.into()));
+        Err(PinError::File { path: path.to_owned(), source })
+    }
+
+    /// The signature of this key over this policy of these PCRs.
+    pub(super) fn find(&self, signed: &Signed, policy: &[u8]) -> Result<Option<Vec<u8>>, BindingError> {
+        let Some(bank) = self.content.field("signatures").optional(signed.pcrs.bank().name())? else { return Ok(None) };
+        for entry in bank.items()? {
+            let pcrs = entry.member("pcrs")?;
+            let numbers = pcrs.items()?.map(|pcr| pcr.integer()).collect::<Result<Vec<u64>, FieldError>>()?;
+            let same = PcrSet::new(numbers).is_ok_and(|set| set.in_bank(signed.pcrs.bank()) == signed.pcrs);
+            let says = |name, bytes: &[u8]| entry.member(name).map(|field| is_hex(&field, bytes));
+            if same && says("pkfp", &signed.by.fingerprint)? && says("pol", policy)? {
+                return bytes(&entry.member("sig")?, LONGEST).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether a text is these bytes in hexadecimal digits.
+fn is_hex(field: &Field<'_>, bytes: &[u8]) -> bool {
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    field.value().as_str().is_some_and(|found| found.eq_ignore_ascii_case(&text))
+}
