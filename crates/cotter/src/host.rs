@@ -121,6 +121,7 @@ pub struct Host {
     phase: Phase,
     cancel: Cancel,
     watches: AtomicBool,
+    tpm2_signatures: Option<String>,
 }
 
 impl Host {
@@ -137,7 +138,19 @@ impl Host {
             phase,
             cancel,
             watches: AtomicBool::new(false),
+            tpm2_signatures: None,
         }
+    }
+
+    /// The signatures that systemd's policies want are in this file.
+    #[must_use]
+    pub fn with_tpm2_signatures(self, path: Option<String>) -> Host {
+        Host { tpm2_signatures: path, ..self }
+    }
+
+    /// Where the signatures are that systemd's policies want, if it was said.
+    pub fn tpm2_signatures(&self) -> Option<&str> {
+        self.tpm2_signatures.as_deref()
     }
 
     /// The ports to hand to a pin. A phase of network begins.

@@ -232,7 +232,12 @@ pub fn open_by_bindings(
         let hint = format!("a passphrase: -k FILE, or -k -; then {}", hint_for_meta(error));
         return Err(bindings_lost(error).hint(hint));
     }
-    let plan = unlock::plan_all(header.header(), only);
+    let mut plan = unlock::plan_all(header.header(), only);
+    for attempt in &mut plan {
+        if let (Way::Systemd(tpm2), Some(path)) = (&mut attempt.way, host.tpm2_signatures()) {
+            tpm2.signed_at(path);
+        }
+    }
     if let (Some(slot), true) = (only, plan.is_empty()) {
         return Err(
             CommandError::plain(format!("keyslot {slot} is not bound")).hint("`cotter luks list` shows those that are")

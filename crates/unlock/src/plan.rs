@@ -22,7 +22,7 @@ pub struct Attempt {
 #[derive(Debug)]
 pub enum Way {
     /// In a JWE, by the policy that it is bound to.
-    Policy(Jwe),
+    Policy(Box<Jwe>),
     /// Sealed by the TPM, as systemd-cryptenroll does.
     Systemd(Box<Tpm2>),
     /// In a way that is not gone here.
@@ -61,13 +61,13 @@ fn in_order(attempts: impl Iterator<Item = Attempt>, only: Option<Slot>) -> Vec<
 
 impl Attempt {
     fn by(binding: Binding) -> Attempt {
-        Attempt { slot: binding.slot, token: binding.token, way: Way::Policy(binding.jwe) }
+        Attempt { slot: binding.slot, token: binding.token, way: Way::Policy(Box::new(binding.jwe)) }
     }
 
     /// The binding that is tried, if it is one.
     pub fn binding(&self) -> Option<Binding> {
         let Way::Policy(jwe) = &self.way else { return None };
-        Some(Binding { slot: self.slot, token: self.token, jwe: jwe.clone() })
+        Some(Binding { slot: self.slot, token: self.token, jwe: (**jwe).clone() })
     }
 
     /// What it is called: the pin of the binding, or the type of the token.

@@ -9,12 +9,11 @@ use ::tpm2::PcrSet;
 use json::{Field, FieldError, Limits, Value};
 use std::io;
 
-/// Where they are, if nothing else is named. systemd-stub puts those of a unified image into the first.
-pub(super) const PLACES: [&str; 3] = [
-    "/etc/systemd/tpm2-pcr-signature.json",
-    "/run/systemd/tpm2-pcr-signature.json",
-    "/usr/lib/systemd/tpm2-pcr-signature.json",
-];
+/// Where they are, if nothing else is named.
+const PLACES: [&str; 3] =
+    ["/etc/systemd/tpm2-pcr-signature.json", OF_THIS_BOOT, "/usr/lib/systemd/tpm2-pcr-signature.json"];
+/// Where those are put that a unified image brings along.
+const OF_THIS_BOOT: &str = "/run/systemd/tpm2-pcr-signature.json";
 /// Longest signature, in characters of base64.
 const LONGEST: usize = 2048;
 
@@ -27,20 +26,21 @@ pub(super) struct Signatures {
 impl Signatures {
     /// Reads this file, or the first that is there.
     pub(super) fn read(named: Option<&str>, ports: &Ports<'_>) -> Result<Signatures, PinError> {
-        let mut missing = None;
-        for path in named.map_or(PLACES.as_slice(), |_| &[]).iter().copied().chain(named) {
+        let named = named.map(|path| [path]);
+        let (mut missing, places) = (None, named.as_ref().map_or(PLACES.as_slice(), |named| named.as_slice()));
+        for path in places.iter().copied() {
             match ports.files.read(path) {
                 Ok(text) => {
                     let content = json::parse(text.expose(), &Limits::POLICY);
                     let content = content.map_err(|source| ConfigError::NotJson { source })?;
                     return Ok(Signatures { path: path.to_owned(), content });
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => missing = Some((path, error)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => missing = Some(error),
                 Err(source) => return Err(PinError::File { path: path.to_owned(), source }),
             }
         }
-        let (path, source) = missing.unwrap_or(("", io::ErrorKind::NotFound.into()));
-        Err(PinError::File { path: path.to_owned(), source })
+        let path = named.map_or(OF_THIS_BOOT, |[path]| path).to_owned();
+        Err(PinError::File { path, source: missing.unwrap_or(io::ErrorKind::NotFound.into()) })
     }
 
     /// The signature of this key over this policy of these PCRs.

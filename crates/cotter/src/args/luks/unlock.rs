@@ -31,6 +31,10 @@ pub struct UnlockArgs {
     /// Only try whether the volume opens, or the keyslot named with -s. Nothing is mapped
     #[arg(long, conflicts_with_all = ["print_key", "print_key_fd", "dry_run"])]
     pub test_passphrase: bool,
+    /// For keyslots that systemd has enrolled with signed PCRs: the signatures, as systemd-measure writes them [default: what
+    /// systemd finds in /etc/systemd, /run/systemd and /usr/lib/systemd]
+    #[arg(long, value_name = "FILE")]
+    pub tpm2_signature: Option<String>,
     /// Nothing can be written through the mapping
     #[arg(short = 'r', long, alias = "readonly")]
     pub read_only: bool,

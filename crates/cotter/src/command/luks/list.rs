@@ -11,6 +11,7 @@ use crate::verdict;
 use crate::volume::{self, Disks};
 use ::luks::Header;
 use clevis::verdict::Verdict;
+use enrolled::Said;
 use json::{Object, Value};
 use linux::Access;
 use std::collections::BTreeSet;
@@ -31,7 +32,7 @@ pub fn run(args: &ListArgs) -> Result<(), CommandError> {
     }
     let detail = if args.verbose { Detail::Verdict } else { Detail::Policy };
     bindings.iter().try_for_each(|binding| print_binding(args.format, detail, &Object::new(), "", binding))?;
-    enrolled.iter().try_for_each(|found| enrolled::print(args.format, detail, found))?;
+    enrolled.iter().try_for_each(|found| print_enrolled(args.format, detail, found))?;
     if bindings.is_empty() && enrolled.is_empty() {
         output::say(&args.slot.map_or("no keyslot is bound".to_owned(), |slot| format!("keyslot {slot} is not bound")));
     }
@@ -107,6 +108,16 @@ pub fn print_binding(
             output::record(format, record, || format!("{lead}{}: {why}", binding.slot))
         }
     }
+}
+
+fn print_enrolled(format: Format, detail: Detail, found: &Enrolled) -> Result<(), CommandError> {
+    let Said { record, line, policy } = enrolled::said(found);
+    let Some(policy) = policy.filter(|_| detail == Detail::Verdict) else {
+        return output::record(format, record, || line);
+    };
+    let verdict = Verdict::of(&policy, &verdict::this_machine());
+    let record = record.with("verdict", verdict::record(&verdict));
+    output::record(format, record, || format!("{line}\n{}", verdict::table(&verdict, "   ")))
 }
 
 /// The names of all pins in these bindings, in the order of their letters.

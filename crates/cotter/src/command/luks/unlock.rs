@@ -26,7 +26,7 @@ pub fn unlock(args: &UnlockArgs) -> Result<(), CommandError> {
     let output = Output::of(args)?;
     let disks = Disks::open(&args.device, Access::Read)?;
     let header = disks.accepted(&args.ceilings)?;
-    let host = Host::new(args.patience.limit());
+    let host = Host::new(args.patience.limit()).with_tpm2_signatures(args.tpm2_signature.clone());
     let only = args.slot.or(args.test).map(volume::slot).transpose()?;
     if let Some(output) = output {
         let opened = opened::open(disks.header(), &header, &args.key, only, &host)?;
