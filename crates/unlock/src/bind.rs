@@ -39,7 +39,8 @@ pub enum NewMeta {
 pub enum Proof {
     /// It must.
     Required,
-    /// It need not, if the keys were given in the configuration and merely nobody answers, or if the values of PCRs were.
+    /// It need not, if the keys were given in the configuration and merely nobody answers, if the values of PCRs were, if nothing is
+    /// approved yet, or if the latch is shut.
     IfReachable,
 }
 
@@ -52,6 +53,8 @@ pub struct Prepared {
     pub(crate) content_key: Option<Secret>,
     pub(crate) place: Place,
     pub(crate) unproved: Option<PinError>,
+    /// Whether it opens for what somebody approves, which is kept beside it.
+    pub(crate) signed: bool,
     pub(crate) keys: Keys,
     pub(crate) room: Room,
 }
@@ -134,7 +137,7 @@ pub fn prepare(request: &BindRequest<'_>, ports: &Ports<'_>) -> Result<Prepared,
         // were the values of PCRs, which are those of another boot.
         let absent = given && error.next_step() == NextStep::RetryLater;
         let ahead = matches!(error, PinError::PcrMismatch { .. }) && names_values(request.config);
-        request.proof == Proof::IfReachable && (absent || ahead)
+        request.proof == Proof::IfReachable && (absent || ahead || opens_later(error))
     };
     encrypt(request.pin, request.config, &said, place, &may_wait, ports)
 }
@@ -157,7 +160,19 @@ pub(crate) fn encrypt(
         Err(error) if may_wait(&error) => (None, Some(error)),
         Err(error) => return Err(BindError::NotProved(error)),
     };
-    Ok(Prepared { passphrase, jwe, content_key, place, unproved, keys: Keys::Other, room: Room::Beside })
+    let signed = clevis::signed(&jwe, ports.pins).is_ok_and(|policies| !policies.is_empty());
+    Ok(Prepared { passphrase, jwe, content_key, place, unproved, signed, keys: Keys::Other, room: Room::Beside })
+}
+
+/// Whether the policy was made for another time than this: before anybody has approved anything, or after the latch was shut.
+fn opens_later(error: &PinError) -> bool {
+    match error {
+        PinError::NotApproved { .. } | PinError::Latched { .. } => true,
+        PinError::TooFew { failures, .. } => {
+            failures.iter().filter(|failure| failure.error.weight() > 0).all(|failure| opens_later(&failure.error))
+        }
+        _ => false,
+    }
 }
 
 /// Whether a configuration gives the values of PCRs.

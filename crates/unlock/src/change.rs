@@ -61,6 +61,13 @@ pub fn bind_edit<'a>(
     prepared: &Prepared,
     random: &'a dyn Random,
 ) -> Result<BindPlan<'a>, CommitError> {
+    let version = header.header().version();
+    if prepared.signed && version == Version::Luks1 {
+        return Err(CommitError::Edit(EditError::NotInThisVersion {
+            what: "place for approvals, which a signed policy needs",
+            version,
+        }));
+    }
     let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
     let hash = header.slot_hash();
     let kdf = KdfCost::random_passphrase(hash);

@@ -11,6 +11,7 @@ use crate::human::LastHumanSlot;
 use crate::volume::Volume;
 use clevis::PinError;
 use crypto::{Passphrase, VolumeKey};
+use jose::Jwe;
 use luks::{Accepted, Header, Slot, TokenId, open_keyslot};
 
 /// A binding that is on the disk.
@@ -20,6 +21,8 @@ pub struct Bound {
     pub slot: Slot,
     /// The token, of LUKS2.
     pub token: Option<TokenId>,
+    /// What it is bound by.
+    pub jwe: Jwe,
     /// Why the policy could not be tried, if it could not.
     pub unproved: Option<PinError>,
 }
@@ -35,7 +38,7 @@ pub fn bind(volume: &Volume<'_>, key: &VolumeKey, prepared: Prepared) -> Result<
         Err(CommitError::NoRoomInMeta { .. }) if clear_stale(volume)? => write_binding(volume, key, &prepared),
         result => result,
     }?;
-    Ok(Bound { slot: binding.slot, token: binding.token, unproved: prepared.unproved })
+    Ok(Bound { slot: binding.slot, token: binding.token, jwe: binding.jwe, unproved: prepared.unproved })
 }
 
 fn write_binding(volume: &Volume<'_>, key: &VolumeKey, prepared: &Prepared) -> Result<Binding, CommitError> {

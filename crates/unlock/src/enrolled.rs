@@ -52,6 +52,10 @@ pub(crate) fn read(token: &Token) -> Option<Result<How, BindingError>> {
         TokenKind::SystemdFido2 => Ok(How::Unopened(Unopened::Fido2)),
         TokenKind::SystemdPkcs11 => Ok(How::Unopened(Unopened::Pkcs11)),
         TokenKind::SystemdRecovery => Ok(How::Recovery),
-        TokenKind::Clevis | TokenKind::CotterSeal | TokenKind::Luks2Keyring { .. } | TokenKind::Other => return None,
+        TokenKind::Clevis
+        | TokenKind::CotterSeal
+        | TokenKind::CotterApprovals
+        | TokenKind::Luks2Keyring { .. }
+        | TokenKind::Other => return None,
     })
 }

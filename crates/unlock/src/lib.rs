@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod approvals;
 mod bind;
 mod binding;
 mod by_passphrase;
@@ -28,6 +29,7 @@ mod state;
 mod store;
 mod volume;
 
+pub use approvals::{APPROVALS, MOST_APPROVALS, approvals, approvals_edit, approve};
 pub use bind::{BindError, BindRequest, Keys, NewMeta, Prepared, Proof, Room, prepare};
 pub use binding::{Binding, CLEVIS, CLEVIS_UUID, TokenError, Unreadable, bindings, unreadable};
 pub use by_passphrase::{ByPassphrase, NotOpened, open_by_passphrase, open_by_passphrase_unsealed};

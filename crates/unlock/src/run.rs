@@ -1,5 +1,6 @@
 //! Carrying out a plan: all attempts side by side, the first secret that opens its keyslot wins.
 
+use crate::approvals::approvals;
 use crate::binding::Binding;
 use crate::estimate::{Budget, LONG, TimeLeft, estimate};
 use crate::plan::{Attempt, Way};
@@ -202,7 +203,8 @@ fn ask_all(
     take: &mut Take<'_>,
 ) {
     let cancel = ports.cancel.child();
-    let ports = Ports { cancel: &cancel, ..*ports };
+    let (approvals, _) = approvals(header.header());
+    let ports = Ports { cancel: &cancel, approvals: &approvals, ..*ports };
     thread::scope(|scope| {
         let (sender, answers) = mpsc::channel();
         for (index, attempt) in plan.iter().enumerate() {

@@ -3,7 +3,7 @@
 use crate::luks2::binary_header::BinaryHeader;
 use crate::luks2::digest::Digest;
 use crate::luks2::json::Metadata;
-use crate::luks2::token::TokenKind;
+use crate::luks2::token::{Token, TokenKind};
 use crate::seal::{Own, SealBroken, SealKey, SealParts, SealState, SealValues, TOKEN_KIND, as_set};
 use crate::slot::TokenId;
 use json::{Object, Value};
@@ -21,7 +21,8 @@ pub(crate) fn parts(binary: &BinaryHeader, metadata: &Metadata) -> SealParts {
         let digests = digests(section("digests"), metadata, |digest| digest.keyslots.contains(slot));
         (*slot, Object::new().with("digests", digests).with("keyslot", keyslot).into())
     });
-    let tokens = metadata.tokens.iter().filter(|(_, token)| token.recognised() != TokenKind::CotterSeal);
+    let covered = |token: &Token| !matches!(token.recognised(), TokenKind::CotterSeal | TokenKind::CotterApprovals);
+    let tokens = metadata.tokens.iter().filter(|(_, token)| covered(token));
     let tokens = tokens.map(|(id, token)| {
         let listed = token.members.get("keyslots").map_or(Value::Null, as_set);
         (*id, token.members.clone().with("keyslots", listed).into())

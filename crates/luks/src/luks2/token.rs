@@ -35,6 +35,9 @@ pub enum TokenKind {
     Clevis,
     /// `cotter-seal`: no passphrase, but what shows whether the header has been changed.
     CotterSeal,
+    /// `cotter-approvals`: no passphrase, but signatures that say for which boots one comes out of the TPM. Each speaks for itself, and they
+    /// come and go without the volume key, so no seal covers them.
+    CotterApprovals,
     /// `luks2-keyring`: the passphrase is looked for in the kernel's keyring.
     Luks2Keyring {
         /// The description of the key; `None` if the token does not say.
@@ -58,6 +61,7 @@ impl Token {
         match self.kind.as_str() {
             "clevis" => TokenKind::Clevis,
             "cotter-seal" => TokenKind::CotterSeal,
+            "cotter-approvals" => TokenKind::CotterApprovals,
             "luks2-keyring" => {
                 let description = self.members.get("key_description").and_then(Value::as_str);
                 TokenKind::Luks2Keyring { description: description.map(str::to_owned) }
@@ -76,6 +80,7 @@ impl fmt::Display for TokenKind {
         f.write_str(match self {
             TokenKind::Clevis => "Clevis binding",
             TokenKind::CotterSeal => "seal of the header",
+            TokenKind::CotterApprovals => "approvals of what may boot",
             TokenKind::Luks2Keyring { description: Some(description) } => {
                 return write!(f, "passphrase in the kernel's keyring as {description:?}");
             }

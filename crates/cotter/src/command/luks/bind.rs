@@ -12,6 +12,7 @@ use crate::verdict;
 use crate::volume::{self, Disks, Seal};
 use ::luks::{Accepted, Area, MetaState};
 use block::{BlockRead, Bytes};
+use clevis::Ports;
 use clevis::verdict::Verdict;
 use crypto::SystemRandom;
 use json::Object;
@@ -39,7 +40,7 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
     let given = opening::read(&args.opener, &host)?;
     host.cancel_on_signal()?;
     let opened = open(args, &disks, &header, given, &host)?;
-    let prepared = prepare(&request, args, &host)?;
+    let prepared = prepare(&request, args, &header, &host)?;
     if args.dry_run {
         return print_plan(args, &header, &opened, &prepared);
     }
@@ -146,8 +147,15 @@ fn open(args: &BindArgs, disks: &Disks, header: &Accepted, given: Given, host: &
     opening::open(disks, header, &args.opener, Given::Binding(None), Seal::Counts, host)
 }
 
-fn prepare(request: &BindRequest<'_>, args: &BindArgs, host: &Host) -> Result<Prepared, CommandError> {
-    unlock::prepare(request, &host.ports(trust(&args.policy))).map_err(|source| {
+fn prepare(
+    request: &BindRequest<'_>,
+    args: &BindArgs,
+    header: &Accepted,
+    host: &Host,
+) -> Result<Prepared, CommandError> {
+    let (approvals, _) = unlock::approvals(header.header());
+    let ports = Ports { approvals: &approvals, ..host.ports(trust(&args.policy)) };
+    unlock::prepare(request, &ports).map_err(|source| {
         if host.cancel().is_cancelled() {
             return CommandError::plain("interrupted; nothing was changed");
         }

@@ -56,7 +56,9 @@ pub fn carry_out(
     let by_itself = if let Opened::ByItself(unlocked) = &opened { Some(&**unlocked) } else { None };
     let trust = if args.yes { TrustPolicy::Yes } else { TrustPolicy::Ask };
     let slot = found.binding.slot;
-    let prepared = prepare(by_itself, &host.ports(trust)).map_err(|source| {
+    let (approvals, _) = unlock::approvals(found.header.header());
+    let ports = Ports { approvals: &approvals, ..host.ports(trust) };
+    let prepared = prepare(by_itself, &ports).map_err(|source| {
         if host.cancel().is_cancelled() {
             return CommandError::plain("interrupted; nothing was changed");
         }
@@ -79,6 +81,13 @@ pub fn carry_out(
     let exclusive = || volume::exclusive(found.disks.header());
     let volume = found.disks.volume(&args.ceilings, &exclusive, host);
     let bound = unlock::bind(&volume, opened.key(), prepared).map_err(failed)?;
+    // What is on the disk is good, whatever comes of this.
+    if let Err(source) = clevis::settle(&bound.jwe, &host.ports(trust)) {
+        output::say(&format!(
+            "the TPM's counter was not counted up: copies of the old binding still open: {}",
+            volume::reasons(&source)
+        ));
+    }
     let record = chosen::with_token(Object::new().with("slot", u64::from(bound.slot.number())), bound.token);
     change::report(args.format, &format!("keyslot {} is bound anew", bound.slot), record)
 }
