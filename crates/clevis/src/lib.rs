@@ -21,6 +21,7 @@ mod policy;
 mod ports;
 mod stored;
 pub mod systemd;
+mod tpm_pin;
 pub mod verdict;
 
 pub use annotation::{annotate, annotation, remembered};

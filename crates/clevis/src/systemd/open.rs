@@ -2,10 +2,11 @@
 
 use super::TPM2;
 use super::signature::Signatures;
-use super::token::{Parent, Signed, Tpm2};
-use crate::error::{BindingError, PinError, Unopened};
+use super::token::{Parent, Pin, Signed, Tpm2};
+use crate::error::{BindingError, PinError};
 use crate::pin::Ports;
 use crate::pins::tpm2::{begin, failed};
+use crate::tpm_pin;
 use ::tpm2::{Meaning, ParentTemplate, Protection, Purpose, Session, Tpm, TpmError, VerifyingKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,10 +21,10 @@ impl Tpm2 {
     /// # Errors
     /// [`PinError`]; [`PinError::PcrMismatch`] if what has to be as it was is not, [`PinError::NotSigned`] if nobody has signed what is.
     pub fn open(&self, ports: &Ports<'_>) -> Result<Secret, PinError> {
-        if self.pin.is_some() {
-            return Err(PinError::Unopened(Unopened::Later));
+        match &self.pin {
+            None => self.attempt(&Secret::new(Vec::new()), ports),
+            Some(pin) => tpm_pin::ask_until_right(&|typed| self.attempt(&pin.value(typed), ports), ports),
         }
-        self.attempt(&Secret::new(Vec::new()), ports)
     }
 
     /// One conversation.
@@ -38,7 +39,7 @@ impl Tpm2 {
             Stopped::Tpm(source) => self.failed(source, &tpm),
             Stopped::Other(error) => error,
         })?;
-        Ok(passphrase(&sealed))
+        Ok(base64(&sealed))
     }
 
     fn unseal(&self, value: &Secret, signatures: Option<&Signatures>, tpm: &Tpm<'_>) -> Result<Secret, Stopped> {
@@ -74,6 +75,10 @@ impl Tpm2 {
             (Some(Meaning::PolicyFailed), Some(pcrs)) => PinError::PcrMismatch { selection: *pcrs, source },
             (Some(Meaning::Other), _) if matches!(source, TpmError::Refused { command: "TPM2_Load", .. }) => {
                 PinError::BadBinding { pin: TPM2, source: BindingError::Sealed(source) }
+            }
+            (Some(Meaning::WrongValue), _) => {
+                let now = tpm.dictionary_attack().ok();
+                PinError::WrongPin { left: now.map(|now| now.most_failures.saturating_sub(now.failures)) }
             }
             (Some(Meaning::LockedOut), _) => PinError::Tpm { source, protection: tpm.dictionary_attack().ok() },
             _ => failed(source),
@@ -120,10 +125,21 @@ impl From<PinError> for Stopped {
     }
 }
 
-/// What opens the keyslot: the base64 of what is sealed.
-fn passphrase(sealed: &Secret) -> Secret {
-    Secret::filled_by(sealed.len().div_ceil(3) * 4, |text| {
-        // The text has exactly this length.
-        let _ = STANDARD.encode_slice(sealed.expose(), text);
+impl Pin {
+    /// The authorisation value: `SHA-256(PIN)`, or `SHA-256(BASE64(PBKDF2-HMAC-SHA256(PIN, salt, 10000)))`.
+    fn value(&self, typed: &Secret) -> Secret {
+        let digest = match self {
+            Pin::Plain => HASH.digest(&[typed.expose()]),
+            Pin::Salted(salt) => HASH.digest(&[base64(&tpm_pin::salted(typed, salt)).expose()]),
+        };
+        Secret::copied_from(digest.as_ref())
+    }
+}
+
+/// The text of secret bytes, with padding.
+fn base64(bytes: &Secret) -> Secret {
+    Secret::filled_by(bytes.len().div_ceil(3) * 4, |text| {
+        // It has exactly this length.
+        let _ = STANDARD.encode_slice(bytes.expose(), text);
     })
 }

@@ -1,4 +1,4 @@
-//! The key that vouches for PCRs: a public key in PEM (RFC 7468, section 13), on P-256 (RFC 5480) or of RSA (RFC 8017, appendix A.1).
+//! The key that vouches for PCRs: a public key of RSA (RFC 8017, appendix A.1) in PEM (RFC 7468, section 13). systemd signs by no other.
 
 use ::tpm2::VerifyingKey;
 use base64::Engine as _;
@@ -17,12 +17,6 @@ const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
 const END: &str = "-----END PUBLIC KEY-----";
 /// `rsaEncryption` with its parameters, which are none.
 const RSA: [u8; 13] = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
-/// `ecPublicKey` on `prime256v1`.
-const P256: [u8; 19] =
-    [0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
-/// What stands for 65537 in the public area of a TPM.
-const DEFAULT_EXPONENT: u32 = 0;
-
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
 const SEQUENCE: u8 = 0x30;
@@ -35,19 +29,11 @@ impl Signer {
         let body: String = body.chars().filter(|c| !c.is_whitespace()).collect();
         let der = STANDARD.decode(body).ok()?;
         let (info, []) = element(&der, SEQUENCE)? else { return None };
-        let (algorithm, rest) = element(info, SEQUENCE)?;
+        let rest = element(info, SEQUENCE).and_then(|(algorithm, rest)| (algorithm == RSA).then_some(rest))?;
         let (bits, []) = element(rest, BIT_STRING)? else { return None };
         // Whole bytes.
         let bits = bits.strip_prefix(&[0])?;
-        let key = if algorithm == RSA {
-            rsa(bits)?
-        } else if algorithm == P256 {
-            let (x, y) = bits.strip_prefix(&[4])?.split_first_chunk()?;
-            VerifyingKey::P256 { x: *x, y: y.try_into().ok()? }
-        } else {
-            return None;
-        };
-        Some(Signer { key, fingerprint: Hash::Sha256.digest(&[bits]).as_ref().to_vec() })
+        Some(Signer { key: rsa(bits)?, fingerprint: Hash::Sha256.digest(&[bits]).as_ref().to_vec() })
     }
 }
 
@@ -56,10 +42,8 @@ fn rsa(der: &[u8]) -> Option<VerifyingKey> {
     let (key, []) = element(der, SEQUENCE)? else { return None };
     let (modulus, rest) = element(key, INTEGER)?;
     let (exponent, []) = element(rest, INTEGER)? else { return None };
-    let exponent = match exponent {
-        [1, 0, 1] => DEFAULT_EXPONENT,
-        other => other.iter().try_fold(0_u32, |sum, byte| sum.checked_mul(256)?.checked_add((*byte).into()))?,
-    };
+    // systemd spells the usual exponent out, which makes another name than the zero that stands for it.
+    let exponent = exponent.iter().try_fold(0_u32, |sum, byte| sum.checked_mul(256)?.checked_add((*byte).into()))?;
     // The sign is a byte of its own where the highest bit is set, as it is in a modulus.
     let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus).to_vec();
     Some(VerifyingKey::Rsa { modulus, exponent })

@@ -198,7 +198,7 @@ fn parent(token: &Field<'_>) -> Result<Parent, BindingError> {
 /// `tpm2_pubkey`: the base64 of a PEM.
 fn signer(key: &Field<'_>) -> Result<Signer, BindingError> {
     let signer = Signer::from_pem(&bytes(key, LONGEST)?);
-    signer.ok_or_else(|| key.wrong_value("a public key in PEM, of RSA or on P-256").into())
+    signer.ok_or_else(|| key.wrong_value("a public key of RSA in PEM").into())
 }
 
 /// The first byte of the handles of what stays in the TPM.

@@ -2,42 +2,20 @@
 
 use super::binding::{Binding, HASH};
 use super::failure::{self, Stopped};
-use super::person;
 use crate::approval::Approval;
 use crate::error::PinError;
 use crate::pcr_state::PcrState;
 use crate::pin::Ports;
-use crate::pins::tpm2::{begin, failed};
+use crate::pins::tpm2::begin;
+use crate::tpm_pin;
 use ::tpm2::{Means, Purpose, Tpm};
 use crypto::Secret;
 
-/// How often a person is asked.
-const MOST_QUESTIONS: u32 = 3;
-
-/// What was sealed. Where a PIN is wanted nobody holds the TPM while its person types.
+/// What was sealed.
 pub(super) fn open(binding: &Binding, ports: &Ports<'_>) -> Result<Secret, PinError> {
     let nothing = Secret::new(Vec::new());
     let Some(salt) = &binding.pin else { return attempt(binding, &nothing, ports) };
-    let mut wrong = None;
-    for _ in 0..MOST_QUESTIONS {
-        let left = tries_left(ports)?;
-        if left == 0 && wrong.is_some() {
-            break;
-        }
-        let pin = person::ask_for(left, wrong, ports)?;
-        match attempt(binding, &person::value(&pin, salt), ports) {
-            Err(PinError::WrongPin { left }) => wrong = left,
-            result => return result,
-        }
-    }
-    Err(PinError::WrongPin { left: tries_left(ports).ok() })
-}
-
-/// How many wrong PINs the TPM takes yet. One that is locked says so when it is asked.
-fn tries_left(ports: &Ports<'_>) -> Result<u32, PinError> {
-    let cancelled = || ports.cancel.is_cancelled();
-    let protection = begin(ports, &cancelled)?.dictionary_attack().map_err(failed)?;
-    Ok(protection.most_failures.saturating_sub(protection.failures))
+    tpm_pin::ask_until_right(&|pin| attempt(binding, &tpm_pin::salted(pin, salt), ports), ports)
 }
 
 /// One conversation.

@@ -9,6 +9,7 @@ use crate::error::PinError;
 use crate::pcr_state::PcrState;
 use crate::pin::Ports;
 use crate::pins::tpm2::{begin, failed};
+use crate::tpm_pin::salted;
 use ::tpm2::{NvIndex, NvPublic, Protection, Purpose, SealedTemplate, Session, Tpm, TpmError};
 use crypto::Secret;
 
@@ -25,7 +26,7 @@ pub(super) fn seal(settings: &Settings, key: &Secret, ports: &Ports<'_>) -> Resu
     };
     let (value, salt) = if settings.pin {
         let salt = Secret::try_filled_by(SALT_LEN, |bytes| ports.random.fill(bytes)).map_err(PinError::Random)?;
-        (person::value(&person::choose(ports)?, salt.expose()), Some(salt.expose().to_vec()))
+        (salted(&person::choose(ports)?, salt.expose()), Some(salt.expose().to_vec()))
     } else {
         (Secret::new(Vec::new()), None)
     };
