@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: the originals that the tests run against, as Debian packages them.
 
 mod guest_kernel;
+mod replacement;
 
 use crate::failure::Failure;
 use crate::program;
@@ -52,6 +53,10 @@ const NEEDED: &[Needed] = &[
     needed("/lib/systemd/systemd-udevd", "udev"),
     needed("busybox", "busybox-static"),
     needed("strip", "binutils"),
+    // What clevis-pin-tpm2 is built with, which no package provides.
+    needed("/usr/include/tss2/tss2_esys.h", "libtss2-dev"),
+    needed("/usr/include/openssl/ssl.h", "libssl-dev"),
+    needed("pkg-config", "pkg-config"),
 ];
 
 /// Where a program may be although an unprivileged path leaves it out.
@@ -61,6 +66,10 @@ const EXTRA_PATH: &[&str] = &["/usr/sbin", "/sbin"];
 pub(crate) fn run() -> Result<(), Failure> {
     install()?;
     let target = Workspace::load()?.target;
+    if !replacement::is_there(&target) {
+        eprintln!("building: clevis-pin-tpm2");
+        replacement::provide(&target)?;
+    }
     if guest_kernel::is_there(&target) {
         return Ok(());
     }

@@ -28,8 +28,8 @@ pub use annotation::{annotate, annotation, remembered};
 pub use approval::{Approval, ApprovalError, Counter};
 pub use config::{Config, ConfigError};
 pub use error::{
-    Asked, BindingError, Failure, Name, NextStep, PinError, ShareFault, ShareName, Skipped, Unopened, Url, WhySkipped,
-    WrongShare,
+    Asked, BindingError, Failure, Name, NextStep, PinError, ShareFault, ShareName, SignedPolicyError, Skipped,
+    Unopened, Url, WhySkipped, WrongShare,
 };
 pub use pcr_state::PcrState;
 pub use pin::{

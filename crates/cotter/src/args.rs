@@ -218,6 +218,8 @@ const PINS: &str = r#"Pins and their configuration (JSON):
         key         ecc (the default) or rsa: the parent key
         hash        sha256 (the default), sha1, sha384, sha512: the hash of the parent key
         The TPM is the first /dev/tpmrm*, or what TPM2TOOLS_TCTI names: device:FILE, swtpm:host=IP,port=N, swtpm:path=SOCKET
+  tpm2plus  as tpm2, and a signed policy in a file says which PCRs are right: change it and nothing is sealed again
+        policy_pubkey_path, policy_path, policy_ref   whose signature, in which file, for what purpose; key and hash as above
   sss   t of several policies must be met
         t       how many, 1 if not given
         pins    {"PIN": CFG or [CFG, …], …}
@@ -228,7 +230,7 @@ const PINS: &str = r#"Pins and their configuration (JSON):
 /// A pin and its configuration, the two words of every policy.
 #[derive(Debug, Args)]
 pub struct Policy {
-    /// The kind of policy: tang, tpm2, sss (several, of which some number must agree), null (no protection, for tests)
+    /// The kind of policy: tang, tpm2, tpm2plus, sss (several, of which some number must agree), null (no protection, for tests)
     #[arg(value_name = "PIN")]
     pub pin: String,
     /// Its configuration in JSON, such as '{"url":"http://keys.example:7500"}'

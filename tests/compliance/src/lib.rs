@@ -31,7 +31,7 @@ pub use disk::Disk;
 pub use keys::{Curve, KeyDirectory};
 pub use maker::Maker;
 pub use pairing::Table;
-pub use program::{Ended, Program, Running, cotter, need};
+pub use program::{Ended, Program, Running, cotter, need, replacement};
 pub use screen::Screen;
 pub use server::Server;
 pub use swtpm::Swtpm;

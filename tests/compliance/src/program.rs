@@ -26,6 +26,14 @@ pub fn need(program: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("`{program}` is not installed; this provides it: cargo xtask setup"))
 }
 
+/// The separate replacement of the original's pin `tpm2`, which setup builds below the target directory, whichever that is.
+pub fn replacement() -> PathBuf {
+    let test = std::env::current_exe().expect("no path of this program");
+    let found =
+        test.ancestors().map(|above| above.join("clevis-pin-tpm2/bin/clevis-pin-tpm2")).find(|file| file.is_file());
+    found.unwrap_or_else(|| panic!("`clevis-pin-tpm2` was not built; this builds it: cargo xtask setup"))
+}
+
 /// Our program, built from this checkout once per test program, by the Cargo that runs the test.
 ///
 /// `COTTER` in the environment names another file to test.

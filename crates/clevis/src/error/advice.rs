@@ -1,6 +1,7 @@
 //! What to do about a failure: what comes next, one hint, and how much it says.
 
 use super::pin::{Asked, Failure, PinError};
+use super::signed::SignedPolicyError;
 use crate::config::ConfigError;
 use crate::outside::Url;
 use crate::ports::NetError;
@@ -45,6 +46,7 @@ impl PinError {
             | PinError::WrongKey { .. }
             | PinError::NoTpm
             | PinError::PcrMismatch { .. }
+            | PinError::SignedPolicy { .. }
             | PinError::Latched { .. }
             | PinError::CounterPassed { .. }
             | PinError::NotApproved { .. }
@@ -146,6 +148,11 @@ impl PinError {
                     .into()
             }
             PinError::Unopened(why) => why.hint(),
+            PinError::SignedPolicy { path, source: SignedPolicyError::NoneFits { .. } } => format!(
+                "if the change was meant, let the holder of the key sign it and put that into {}, or open the volume with a passphrase",
+                path.escape_debug()
+            ),
+            PinError::SignedPolicy { path, .. } => format!("check the file {}", path.escape_debug()),
             PinError::ToldToFail => "this pin is for tests; bind to another".into(),
             PinError::Thread(_) => "see `ulimit -u` and the memory that is free".into(),
             PinError::Seal { .. } | PinError::Annotate { .. } | PinError::Prime(_) | PinError::Random(_) => {
@@ -167,7 +174,10 @@ impl PinError {
             PinError::NotSigned { .. } => 7,
             PinError::NoTpm => 2,
             PinError::Tpm { source, .. } => tpm_weight(source),
-            PinError::PcrMismatch { .. } | PinError::CounterPassed { .. } | PinError::NotApproved { .. } => 7,
+            PinError::PcrMismatch { .. }
+            | PinError::SignedPolicy { .. }
+            | PinError::CounterPassed { .. }
+            | PinError::NotApproved { .. } => 7,
             PinError::Latched { .. } | PinError::WrongPin { .. } => 7,
             PinError::NobodyForPin { .. } => 5,
             PinError::NotACounter { .. } | PinError::PinNotSet { .. } => 6,

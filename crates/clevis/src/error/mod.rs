@@ -4,6 +4,7 @@ mod advice;
 mod binding;
 mod pin;
 mod share;
+mod signed;
 mod text;
 mod unopened;
 
@@ -12,4 +13,5 @@ pub use advice::NextStep;
 pub use binding::BindingError;
 pub use pin::{Asked, Failure, PinError, Skipped, WhySkipped};
 pub use share::{ShareFault, ShareName, WrongShare};
+pub use signed::SignedPolicyError;
 pub use unopened::Unopened;

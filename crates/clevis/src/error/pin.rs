@@ -2,6 +2,7 @@
 
 use super::binding::BindingError;
 use super::share::ShareName;
+use super::signed::SignedPolicyError;
 use super::unopened::Unopened;
 use crate::config::ConfigError;
 use crate::outside::{Name, Url};
@@ -205,6 +206,13 @@ pub enum PinError {
     },
     /// systemd has enrolled what it alone opens.
     Unopened(Unopened),
+    /// A file that says who signs policies, or which are signed, does not serve.
+    SignedPolicy {
+        /// Its path.
+        path: String,
+        /// Why not.
+        source: SignedPolicyError,
+    },
     /// A `null` pin that was told to fail.
     ToldToFail,
     /// Encryption failed.

@@ -2,6 +2,7 @@
 
 use super::pin::{Asked, Failure, PinError, Skipped, WhySkipped};
 use super::share::ShareName;
+use super::signed::SignedPolicyError;
 use std::error::Error;
 use std::fmt;
 use tpm2::DictionaryAttack;
@@ -93,6 +94,10 @@ impl fmt::Display for PinError {
                 write!(f, "no signature in {} is for what the PCRs {pcrs} hold now", path.escape_debug())
             }
             PinError::Unopened(why) => why.fmt(f),
+            PinError::SignedPolicy { path, source: SignedPolicyError::NoneFits { .. } } => {
+                write!(f, "no signed policy in {} opens this", path.escape_debug())
+            }
+            PinError::SignedPolicy { path, .. } => write!(f, "{} does not serve", path.escape_debug()),
             PinError::ToldToFail => f.write_str("the pin null was told to fail"),
             PinError::Seal { pin, .. } => write!(f, "the pin {pin} could not encrypt"),
             PinError::Annotate { .. } => f.write_str("the JWE could not be made to say anything beside its policy"),
@@ -134,6 +139,7 @@ impl Error for PinError {
             PinError::CannotAsk { source } => Some(source),
             PinError::Config(source) => source.source(),
             PinError::File { source, .. } => Some(source),
+            PinError::SignedPolicy { source, .. } => Some(source),
             PinError::NotAJwe { source } => Some(source),
             PinError::BadBinding { source, .. } => Some(source),
             PinError::WrongPoint { source, .. }

@@ -5,6 +5,7 @@ mod null;
 pub(crate) mod sss;
 pub(crate) mod tang;
 pub(crate) mod tpm2;
+mod tpm2plus;
 
 use crate::pin::Pin;
 
@@ -13,6 +14,7 @@ pub use null::Null;
 pub use sss::Sss;
 pub use tang::Tang;
 pub use tpm2::Tpm2;
+pub use tpm2plus::Tpm2Plus;
 
 /// Every pin of this crate: the table that a caller hands in as `Ports::pins`.
-pub const ALL: &[&dyn Pin] = &[&Tang, &Tpm2, &CotterTpm2, &Sss, &Null];
+pub const ALL: &[&dyn Pin] = &[&Tang, &Tpm2, &Tpm2Plus, &CotterTpm2, &Sss, &Null];

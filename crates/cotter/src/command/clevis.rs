@@ -41,7 +41,7 @@ pub fn decrypt(args: &DecryptArgs) -> Result<(), CommandError> {
 }
 
 /// Pins of the original that are still missing here.
-const NOT_YET: [&str; 4] = ["tpm2plus", "tpm1", "pkcs11", "file"];
+const NOT_YET: [&str; 3] = ["tpm1", "pkcs11", "file"];
 
 /// The configuration on the command line.
 pub fn config(policy: &Policy) -> Result<Config, CommandError> {
@@ -66,7 +66,7 @@ fn unknown_pin(name: &str) -> Option<CommandError> {
         );
     }
     let error = CommandError::usage(format!("there is no pin {}", name.escape_debug()));
-    Some(error.hint("one of: tang, tpm2, sss (and null, which protects nothing)"))
+    Some(error.hint("one of: tang, tpm2, tpm2plus, cotter-tpm2, sss (and null, which protects nothing)"))
 }
 
 /// How the server's keys are trusted.

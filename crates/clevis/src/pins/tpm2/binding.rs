@@ -24,13 +24,7 @@ impl Binding {
         let binding = header.member("clevis")?.member(NAME)?;
         let hash = HashName::read(&binding.member("hash")?)?;
         let key = KeyName::read(&binding.member("key")?)?;
-        let half = |name| {
-            let member = binding.member(name)?;
-            let place = || member.place().to_owned();
-            b64::decode(member.text()?).map_err(|source| BindingError::Base64 { place: place(), source })
-        };
-        let sealed = Sealed { public: half("jwk_pub")?, private: half("jwk_priv")? };
-        let public = sealed.public_area().map_err(BindingError::Sealed)?;
+        let (sealed, public) = read_halves(&binding)?;
         // The original takes no numbers and an empty text for the same.
         let ids = binding.optional("pcr_ids")?.filter(|ids| ids.value().as_str() != Some(""));
         let pcrs = match ids {
@@ -50,8 +44,7 @@ impl Binding {
 
     /// `clevis.tpm2`, with the members of the original.
     pub(super) fn to_json(&self) -> Object {
-        let halves = [("jwk_pub", &self.sealed.public), ("jwk_priv", &self.sealed.private)];
-        halves.into_iter().fold(self.configuration(), |json, (name, half)| json.with(name, b64::encode(half)))
+        write_halves(&self.sealed, self.configuration())
     }
 
     /// What of it a configuration says too.
@@ -82,4 +75,22 @@ impl Binding {
         };
         self.parent() == settings.parent() && same_pcrs
     }
+}
+
+/// What the TPM sealed, out of the parameters of a header.
+pub(in crate::pins) fn read_halves(parameters: &Field<'_>) -> Result<(Sealed, Public), BindingError> {
+    let half = |name| {
+        let member = parameters.member(name)?;
+        let place = || member.place().to_owned();
+        b64::decode(member.text()?).map_err(|source| BindingError::Base64 { place: place(), source })
+    };
+    let sealed = Sealed { public: half("jwk_pub")?, private: half("jwk_priv")? };
+    let public = sealed.public_area().map_err(BindingError::Sealed)?;
+    Ok((sealed, public))
+}
+
+/// These parameters, and what the TPM sealed.
+pub(in crate::pins) fn write_halves(sealed: &Sealed, parameters: Object) -> Object {
+    let halves = [("jwk_pub", &sealed.public), ("jwk_priv", &sealed.private)];
+    halves.into_iter().fold(parameters, |json, (name, half)| json.with(name, b64::encode(half)))
 }

@@ -9,6 +9,7 @@
 //! sealed, and cannot open what it has sealed with another `hash` itself. The session here has the hash of the object, so both open.
 
 mod binding;
+mod content_key;
 mod failure;
 mod settings;
 
@@ -20,17 +21,17 @@ use ::tpm2::{Bank, Patience, PcrSelection, Protection, Public, Purpose, SealedTe
 use binding::Binding;
 use crypto::{Hash, Secret};
 use failure::failed_with;
-use jose::{Jwe, Jwk};
+use jose::Jwe;
 use json::{Field, Object, Value};
 use settings::Settings;
 
 pub(crate) use binding::NAME;
+pub(in crate::pins) use binding::{read_halves, write_halves};
+pub(in crate::pins) use content_key::{key_text, new_key, open_by};
 pub(crate) use failure::failed;
-pub(in crate::pins) use settings::{ECC, KeyName};
+pub(in crate::pins) use settings::{ECC, HashName, KeyName, SHA256};
 pub(crate) use settings::{read_bank, read_ids};
 
-/// Bytes of the content key.
-const KEY_LEN: usize = 32;
 /// What makes the name of what is sealed with PCRs, and the sessions in which there is no other hash to use.
 const SESSION_HASH: Hash = Hash::Sha256;
 
@@ -45,7 +46,7 @@ impl Pin for Tpm2 {
 
     fn encrypt(&self, config: &Config, secret: &Secret, beside: &Object, ports: &Ports<'_>) -> Result<Jwe, PinError> {
         let settings = Settings::read(config)?;
-        let key = Secret::try_filled_by(KEY_LEN, |bytes| ports.random.fill(bytes)).map_err(PinError::Random)?;
+        let key = new_key(ports)?;
         let cancelled = || ports.cancel.is_cancelled();
         let binding = seal(&settings, &key_text(&key), &begin(ports, &cancelled)?).map_err(failed)?;
         let inner = Object::new().with("pin", NAME).with(NAME, binding.to_json());
@@ -58,10 +59,7 @@ impl Pin for Tpm2 {
         let cancelled = || ports.cancel.is_cancelled();
         let tpm = begin(ports, &cancelled)?;
         let text = unseal(&binding, &tpm).map_err(|source| failed_with(source, &binding, &tpm))?;
-        let key = Jwk::parse(text.expose()).map_err(|source| bad_binding(BindingError::Key(source)))?;
-        let secret = jwe.decrypt_with(&key).map_err(|source| PinError::WrongKey { pin: NAME, source })?;
-        let bytes = key.oct_key().map_or(&[][..], Secret::expose);
-        Ok(Opened::new(secret, Secret::copied_from(bytes)))
+        open_by(NAME, jwe, &text)
     }
 
     fn describe(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Shown, PinError> {
@@ -103,14 +101,6 @@ pub(crate) fn compared(header: &Field<'_>) -> Result<(Option<PcrSelection>, Publ
 
 fn bad_binding(source: BindingError) -> PinError {
     PinError::BadBinding { pin: NAME, source }
-}
-
-/// What the original seals: a JWK and a newline, 112 bytes of the 128 that a TPM takes.
-fn key_text(key: &Secret) -> Secret {
-    let text = Jwk::content_key(Secret::copied_from(key.expose())).private_json();
-    Secret::filled_by(text.len() + 1, |bytes| {
-        bytes.iter_mut().zip(text.bytes().chain([b'\n'])).for_each(|(to, from)| *to = from);
-    })
 }
 
 /// Seals the text by these settings.

@@ -15,9 +15,9 @@ pub(super) struct Settings {
 
 /// The hash that makes the name of the parent key, as tpm2-tools call it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct HashName {
-    pub(super) name: &'static str,
-    pub(super) hash: Hash,
+pub(in crate::pins) struct HashName {
+    pub(in crate::pins) name: &'static str,
+    pub(in crate::pins) hash: Hash,
 }
 
 /// The kind of the parent key, as tpm2-tools call it.
@@ -39,7 +39,7 @@ pub(super) struct Pcrs {
 }
 
 /// The defaults.
-const SHA256: HashName = HashName { name: "sha256", hash: Hash::Sha256 };
+pub(in crate::pins) const SHA256: HashName = HashName { name: "sha256", hash: Hash::Sha256 };
 pub(in crate::pins) const ECC: KeyName = KeyName { name: "ecc", key: ParentKey::Ecc };
 
 /// As many as tpm2-tools take: what is sealed here, the original opens too.
@@ -88,7 +88,7 @@ impl Settings {
 }
 
 impl HashName {
-    pub(super) fn read(field: &Field<'_>) -> Result<HashName, FieldError> {
+    pub(in crate::pins) fn read(field: &Field<'_>) -> Result<HashName, FieldError> {
         let name = field.text()?;
         let found = HASHES.into_iter().find(|hash| hash.name == name);
         found.ok_or_else(|| field.wrong_value("sha1, sha256, sha384 or sha512"))
