@@ -1,6 +1,7 @@
 //! What our JWEs say beside what the original's say: one member more of the outer protected header, `"cotter": {…}`.
 //!
 //! - `config`: the configuration as it was given, where the pin's own members lose something of it (`thp`, `adv`);
+//! - `pcrs`: what the PCRs held that a binding by `tpm2` compares;
 //! - `check`: a check value for each share of a threshold, see the pin `sss`;
 //! - `sealed`: what `luks seal` leaves here, see `unlock`.
 //!

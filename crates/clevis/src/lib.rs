@@ -19,6 +19,7 @@ mod pin;
 pub mod pins;
 mod policy;
 mod ports;
+mod remark;
 mod stored;
 pub mod systemd;
 mod tpm_pin;
@@ -41,4 +42,5 @@ pub use ports::{
     Cancel, Deadline, Files, HttpRequest, HttpResponse, LONGEST_ANSWER, Method, Net, NetError, Person, PersonError,
     TlsFiles,
 };
+pub use remark::Remark;
 pub use stored::{BoundServer, Lost, Renewal, Renewed, SignedPolicy, Stored, Wanted};

@@ -4,6 +4,7 @@ use crate::approval::Approval;
 use crate::config::{Config, ConfigError};
 use crate::error::{BindingError, Name, PinError, WrongShare};
 use crate::ports::{Cancel, Deadline, Files, Net, Person};
+use crate::remark::Remark;
 use crate::stored::{BoundServer, Lost, Renewal, Renewed, SignedPolicy};
 use crypto::{Random, Secret};
 use jose::Jwe;
@@ -65,12 +66,14 @@ pub struct Opened {
     pub key: Secret,
     /// Shares of a threshold that answered and are wrong, although enough others were right.
     pub wrong: Vec<WrongShare>,
+    /// What else is to be said.
+    pub remarks: Vec<Remark>,
 }
 
 impl Opened {
     /// What a pin brought back with nothing to remark.
     pub fn new(secret: Secret, key: Secret) -> Opened {
-        Opened { secret, key, wrong: Vec::new() }
+        Opened { secret, key, wrong: Vec::new(), remarks: Vec::new() }
     }
 }
 

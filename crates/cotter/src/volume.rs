@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::output;
 use crate::progress::Progress;
 use block::BlockRead;
-use clevis::TrustPolicy;
+use clevis::{Remark, TrustPolicy};
 use crypto::{Passphrase, SystemRandom};
 use linux::{Access, Claim, FileDisk, HeaderLock, LockError, LockMode, machine};
 use luks::{Accepted, Allowed, DataPlace, Header, Luks1, MetaError, MetaState, Refused, SealState, Slot, TokenId};
@@ -252,6 +252,9 @@ pub fn open_by_bindings(
         Event::WrongShares(attempt, shares) => {
             shares.iter().for_each(|share| output::say(&format!("keyslot {}: {share}", attempt.slot)));
         }
+        Event::Remarks(attempt, remarks) => {
+            remarks.iter().for_each(|remark| tell_remark(&format!("keyslot {}: ", attempt.slot), remark));
+        }
         _ => {}
     };
     let (ports, left) = (host.ports(TrustPolicy::Ask), || host.time_left());
@@ -264,6 +267,11 @@ pub fn open_by_bindings(
         tell_differences(&unlocked.seal);
     }
     Ok(unlocked)
+}
+
+/// Says it, with what to do about it.
+pub fn tell_remark(lead: &str, remark: &Remark) {
+    output::say(&format!("{lead}{remark}\n  try: {}", remark.hint()));
 }
 
 /// Changes of keyslots and tokens are made by programs that know no seal, too: they are told, and no more.

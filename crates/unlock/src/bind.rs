@@ -1,7 +1,7 @@
 //! A new binding before any disk is touched: a fresh passphrase, encrypted to a policy and, if that can be, brought back again.
 
 use crate::binding::Binding;
-use clevis::{Config, Lost, NextStep, PinError, Ports};
+use clevis::{Config, Lost, NextStep, PinError, Ports, Remark};
 use crypto::{Passphrase, RandomFailed, Secret};
 use jose::Jwe;
 use json::{Object, Value};
@@ -53,6 +53,8 @@ pub struct Prepared {
     pub(crate) content_key: Option<Secret>,
     pub(crate) place: Place,
     pub(crate) unproved: Option<PinError>,
+    /// What the policy said when it was tried.
+    pub(crate) remarks: Vec<Remark>,
     /// Whether it opens for what somebody approves, which is kept beside it.
     pub(crate) signed: bool,
     pub(crate) keys: Keys,
@@ -82,6 +84,11 @@ impl Prepared {
     #[must_use]
     pub fn with_room(self, room: Room) -> Prepared {
         Prepared { room, ..self }
+    }
+
+    /// What is to be said of the policy, which was tried.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
     }
 
     /// Whether it is made to the keys that the binding before it had.
@@ -154,14 +161,15 @@ pub(crate) fn encrypt(
     let passphrase = random_passphrase(ports)?;
     let said = clevis::measured::record(said.clone(), config, ports);
     let jwe = clevis::encrypt_with(pin, config, passphrase.secret(), &said, ports).map_err(BindError::Encrypt)?;
-    let (content_key, unproved) = match clevis::open(&jwe, ports) {
-        Ok(back) if back.secret.ct_eq(passphrase.expose()) => (Some(back.key), None),
+    let (content_key, unproved, remarks) = match clevis::open(&jwe, ports) {
+        Ok(back) if back.secret.ct_eq(passphrase.expose()) => (Some(back.key), None, back.remarks),
         Ok(_) => return Err(BindError::WrongSecret),
-        Err(error) if may_wait(&error) => (None, Some(error)),
+        Err(error) if may_wait(&error) => (None, Some(error), Vec::new()),
         Err(error) => return Err(BindError::NotProved(error)),
     };
     let signed = clevis::signed(&jwe, ports.pins).is_ok_and(|policies| !policies.is_empty());
-    Ok(Prepared { passphrase, jwe, content_key, place, unproved, signed, keys: Keys::Other, room: Room::Beside })
+    let (keys, room) = (Keys::Other, Room::Beside);
+    Ok(Prepared { passphrase, jwe, content_key, place, unproved, remarks, signed, keys, room })
 }
 
 /// Whether the policy was made for another time than this: before anybody has approved anything, or after the latch was shut.

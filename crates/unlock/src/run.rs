@@ -7,7 +7,7 @@ use crate::plan::{Attempt, Way};
 use crate::seal::check_seal;
 use crate::seal_fault::SealFault;
 use block::BlockRead;
-use clevis::{Name, Opened, PinError, Ports, WrongShare};
+use clevis::{Name, Opened, PinError, Ports, Remark, WrongShare};
 use crypto::{Passphrase, Secret, VolumeKey};
 use luks::{Accepted, OpenError, SealState, Slot, open_keyslot};
 use std::fmt;
@@ -51,6 +51,8 @@ pub enum Event<'a> {
     Failed(&'a Attempt, &'a AttemptError),
     /// Its policy gave a secret in spite of these shares, which are wrong.
     WrongShares(&'a Attempt, &'a [WrongShare]),
+    /// Its policy gave a secret, and there is something to be said.
+    Remarks(&'a Attempt, &'a [Remark]),
     /// Its secret opened its keyslot.
     Opened(&'a Attempt),
 }
@@ -221,10 +223,8 @@ fn ask_all(
         let takes = |index: usize| plan.get(index).map_or(Duration::ZERO, |a| estimate(header, a.slot));
         while let Some((index, answer)) = next(&answers, &mut waiting, &takes, budget) {
             let Some(attempt) = plan.get(index) else { continue };
-            if let Ok(Opened { wrong, .. }) = &answer
-                && !wrong.is_empty()
-            {
-                on_event(Event::WrongShares(attempt, wrong));
+            if let Ok(Opened { wrong, remarks, .. }) = &answer {
+                tell_of(attempt, wrong, remarks, on_event);
             }
             if take(index, attempt, answer, on_event).is_break() {
                 cancel.cancel();
@@ -232,6 +232,15 @@ fn ask_all(
             }
         }
     });
+}
+
+fn tell_of(attempt: &Attempt, wrong: &[WrongShare], remarks: &[Remark], on_event: &mut dyn FnMut(Event<'_>)) {
+    if !wrong.is_empty() {
+        on_event(Event::WrongShares(attempt, wrong));
+    }
+    if !remarks.is_empty() {
+        on_event(Event::Remarks(attempt, remarks));
+    }
 }
 
 /// The passphrase of an attempt's keyslot.

@@ -149,25 +149,24 @@ fn tpm(config: &Field<'_>, form: Form) -> Result<Tpm, FieldError> {
         pcrs,
         signed: any(&["signed", "use_policy", "policy_pubkey_path", "policy_path"])?,
         pin: form == Form::Ours && given("pin")?,
-        latch: form == Form::Ours && latches(config, pcrs)?,
+        latch: form == Form::Ours && latches(config)?,
         counter: form == Form::Ours && given("counter")?,
     })
 }
 
-/// Whether a latch is asked for that holds: its PCR is in the policy, so that extending it shuts the TPM, and nobody can reset it.
-fn latches(config: &Field<'_>, pcrs: Pcrs) -> Result<bool, FieldError> {
+/// Whether a latch is asked for that holds: the pin puts its PCR into the policy, so that extending it shuts the TPM, and nobody can reset it.
+fn latches(config: &Field<'_>) -> Result<bool, FieldError> {
     let Some(latch) = config.optional("latch")?.filter(|latch| is_given(latch.value())) else { return Ok(false) };
     let number = match latch.value() {
-        Value::Bool(_) => LATCH,
-        _ => u8::try_from(latch.integer()?).map_err(|_| latch.wrong_value("a PCR"))?,
+        Value::Bool(_) => return Ok(true),
+        _ => latch.integer()?,
     };
-    Ok(pcrs.contains(number) && !RESETTABLE.contains(&number))
+    Ok(LATCHES.contains(&number))
 }
 
-/// The PCR of a latch that names none.
-const LATCH: u8 = 15;
-/// PCRs that any program may set to zero again: those for debugging and for applications (TCG PC Client Platform TPM Profile, table 5).
-const RESETTABLE: [u8; 2] = [16, 23];
+/// PCRs that are zero after the firmware, and that no program may set to zero again (TCG PC Client Platform TPM Profile, table 5): what the
+/// pin takes, which has 15 for a latch that names none.
+const LATCHES: std::ops::RangeInclusive<u64> = 8..=15;
 
 /// Whether the value of an option says more than no.
 fn is_given(value: &Value) -> bool {
@@ -233,8 +232,8 @@ mod tests {
         let text = r#"{"pcr_ids":"7,15","pin":true,"latch":15,"counter":true,"signed":{"key":"k"}}"#;
         assert_eq!(policy("cotter-tpm2", text), Policy::Tpm(ours));
         let latched = |text: &str| matches!(policy("cotter-tpm2", text), Policy::Tpm(Tpm { latch: true, .. }));
-        assert!(latched(r#"{"pcr_ids":"15","latch":true}"#) && latched(r#"{"pcr_ids":"7,14","latch":14}"#));
-        for open in [r#"{"latch":15}"#, r#"{"pcr_ids":"7","latch":true}"#, r#"{"pcr_ids":"16","latch":16}"#] {
+        assert!(latched(r#"{"pcr_ids":"15","latch":true}"#) && latched(r#"{"pcr_ids":"7","latch":14}"#));
+        for open in [r#"{"pcr_ids":"15"}"#, r#"{"latch":false}"#, r#"{"pcr_ids":"16","latch":16}"#, r#"{"latch":7}"#] {
             assert!(!latched(open), "{open}");
         }
         let plain = Tpm { form: Form::Ours, ..Tpm::default() };

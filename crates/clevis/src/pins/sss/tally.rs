@@ -11,6 +11,7 @@ use super::field::{self, Point};
 use super::subsets::subsets;
 use crate::error::{BindingError, Failure, PinError, ShareFault, ShareName, WrongShare};
 use crate::pin::Opened;
+use crate::remark::Remark;
 use crypto::{Secret, Share};
 use jose::{Jwe, JweError};
 use std::cmp::Reverse;
@@ -31,6 +32,7 @@ pub(super) struct Tally<'a> {
     answered: Vec<(ShareName, Point)>,
     failures: Vec<Failure>,
     wrong: Vec<WrongShare>,
+    remarks: Vec<Remark>,
     tried: usize,
     /// Why the last set did not open the JWE, if it had a key at all.
     closed: Option<JweError>,
@@ -41,7 +43,8 @@ impl<'a> Tally<'a> {
     pub(super) fn new(binding: &'a Binding, jwe: &'a Jwe) -> Tally<'a> {
         // With its whole room at once: a vector that grows leaves what it held behind, and nobody wipes that.
         let answered = Vec::with_capacity(binding.shares.len());
-        Tally { binding, jwe, answered, failures: Vec::new(), wrong: Vec::new(), tried: 0, closed: None }
+        let (failures, wrong, remarks) = (Vec::new(), Vec::new(), Vec::new());
+        Tally { binding, jwe, answered, failures, wrong, remarks, tried: 0, closed: None }
     }
 
     /// Takes one more outcome; with it the JWE may open.
@@ -54,6 +57,7 @@ impl<'a> Tally<'a> {
                 return None;
             }
         };
+        self.remarks.extend(opened.remarks);
         self.wrong.extend(opened.wrong.into_iter().map(|wrong| wrong.inside(&name)));
         match self.point(name.share, opened.secret) {
             Ok(point) => self.try_with(name, point),
@@ -109,7 +113,10 @@ impl<'a> Tally<'a> {
             let points: Vec<&Point> = earlier.map(|(_, (_, earlier))| earlier).chain([&point]).collect();
             let Some(key) = field::combine(&self.binding.modulus, &points) else { continue };
             match self.jwe.decrypt(&key) {
-                Ok(secret) => return Some(Opened { wrong: self.strays(&points), ..Opened::new(secret, key) }),
+                Ok(secret) => {
+                    let (wrong, remarks) = (self.strays(&points), self.remarks.clone());
+                    return Some(Opened { secret, key, wrong, remarks });
+                }
                 Err(error) => self.closed = Some(error),
             }
         }

@@ -15,7 +15,9 @@ mod settings;
 
 use crate::config::{Config, ConfigError};
 use crate::error::{BindingError, PinError};
-use crate::pin::{HEADER, Opened, Pin, Ports, Shown, header};
+use crate::pcr_state::PcrState;
+use crate::pin::{ANNOTATION, HEADER, Opened, Pin, Ports, Shown, header};
+use crate::remark::Remark;
 use crate::stored::Lost;
 use ::tpm2::{Bank, Patience, PcrSelection, Protection, Public, Purpose, SealedTemplate, Session, Tpm, TpmError};
 use binding::Binding;
@@ -32,6 +34,8 @@ pub(crate) use failure::failed;
 pub(in crate::pins) use settings::{ECC, HashName, KeyName, SHA256};
 pub(crate) use settings::{read_bank, read_ids};
 
+/// The member of the annotation with the values of the PCRs. It is a record for people and decides nothing.
+const PCRS: &str = "pcrs";
 /// What makes the name of what is sealed with PCRs, and the sessions in which there is no other hash to use.
 const SESSION_HASH: Hash = Hash::Sha256;
 
@@ -48,9 +52,9 @@ impl Pin for Tpm2 {
         let settings = Settings::read(config)?;
         let key = new_key(ports)?;
         let cancelled = || ports.cancel.is_cancelled();
-        let binding = seal(&settings, &key_text(&key), &begin(ports, &cancelled)?).map_err(failed)?;
+        let (binding, state) = seal(&settings, &key_text(&key), &begin(ports, &cancelled)?).map_err(failed)?;
         let inner = Object::new().with("pin", NAME).with(NAME, binding.to_json());
-        let header = beside.clone().with("clevis", inner);
+        let header = with_state(beside, state.as_ref()).with("clevis", inner);
         Jwe::encrypt_dir(&header, &key, secret, ports.random).map_err(|source| PinError::Seal { pin: NAME, source })
     }
 
@@ -59,7 +63,10 @@ impl Pin for Tpm2 {
         let cancelled = || ports.cancel.is_cancelled();
         let tpm = begin(ports, &cancelled)?;
         let text = unseal(&binding, &tpm).map_err(|source| failed_with(source, &binding, &tpm))?;
-        open_by(NAME, jwe, &text)
+        let opened = open_by(NAME, jwe, &text)?;
+        // The secret is there: whatever the TPM answers now is no reason to withhold it.
+        let remarks = tpm.dictionary_attack().ok().and_then(Remark::of).into_iter().collect();
+        Ok(Opened { remarks, ..opened })
     }
 
     fn describe(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Shown, PinError> {
@@ -103,21 +110,31 @@ fn bad_binding(source: BindingError) -> PinError {
     PinError::BadBinding { pin: NAME, source }
 }
 
+/// What is said beside the policy, and the values that it was made for: the header has their digest alone.
+fn with_state(beside: &Object, state: Option<&PcrState>) -> Object {
+    let Some(state) = state else { return beside.clone() };
+    let said = beside.get(ANNOTATION).and_then(Value::as_object).cloned().unwrap_or_default();
+    beside.clone().with(ANNOTATION, said.with(PCRS, state.to_json()))
+}
+
 /// Seals the text by these settings.
-fn seal(settings: &Settings, text: &Secret, tpm: &Tpm<'_>) -> Result<Binding, TpmError> {
+fn seal(settings: &Settings, text: &Secret, tpm: &Tpm<'_>) -> Result<(Binding, Option<PcrState>), TpmError> {
     let selection = selection(settings, tpm)?;
     let parent = tpm.create_primary(settings.parent())?;
     let mut session = tpm.start_session(&parent, Purpose::Authorise, SESSION_HASH)?;
-    let template = match &selection {
+    let values = selection.as_ref().map(|selection| values(settings, selection, tpm, &mut session)).transpose()?;
+    let template = match selection.zip(values.as_ref()) {
         None => SealedTemplate { hash: settings.hash.hash, policy: None, protection: Protection::Uncounted },
-        Some(selection) => {
-            let policy = policy(settings, selection, tpm, &mut session)?;
+        Some((selection, values)) => {
+            let policy = selection.policy(SESSION_HASH, values)?;
             SealedTemplate { hash: SESSION_HASH, policy: Some(policy), protection: Protection::Uncounted }
         }
     };
     let sealed = tpm.create(&parent, &template, text, session)?;
     let public = sealed.public_area()?;
-    Ok(Binding { hash: settings.hash, key: settings.key, pcrs: selection.zip(settings.pcr_ids()), sealed, public })
+    let state = selection.zip(values).and_then(|(selection, values)| PcrState::split(&selection, &values));
+    let pcrs = selection.zip(settings.pcr_ids());
+    Ok((Binding { hash: settings.hash, key: settings.key, pcrs, sealed, public }, state))
 }
 
 /// The PCRs of the settings, in their bank or in that of the TPM.
@@ -130,16 +147,16 @@ fn selection(settings: &Settings, tpm: &Tpm<'_>) -> Result<Option<PcrSelection>,
     Ok(Some(pcrs.selection(bank)))
 }
 
-/// The policy that the PCRs hold what they hold now, or what the settings give.
-fn policy(
+/// What the PCRs hold now, or what the settings give.
+fn values(
     settings: &Settings,
     selection: &PcrSelection,
     tpm: &Tpm<'_>,
     session: &mut Session<'_, '_>,
 ) -> Result<Vec<u8>, TpmError> {
     match settings.given_values() {
-        Some(values) => selection.policy(SESSION_HASH, values),
-        None => selection.policy(SESSION_HASH, &tpm.pcr_read(selection, Some(session))?.concatenated()),
+        Some(values) => Ok(values.to_vec()),
+        None => Ok(tpm.pcr_read(selection, Some(session))?.concatenated()),
     }
 }
 

@@ -41,6 +41,7 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
     host.cancel_on_signal()?;
     let opened = open(args, &disks, &header, given, &host)?;
     let prepared = prepare(&request, args, &header, &host)?;
+    prepared.remarks().iter().for_each(|remark| volume::tell_remark("", remark));
     if args.dry_run {
         return print_plan(args, &header, &opened, &prepared);
     }
