@@ -1,16 +1,19 @@
 //! Somebody sits between the program and the TPM.
 
 use crate::line::Line;
+use crate::policies::{self, Signer};
 use crate::sealing::{CALM, ECC, SECRET, open, open_within, seal};
 use crate::swtpm::Swtpm;
-use crypto::{Hash, SystemRandom};
+use crypto::{Hash, Secret, SystemRandom};
 use linux::TpmDevice;
 use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tpm2::policy::{Policy, Step};
 use tpm2::{
-    Bank, ParentKey, ParentTemplate, Patience, PcrSelection, Protection, Tpm, TpmError, Transport, TransportError,
+    Approval, Bank, ParentKey, ParentTemplate, Patience, PcrSelection, Protection, Tpm, TpmError, Transport,
+    TransportError,
 };
 
 /// Longest piece of a secret that may be on the line by chance.
@@ -57,47 +60,75 @@ fn no_secret_passes_in_clear() {
 /// What is done to one answer.
 type OneChange = dyn Fn(Vec<u8>) -> Result<Vec<u8>, TransportError> + Sync;
 
+/// Opens over a line.
+type Opening = dyn Fn(&dyn Transport) -> Result<Secret, TpmError> + Sync;
+
+/// What the original's binding says, and what one of ours says that has everything: a pinned parent, PCRs, a counter, a signature, a choice
+/// and a PIN.
+fn openings(tpm: &dyn Transport) -> [Box<Opening>; 2] {
+    let plain = seal(tpm, ECC, pcr_7()).unwrap();
+    let ((counter, value), signer, name) = (policies::counter(tpm), Signer::new(), policies::parent_name(tpm));
+    let before =
+        Policy::new().then(policies::now(tpm, pcr_7().unwrap())).then(policies::not_counted_up(&counter, value));
+    let signature = signer.approve(&before, b"");
+    let signed = before.then(signer.step(b""));
+    let branch = signed.digest(Hash::Sha256).unwrap();
+    let whole = signed.then(Step::Or(vec![branch.clone(), branch])).then(Step::AuthValue).then(Step::UnsealOnly);
+    let sealed = policies::seal(tpm, &whole, b"1234").unwrap();
+    [
+        Box::new(move |line| open(line, ECC, &plain, pcr_7())),
+        Box::new(move |line| {
+            let approval = Some(Approval { key: &signer.key, signature: &signature });
+            policies::open(line, &sealed, &whole, approval, b"1234", Some(&name))
+        }),
+    ]
+}
+
 /// Every answer in turn is cut, made longer, reset, and turned into refusals; some bytes of each are flipped. An error comes out, or the
-/// secret where the byte meant nothing, and nothing stays in the TPM.
+/// secret where the byte meant nothing.
 #[test]
-fn whatever_comes_back_ends_in_an_error_and_leaves_nothing_behind() {
+fn whatever_comes_back_ends_in_an_error() {
     let swtpm = Swtpm::start();
     let tpm = TpmDevice::at(&swtpm.place()).unwrap();
-    let sealed = seal(&tpm, ECC, pcr_7()).unwrap();
-    let line = Line::listening(&tpm);
-    open(&line, ECC, &sealed, pcr_7()).unwrap();
-    let lengths: Vec<usize> = line.log().iter().map(|(_, answer)| answer.len()).collect();
-    for (victim, len) in lengths.into_iter().enumerate() {
-        let places = (0..len).step_by(1 + len / 24);
-        let mut changes: Vec<Box<OneChange>> = Vec::new();
-        for at in places {
-            changes.push(Box::new(move |mut answer: Vec<u8>| {
-                if let Some(byte) = answer.get_mut(at) {
-                    *byte ^= 0x41;
+    for opening in openings(&tpm) {
+        let line = Line::listening(&tpm);
+        opening(&line).unwrap();
+        let lengths: Vec<usize> = line.log().iter().map(|(_, answer)| answer.len()).collect();
+        for (victim, len) in lengths.into_iter().enumerate() {
+            for (number, change) in changes(len).iter().enumerate() {
+                let once = |at: usize, answer: Vec<u8>| if at == victim { change(answer) } else { Ok(answer) };
+                if let Ok(secret) = opening(&Line::changing(&tpm, &once)) {
+                    assert!(secret.ct_eq(SECRET), "change {number} of answer {victim} gave another secret");
                 }
-                Ok(answer)
-            }));
-            changes.push(Box::new(move |mut answer: Vec<u8>| {
-                answer.truncate(at);
-                Ok(answer)
-            }));
-        }
-        changes.push(Box::new(|answer| Ok([answer.as_slice(), b"more"].concat())));
-        changes.push(Box::new(|_| Err(TransportError::Broken { source: io::ErrorKind::ConnectionReset.into() })));
-        for code in [0x101u32, 0x120, 0x921, 0x99d, 0xffff_ffff] {
-            changes.push(Box::new(move |_| Ok([&b"\x80\x01\0\0\0\x0a"[..], &code.to_be_bytes()].concat())));
-        }
-        for (number, change) in changes.iter().enumerate() {
-            let once = |at: usize, answer: Vec<u8>| if at == victim { change(answer) } else { Ok(answer) };
-            let line = Line::changing(&tpm, &once);
-            if let Ok(secret) = open(&line, ECC, &sealed, pcr_7()) {
-                assert!(secret.ct_eq(SECRET), "change {number} of answer {victim} gave another secret");
+                // A handle that was never learnt is not flushed, and neither is one that was changed: this TPM has no resource manager.
+                refresh(&tpm);
             }
-            // A handle that was never learnt is not flushed, and neither is one that was changed: this TPM has no resource manager.
-            refresh(&tpm);
         }
+        assert!(opening(&tpm).unwrap().ct_eq(SECRET));
     }
-    assert!(open(&tpm, ECC, &sealed, pcr_7()).unwrap().ct_eq(SECRET));
+}
+
+/// What is done to an answer of this length.
+fn changes(len: usize) -> Vec<Box<OneChange>> {
+    let mut changes: Vec<Box<OneChange>> = Vec::new();
+    for at in (0..len).step_by(1 + len / 16) {
+        changes.push(Box::new(move |mut answer: Vec<u8>| {
+            if let Some(byte) = answer.get_mut(at) {
+                *byte ^= 0x41;
+            }
+            Ok(answer)
+        }));
+        changes.push(Box::new(move |mut answer: Vec<u8>| {
+            answer.truncate(at);
+            Ok(answer)
+        }));
+    }
+    changes.push(Box::new(|answer| Ok([answer.as_slice(), b"more"].concat())));
+    changes.push(Box::new(|_| Err(TransportError::Broken { source: io::ErrorKind::ConnectionReset.into() })));
+    for code in [0x101u32, 0x120, 0x921, 0x99d, 0xffff_ffff] {
+        changes.push(Box::new(move |_| Ok([&b"\x80\x01\0\0\0\x0a"[..], &code.to_be_bytes()].concat())));
+    }
+    changes
 }
 
 /// Flushes what a lying line made us forget, and forgets the failures that it brought about: whoever sits there can lock a TPM out.
@@ -118,35 +149,41 @@ fn refresh(tpm: &dyn Transport) {
 fn a_failure_anywhere_leaves_nothing_behind() {
     let swtpm = Swtpm::start();
     let tpm = TpmDevice::at(&swtpm.place()).unwrap();
-    let sealed = seal(&tpm, ECC, pcr_7()).unwrap();
-    for victim in 0..7 {
-        let once = |at: usize, mut answer: Vec<u8>| {
-            answer.last_mut().filter(|_| at == victim).into_iter().for_each(|byte| *byte ^= 1);
-            Ok(answer)
-        };
-        let _ = open(&Line::changing(&tpm, &once), ECC, &sealed, pcr_7());
-        assert_eq!(left_behind(&tpm), 0, "after a change of answer {victim}");
-        refresh(&tpm);
+    for opening in openings(&tpm) {
+        let line = Line::listening(&tpm);
+        opening(&line).unwrap();
+        for victim in 0..line.log().len() {
+            let once = |at: usize, mut answer: Vec<u8>| {
+                answer.last_mut().filter(|_| at == victim).into_iter().for_each(|byte| *byte ^= 1);
+                Ok(answer)
+            };
+            let _ = opening(&Line::changing(&tpm, &once));
+            assert_eq!(left_behind(&tpm), 0, "after a change of answer {victim}");
+            refresh(&tpm);
+        }
     }
 }
 
 /// The power of the TPM goes in the middle of a conversation, and comes back: whatever it was given is gone.
 #[test]
 fn a_tpm_that_is_reset_in_the_middle_is_an_error_and_the_next_time_it_opens() {
-    for victim in 0..5 {
+    for (which, victims) in [(0, 0..5), (1, 0..13)] {
         let swtpm = Mutex::new(Swtpm::start());
         let device = TpmDevice::at(&swtpm.lock().unwrap().place()).unwrap();
-        let sealed = seal(&device, ECC, pcr_7()).unwrap();
-        let reset = |at: usize, answer: Vec<u8>| {
-            if at == victim {
-                swtpm.lock().unwrap().power_cut();
-            }
-            Ok(answer)
-        };
-        let error = open(&Line::changing(&device, &reset), ECC, &sealed, pcr_7()).unwrap_err();
-        assert!(!error.to_string().is_empty(), "after answer {victim}");
-        // One power cut is not three.
-        assert!(open(&device, ECC, &sealed, pcr_7()).unwrap().ct_eq(SECRET), "after answer {victim}");
+        let opening = &openings(&device)[which];
+        for victim in victims {
+            let reset = |at: usize, answer: Vec<u8>| {
+                if at == victim {
+                    swtpm.lock().unwrap().power_cut();
+                }
+                Ok(answer)
+            };
+            let error = opening(&Line::changing(&device, &reset)).unwrap_err();
+            assert!(!error.to_string().is_empty(), "after answer {victim}");
+            // One power cut is not three.
+            assert!(opening(&device).unwrap().ct_eq(SECRET), "after answer {victim}");
+            refresh(&device);
+        }
     }
 }
 
