@@ -185,3 +185,34 @@ mkdir -p event_log
 for name in ovmf_grub ovmf_shim ovmf_unified; do
     cp "../../crates/tpm2/vectors/event_log/$name.log" "event_log/$name"
 done
+
+# tpm_answers: one byte that tells which conversation, and a record for each answer (see src/tpm_answers/line.rs). What a TPM says of itself is
+# swtpm's; the rest is what the function makes up, which is `0` three times for each command.
+mkdir -p tpm_answers
+swtpm socket --tpm2 --tpmstate "dir=$work" --server "type=unixio,path=$work/tpm" --ctrl "type=unixio,path=$work/tpm.ctrl" \
+    --flags not-need-init,startup-clear &
+tpm=$!
+while ! [ -S "$work/tpm" ]; do sleep 0.1; done
+# An answer without its header, as a record.
+said() {
+    printf "$1" | tpm2_send -T "swtpm:path=$work/tpm" | tail -c +11 >"$work/said"
+    length=$(wc -c <"$work/said")
+    printf "\\002\\$(printf %o $((length / 256)))\\$(printf %o $((length % 256)))"
+    cat "$work/said"
+}
+property='\200\001\0\0\0\026\0\0\001\172\0\0\0'
+{
+    printf '\000'
+    said "$property"'\006\0\0\001\0\0\0\0\100'
+    said "$property"'\006\0\0\002\0\0\0\0\100'
+    said "$property"'\005\0\0\0\0\0\0\0\001'
+    said "$property"'\001\001\0\0\0\0\0\001\0'
+    head -c 9 /dev/zero
+} >tpm_answers/says
+kill "$tpm"
+for name in seals opens opens_signed opens_with_pin keeps persistent agrees; do
+    which=$((${which:-0} + 1))
+    { printf "\\$which"; head -c 120 /dev/zero; } >"tpm_answers/$name"
+done
+# The answer to TPM2_Unseal is not the TPM's.
+{ printf '\002'; head -c 9 /dev/zero; printf '\003'; head -c 110 /dev/zero; } >tpm_answers/forged

@@ -31,6 +31,7 @@ mod replayed;
 mod rescue;
 mod sparse;
 mod touched;
+mod tpm_answers;
 
 pub use crypttab::crypttab;
 pub use event_log::event_log;
@@ -38,6 +39,7 @@ pub use luks1::luks1;
 pub use luks2_binary_header::luks2_binary_header;
 pub use luks2_json::{luks2_json, sealed};
 pub use luksmeta::luksmeta;
+pub use tpm_answers::tpm_answers;
 
 /// How far an input came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,4 +72,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "luksmeta", run: luksmeta, farthest: Reached::Accepted },
     Target { name: "crypttab", run: crypttab, farthest: Reached::Read },
     Target { name: "event_log", run: event_log, farthest: Reached::Read },
+    Target { name: "tpm_answers", run: tpm_answers, farthest: Reached::Accepted },
 ];

@@ -64,6 +64,11 @@ fn crypttab() {
     replay_named("crypttab");
 }
 
+#[test]
+fn tpm_answers() {
+    replay_named("tpm_answers");
+}
+
 /// A seed that is no header any more would be fuzzed for nothing.
 #[test]
 fn every_seed_is_read() {
