@@ -1,0 +1,201 @@
+//! The pin `cotter-tpm2`: each condition, met and not, and all of them together.
+
+use crate::pin::{NAME, World, approve, approver};
+use crate::swtpm::Swtpm;
+use clevis::{Counter, PinError, WhySkipped};
+use tpm2::TpmError;
+
+#[test]
+fn every_configuration_opens_and_leaves_nothing_behind() {
+    let world = World::new();
+    let other = format!(r#"{{"7":"{}"}}"#, "ab".repeat(32));
+    let seven: Vec<String> = (1..8).map(|n| format!(r#"{{"7":"{}"}}"#, format!("{n:02x}").repeat(32))).collect();
+    for config in [
+        "{}".to_owned(),
+        r#"{"key":"rsa"}"#.into(),
+        r#"{"pcr_ids":"7"}"#.into(),
+        r#"{"pcr_bank":"sha1","pcr_ids":[0,"7"]}"#.into(),
+        r#"{"pcr_ids":"0,1,2,3,4,5,6,7,8,9,10,11"}"#.into(),
+        format!(r#"{{"pcr_ids":"7","accept":[{other}]}}"#),
+        format!(r#"{{"pcr_ids":"7","accept":[{}]}}"#, seven.join(",")),
+        r#"{"latch":true}"#.into(),
+        r#"{"pcr_ids":"7,15","latch":15}"#.into(),
+        r#"{"pcr_ids":"7","latch":14,"counter":true}"#.into(),
+        format!(r#"{{"key":"rsa","pcr_ids":"7","accept":[{other}],"latch":true,"counter":true}}"#),
+    ] {
+        let jwe = world.bind(&config);
+        world.open(&jwe).unwrap_or_else(|error| panic!("{config}: {error}"));
+        let config = clevis::Config::parse(config.as_bytes()).unwrap();
+        let told = clevis::configuration(&jwe, clevis::pins::ALL).unwrap();
+        assert!(told.is_complete());
+        assert!(clevis::meets(NAME, &told.config, &jwe, clevis::pins::ALL).unwrap(), "{told:?}");
+        assert!(clevis::meets(NAME, &config, &jwe, clevis::pins::ALL).unwrap(), "{config:?}");
+    }
+    assert!(world.is_clean());
+}
+
+#[test]
+fn what_moved_is_named() {
+    let world = World::new();
+    let jwe = world.bind(r#"{"pcr_ids":"4,7,9"}"#);
+    world.extend(9, 1);
+    let error = world.open(&jwe).unwrap_err();
+    let PinError::PcrMismatch { selection, .. } = &error else { panic!("{error}") };
+    assert_eq!(selection.to_string(), "sha256:9");
+    assert!(world.is_clean());
+}
+
+/// A kernel that was announced, the one of today, and none other.
+#[test]
+fn one_of_several_sets_of_values_suffices() {
+    let world = World::new();
+    let today = world.state(&[7]);
+    world.extend(7, 1);
+    let next = world.values(&[7]);
+    let given = r#"{"pcr_ids":"7","pcr_digest":"DIGEST","accept":[NEXT]}"#.replace("NEXT", &next);
+    let jwe = world.bind(&given.replace("DIGEST", &jose::b64::encode(&today.concatenated())));
+    world.open(&jwe).unwrap();
+    let back = World::of(Swtpm::start());
+    assert_eq!(back.state(&[7]), today);
+    world.extend(7, 1);
+    assert!(matches!(world.open(&jwe), Err(PinError::PcrMismatch { .. })));
+}
+
+#[test]
+fn a_latch_shuts_until_the_machine_starts_again() {
+    let mut world = World::new();
+    let latched = world.bind(r#"{"pcr_ids":"0","latch":true}"#);
+    let other = world.bind(r#"{"pcr_ids":"0"}"#);
+    world.open(&latched).unwrap();
+    for _ in 0..2 {
+        let banks = clevis::pins::shut_latch(15, &world.ports(&world.device)).unwrap();
+        assert!(banks.len() >= 2, "{banks:?}");
+        let error = world.open(&latched).unwrap_err();
+        assert!(matches!(error, PinError::Latched { pcr: 15 }), "{error}");
+        assert!(error.hint().contains("passphrase"));
+        world.open(&other).unwrap();
+    }
+    // Nothing that is not a start sets it back, and every bank is shut.
+    for bank in ["sha1", "sha256", "sha384", "sha512"] {
+        let shown = world.tpm.tool(&format!("tpm2_pcrread {bank}:15"));
+        let value = shown.split("0x").nth(1).unwrap();
+        assert!(value.trim().chars().any(|digit| digit != '0'), "{bank}: {shown}");
+    }
+    world.tpm.power_cut();
+    world.open(&latched).unwrap();
+}
+
+/// The new object is ahead by one; when it has taken the place of the old one, the counter kills that.
+#[test]
+fn what_was_replaced_dies_when_its_successor_is_settled() {
+    let world = World::new();
+    let old = world.bind(r#"{"pcr_ids":"7","counter":true}"#);
+    let told = clevis::configuration(&old, clevis::pins::ALL).unwrap();
+    let again = told.config.field().value().to_compact().to_string();
+    let new = world.bind(&again);
+    world.open(&old).unwrap();
+    world.open(&new).unwrap();
+    for _ in 0..2 {
+        clevis::settle(&new, &world.ports(&world.device)).unwrap();
+        world.open(&new).unwrap();
+        let error = world.open(&old).unwrap_err();
+        assert!(matches!(error, PinError::CounterPassed { .. }), "{error}");
+    }
+    clevis::settle(&old, &world.ports(&world.device)).unwrap();
+    world.open(&new).unwrap();
+    assert!(world.is_clean());
+}
+
+#[test]
+fn an_index_that_is_no_counter_of_ours_is_refused() {
+    let world = World::new();
+    world.tpm.tool("tpm2_nvdefine 0x01800001 -C o -s 8 -a ownerread|ownerwrite|authread|authwrite");
+    let refused = world.try_bind(NAME, r#"{"counter":"0x01800001"}"#, &world.device).unwrap_err();
+    assert!(matches!(refused, PinError::NotACounter { .. }), "{refused}");
+    let absent = world.try_bind(NAME, r#"{"counter":"0x01800002"}"#, &world.device).unwrap_err();
+    assert!(matches!(absent, PinError::Tpm { .. }), "{absent}");
+}
+
+/// Values are approved that this TPM has never held, and by somebody who has none.
+#[test]
+fn approved_values_open_and_others_are_named() {
+    let mut world = World::new();
+    let (key, public) = approver();
+    let (stranger, _) = approver();
+    let jwe = world.bind(&format!(r#"{{"pcr_ids":"7","signed":{{"key":{public},"reference":"boot"}},"latch":true}}"#));
+    let today = world.state(&[7]);
+    let next = {
+        let future = World::new();
+        future.extend(7, 9);
+        future.state(&[7])
+    };
+    let error = world.open(&jwe).unwrap_err();
+    assert!(matches!(&error, PinError::NotApproved { skipped, .. } if skipped.is_empty()), "{error}");
+    world.approvals = vec![
+        approve(&stranger, "boot", today.clone(), None),
+        approve(&key, "other", today.clone(), None),
+        approve(&key, "boot", world.state(&[8]), None),
+        approve(&key, "boot", next, None),
+    ];
+    let error = world.open(&jwe).unwrap_err();
+    let PinError::NotApproved { skipped, .. } = &error else { panic!("{error}") };
+    let why: Vec<&WhySkipped> = skipped.iter().map(|skipped| &skipped.why).collect();
+    assert_eq!(
+        why,
+        [&WhySkipped::OtherKey, &WhySkipped::OtherPurpose, &WhySkipped::OtherPcrs, &WhySkipped::OtherValues(vec![7])]
+    );
+    assert!(error.to_string().contains("approval 1: of another key"), "{error}");
+    // The update is there.
+    world.extend(7, 9);
+    world.open(&jwe).unwrap();
+    clevis::pins::shut_latch(15, &world.ports(&world.device)).unwrap();
+    assert!(matches!(world.open(&jwe), Err(PinError::Latched { pcr: 15 })));
+    assert!(world.is_clean());
+}
+
+/// An approval names the counter, and counting it up takes the approval back.
+#[test]
+fn an_approval_dies_with_its_counter() {
+    let mut world = World::new();
+    let (key, public) = approver();
+    let jwe = world.bind(&format!(r#"{{"pcr_ids":"7","signed":{{"key":{public}}},"counter":true}}"#));
+    let policy = clevis::signed(&jwe, clevis::pins::ALL).unwrap().remove(0);
+    let counter = policy.counter.unwrap();
+    let at = |value| Some(Counter { value, ..counter.clone() });
+    world.approvals = vec![approve(&key, "", world.state(&[7]), at(counter.value))];
+    world.open(&jwe).unwrap();
+    // One for after is there before the counter moves: nothing stays shut in between.
+    world.approvals.push(approve(&key, "", world.state(&[7]), at(counter.value + 1)));
+    world.tpm.tool(&format!("tpm2_nvincrement {} -C o", counter.index));
+    world.open(&jwe).unwrap();
+    world.approvals.pop();
+    let error = world.open(&jwe).unwrap_err();
+    assert!(matches!(error, PinError::CounterPassed { .. }), "{error}");
+}
+
+#[test]
+fn another_tpm_and_a_cleared_one_are_refused_by_name() {
+    let world = World::new();
+    let jwe = world.bind(r#"{"pcr_ids":"7"}"#);
+    let other = World::new();
+    let refused = |world: &World| {
+        let error = world.open(&jwe).unwrap_err();
+        assert!(matches!(error, PinError::Tpm { source: TpmError::OtherParent, .. }), "{error}");
+        assert!(error.hint().contains("cleared"), "{}", error.hint());
+    };
+    refused(&other);
+    world.tpm.tool("tpm2_clear");
+    refused(&world);
+}
+
+/// Works inside of a threshold as any other.
+#[test]
+fn a_threshold_takes_it() {
+    let world = World::new();
+    let (first, second) = (r#"{"pcr_ids":"7","latch":true}"#, r#"{"counter":true}"#);
+    let config = format!(r#"{{"t":2,"pins":{{"cotter-tpm2":[{first},{second}],"tpm2":{{}}}}}}"#);
+    let jwe = world.try_bind("sss", &config, &world.device).unwrap();
+    world.open(&jwe).unwrap();
+    world.extend(7, 1);
+    world.open(&jwe).unwrap();
+}

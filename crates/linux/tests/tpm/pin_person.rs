@@ -1,0 +1,89 @@
+//! The PIN of the pin `cotter-tpm2`, and the TPM's protection from those who guess.
+
+use crate::pin::{NAME, World};
+use clevis::{PinError, Remark};
+
+fn failures(world: &World) -> u32 {
+    let shown = world.tpm.tool("tpm2_getcap properties-variable");
+    let line = shown.lines().find(|line| line.contains("TPM2_PT_LOCKOUT_COUNTER")).unwrap();
+    u32::from_str_radix(line.split("0x").nth(1).unwrap().trim(), 16).unwrap()
+}
+
+#[test]
+fn the_right_pin_opens_and_a_wrong_one_may_be_followed_by_it() {
+    let world = World::new();
+    let jwe = world.types(&["1234", "1234"]).bind(r#"{"pin":true,"pcr_ids":"7","latch":true}"#);
+    world.types(&["1234"]).open(&jwe).unwrap();
+    assert_eq!(failures(&world), 0);
+    world.types(&["12345", "1234"]).open(&jwe).unwrap();
+    assert_eq!(failures(&world), 1);
+    let questions = world.questions.lock().unwrap().clone();
+    assert_eq!(questions.last().unwrap(), "Wrong PIN. PIN for the TPM (2 tries): ");
+    assert!(world.is_clean());
+}
+
+#[test]
+fn two_that_differ_and_an_empty_one_are_no_pin() {
+    let world = World::new();
+    for answers in [&["one", "two"][..], &["", ""]] {
+        let error = world.types(answers).try_bind(NAME, r#"{"pin":true}"#, &world.device).unwrap_err();
+        assert!(matches!(error, PinError::PinNotSet { .. }), "{error}");
+    }
+    let error = world.types(&[]).try_bind(NAME, r#"{"pin":true}"#, &world.device).unwrap_err();
+    assert!(matches!(error, PinError::NobodyForPin { .. }), "{error}");
+}
+
+/// Three wrong ones lock it; bindings without a PIN do not care.
+#[test]
+fn three_wrong_ones_lock_and_what_has_no_pin_opens_on() {
+    let world = World::new();
+    let jwe = world.types(&["1234", "1234"]).bind(r#"{"pin":true}"#);
+    let free = world.bind(r#"{"pcr_ids":"7"}"#);
+    let original = world.try_bind("tpm2", "{}", &world.device).unwrap();
+    let error = world.types(&["1", "2", "3"]).open(&jwe).unwrap_err();
+    assert!(matches!(error, PinError::WrongPin { left: Some(0) }), "{error}");
+    let error = world.types(&["1234"]).open(&jwe).unwrap_err();
+    assert!(matches!(error, PinError::Tpm { protection: Some(_), .. }), "{error}");
+    assert!(error.to_string().contains("locked out"), "{error}");
+    world.open(&free).unwrap();
+    assert!(world.open(&original).is_err(), "the original's parent is locked with it");
+    world.tpm.tool("tpm2_dictionarylockout --clear-lockout");
+    world.types(&["1234"]).open(&jwe).unwrap();
+}
+
+/// The policy is looked at before the PIN: another boot costs no try.
+#[test]
+fn a_pin_in_another_boot_is_not_counted() {
+    let world = World::new();
+    let jwe = world.types(&["1234", "1234"]).bind(r#"{"pin":true,"pcr_ids":"7"}"#);
+    world.extend(7, 1);
+    let error = world.types(&["1234"]).open(&jwe).unwrap_err();
+    assert!(matches!(error, PinError::PcrMismatch { .. }), "{error}");
+    assert_eq!(failures(&world), 0);
+}
+
+/// Three starts in a row that end in a power cut: the original's parent key is locked, ours is not. It is told before.
+#[test]
+fn power_cuts_lock_the_original_and_not_ours() {
+    let mut world = World::new();
+    let ours = world.bind(r#"{"pcr_ids":"0"}"#);
+    let theirs = world.try_bind("tpm2", r#"{"pcr_ids":"0"}"#, &world.device).unwrap();
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        world.open(&ours).unwrap();
+        let opened = clevis::open(&theirs, &world.ports(&world.device));
+        told.push(opened.map(|opened| opened.remarks.len()).ok());
+        world.tpm.power_cut();
+    }
+    world.open(&ours).unwrap();
+    let error = world.open(&theirs).unwrap_err();
+    assert!(error.to_string().contains("locked out"), "{error}");
+    assert_eq!(told, [Some(0), Some(0), Some(1)]);
+    let Remark::NearLockout(protection) = near(2);
+    assert_eq!(protection.tries_left(), 1);
+}
+
+fn near(failures: u32) -> Remark {
+    let (most_failures, forgets_after_s) = (3, 1000);
+    Remark::NearLockout(tpm2::DictionaryAttack { locked_out: false, failures, most_failures, forgets_after_s })
+}
