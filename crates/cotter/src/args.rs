@@ -9,11 +9,11 @@ mod tpm;
 
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
-    AddArgs, BackupArgs, BindArgs, BindingChoice, Ceilings, ConfigArgs, Device, DumpArgs, EditArgs, EraseArgs,
-    FingerprintArgs, FlagName, FormatArgs, KdfArgs, KeyFilePart, KeyInstead, KeySource, KillArgs, ListArgs, LockArgs,
-    LuksCommand, LuksType, MetaAction, MetaArgs, NewKey, Opener, PassArgs, PasswdArgs, Pbkdf, PriorityName, Quoted,
-    Rebinding, RegenArgs, RepairArgs, ReportArgs, RestoreArgs, SealArgs, TokenChoice, TokenCommand, TokenExportArgs,
-    TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
+    AddArgs, BackupArgs, BindArgs, BindingChoice, Ceilings, ConfigArgs, Device, DumpArgs, EditArgs, EraseArgs, Expect,
+    FingerprintArgs, FlagName, FormatArgs, IdentityArgs, KdfArgs, KeyFilePart, KeyInstead, KeySource, KillArgs,
+    ListArgs, LockArgs, LuksCommand, LuksType, MetaAction, MetaArgs, NewKey, Opener, PassArgs, PasswdArgs, Pbkdf,
+    PriorityName, Quoted, Rebinding, RegenArgs, RepairArgs, ReportArgs, RestoreArgs, SealArgs, TokenChoice,
+    TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
 };
 pub use policy::{ExplainArgs, Goals, PolicyCommand};
 pub use tpm::{LatchArgs, TpmCommand};

@@ -1,5 +1,6 @@
 //! Errors of a command, and how a person reads them: what, where, what next, and every cause.
 
+use json::Object;
 use std::error::Error;
 use std::fmt;
 
@@ -11,6 +12,7 @@ pub struct CommandError {
     hint: Option<String>,
     kind: Kind,
     silent: bool,
+    alarm: Option<Box<Object>>,
 }
 
 /// Whose turn it is.
@@ -33,17 +35,18 @@ impl CommandError {
             hint: None,
             kind: Kind::Failed,
             silent: false,
+            alarm: None,
         }
     }
 
     /// A failure that is its own cause.
     pub fn plain(what: impl Into<String>) -> CommandError {
-        CommandError { what: what.into(), source: None, hint: None, kind: Kind::Failed, silent: false }
+        CommandError { what: what.into(), source: None, hint: None, kind: Kind::Failed, silent: false, alarm: None }
     }
 
     /// Words that do not make sense together.
     pub fn usage(what: impl Into<String>) -> CommandError {
-        CommandError { what: what.into(), source: None, hint: None, kind: Kind::Usage, silent: false }
+        CommandError { what: what.into(), source: None, hint: None, kind: Kind::Usage, silent: false, alarm: None }
     }
 
     /// The same as wrong usage: what was asked for makes no sense, whatever the world is like.
@@ -74,6 +77,18 @@ impl CommandError {
     pub fn silent(mut self) -> CommandError {
         self.silent = true;
         self
+    }
+
+    /// The same as an alarm: the volume is not the one that it should be. `record` is what a program that asked for JSON is told.
+    #[must_use]
+    pub fn alarm(mut self, record: Object) -> CommandError {
+        self.alarm = Some(Box::new(record));
+        self
+    }
+
+    /// What a program is told of the alarm that it is. Then nothing else is to be tried on that volume.
+    pub fn as_alarm(&self) -> Option<&Object> {
+        self.alarm.as_deref()
     }
 
     /// Whether the exit code says it all.

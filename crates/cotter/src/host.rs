@@ -1,17 +1,22 @@
 //! The edge wired to the core: the ports of this machine. Each phase of network has the whole of the time; none of it runs out while a
 //! person types or thinks.
 
+use crate::args::Expect;
 use crate::error::CommandError;
+use crate::expected;
+use block::BlockRead;
 use clevis::{
     Cancel, Deadline, HttpRequest, HttpResponse, Method, Net, NetError, Person, PersonError, Ports, TlsFiles,
     TrustPolicy,
 };
 use crypto::{Secret, SystemRandom};
 use linux::{Client, HostFiles, Terminal, TpmDevice, deadline_after};
+use luks::Accepted;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tpm2::{Conversation, Patience, Transport, TransportError};
+use unlock::identity::{Closed, Expectation};
 
 /// The deadline of the phase of network that is under way.
 #[derive(Clone)]
@@ -122,6 +127,7 @@ pub struct Host {
     cancel: Cancel,
     watches: AtomicBool,
     tpm2_signatures: Option<String>,
+    expected: OnceLock<Expectation>,
 }
 
 impl Host {
@@ -139,6 +145,7 @@ impl Host {
             cancel,
             watches: AtomicBool::new(false),
             tpm2_signatures: None,
+            expected: OnceLock::new(),
         }
     }
 
@@ -151,6 +158,25 @@ impl Host {
     /// Where the signatures are that systemd's policies want, if it was said.
     pub fn tpm2_signatures(&self) -> Option<&str> {
         self.tpm2_signatures.as_deref()
+    }
+
+    /// The same with a list of expected volumes that the arguments name.
+    pub fn expecting(self, args: &Expect) -> Result<Host, CommandError> {
+        Ok(Host { expected: OnceLock::from(expected::read(args)?), ..self })
+    }
+
+    /// What is expected of volumes: the usual list, if none was named.
+    pub fn expected(&self) -> Result<&Expectation, CommandError> {
+        if let Some(expected) = self.expected.get() {
+            return Ok(expected);
+        }
+        let usual = expected::usual()?;
+        Ok(self.expected.get_or_init(|| usual))
+    }
+
+    /// A volume that is to be opened, with what is expected of it.
+    pub fn closed<'a>(&'a self, disk: &'a dyn BlockRead, header: &'a Accepted) -> Result<Closed<'a>, CommandError> {
+        Ok(Closed { disk, header, expected: self.expected()? })
     }
 
     /// The ports to hand to a pin. A phase of network begins.

@@ -9,6 +9,7 @@ mod args;
 mod command;
 mod editor;
 mod error;
+mod expected;
 #[cfg(test)]
 mod hints;
 mod host;

@@ -2,6 +2,7 @@
 
 use crate::args::{KeySource, Opener};
 use crate::error::CommandError;
+use crate::expected;
 use crate::host::Host;
 use crate::output;
 use crate::passphrase;
@@ -9,6 +10,7 @@ use crate::volume::{self, Disks, Seal};
 use crypto::{Passphrase, VolumeKey};
 use linux::Terminal;
 use luks::{Accepted, Slot, TokenId};
+use unlock::identity::Closed;
 use unlock::{ByPassphrase, NotOpened, Reading};
 
 /// What a person named to open the volume with, read but not tried.
@@ -54,7 +56,7 @@ pub fn open(
 ) -> Result<Opened, CommandError> {
     match given {
         Given::Passphrase(passphrase) => {
-            let opened = by_passphrase(disks, header, &passphrase, None, seal);
+            let opened = by_passphrase(&host.closed(disks.header(), header)?, &passphrase, None, seal);
             opened.map_err(|failed| told(disks, &opener.key, &passphrase, failed))
         }
         Given::Binding(token) => by_binding(disks, header, token, seal, host),
@@ -73,7 +75,12 @@ pub fn not_opened(what: String, key: &KeySource, passphrase: &Passphrase, failed
         None if failed.is_wrong_passphrase() => slip(key, passphrase),
         None => String::new(),
     };
-    CommandError::failed(what, failed).hint(hint)
+    let fault = if let NotOpened::Identity(fault) = &failed { Some(fault.clone()) } else { None };
+    let error = CommandError::failed(what, failed).hint(hint);
+    match fault {
+        Some(fault) => expected::alarm(error, &fault),
+        None => error,
+    }
 }
 
 /// More wrong groups than this are no slips: it is another key, or one of systemd's, which has no checks.
@@ -95,13 +102,12 @@ fn slip(key: &KeySource, passphrase: &Passphrase) -> String {
 
 /// Opens the volume, or this slot, with a passphrase; what its seal tells is told.
 pub fn by_passphrase(
-    disks: &Disks,
-    header: &Accepted,
+    closed: &Closed<'_>,
     passphrase: &Passphrase,
     only: Option<Slot>,
     seal: Seal,
 ) -> Result<Opened, NotOpened> {
-    let ByPassphrase { slot, key, .. } = volume::open_by_passphrase(disks.header(), header, passphrase, only, seal)?;
+    let ByPassphrase { slot, key, .. } = volume::open_by_passphrase(closed, passphrase, only, seal)?;
     Ok(Opened { slot, key })
 }
 
@@ -114,7 +120,7 @@ fn by_binding(
 ) -> Result<Opened, CommandError> {
     host.cancel_on_signal()?;
     let only = token.map(|token| slot_of(header, token)).transpose()?;
-    let unlocked = volume::open_by_bindings(disks.header(), header, only, seal, host)?;
+    let unlocked = volume::open_by_bindings(&host.closed(disks.header(), header)?, only, seal, host)?;
     output::say(&format!("keyslot {} was opened by its binding ({})", unlocked.slot, unlocked.pin));
     Ok(Opened { slot: unlocked.slot, key: unlocked.key })
 }

@@ -25,6 +25,18 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), CommandError> {
     synced.map_err(|source| CommandError::failed(what(), source))
 }
 
+/// Makes a file of this content, mode 0600, or puts it in the place of one, whole: who reads it meanwhile finds the one or the other.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), CommandError> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = Path::new(&new);
+    // What an attempt left behind that was broken off.
+    let _ = fs::remove_file(new);
+    write(new, content)?;
+    let renamed = fs::rename(new, path).and_then(|()| File::open(directory(path))?.sync_all());
+    renamed.map_err(|source| CommandError::failed(format!("cannot write {}", path.display()), source))
+}
+
 /// Says what [`write`] would do, to a program with what stands in `record` too.
 pub fn plan(path: &Path, content: &[u8], format: Format, record: Object) -> Result<(), CommandError> {
     let directory = directory(path);

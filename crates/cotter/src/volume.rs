@@ -2,6 +2,7 @@
 
 use crate::args::{Ceilings, Device};
 use crate::error::CommandError;
+use crate::expected;
 use crate::host::Host;
 use crate::output;
 use crate::progress::Progress;
@@ -12,7 +13,8 @@ use linux::{Access, Claim, FileDisk, HeaderLock, LockError, LockMode, machine};
 use luks::{Accepted, Allowed, DataPlace, Header, Luks1, MetaError, MetaState, Refused, SealState, Slot, TokenId};
 use std::path::Path;
 use std::time::Duration;
-use unlock::{ByPassphrase, Event, Exclusive, Failed, NotOpened, Unlocked, Way};
+use unlock::identity::{self, Closed};
+use unlock::{AttemptError, Binding, ByPassphrase, Event, Exclusive, Failed, NotOpened, Unlocked, Way};
 
 /// How long to wait for somebody else who is changing the header.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -82,6 +84,11 @@ impl Disks {
         read_header(&self.header)
     }
 
+    /// As [`Disks::accepted`], for who opens what this machine expects: another thing in the place of a volume is an alarm.
+    pub fn accepted_as_expected(&self, ceilings: &Ceilings, host: &Host) -> Result<Accepted, CommandError> {
+        self.accepted(ceilings).map_err(|error| not_a_volume(&self.header, error, host))
+    }
+
     /// Reads the header and accepts it, or says why not.
     pub fn accepted(&self, ceilings: &Ceilings) -> Result<Accepted, CommandError> {
         accept(self.read_header()?, self.header.path(), &self.allowed(ceilings))
@@ -114,6 +121,19 @@ pub fn read_header(disk: &FileDisk) -> Result<Header, CommandError> {
     let header = header_of(disk, disk.path());
     drop(held);
     header
+}
+
+/// The error, or the alarm that it is: no header where this machine expects one.
+pub fn not_a_volume(disk: &FileDisk, error: CommandError, host: &Host) -> CommandError {
+    let Err(source) = Header::read(disk) else { return error };
+    let fault = match host.expected() {
+        Ok(expected) => expected.without_header(disk, &source),
+        Err(unknown) => return unknown,
+    };
+    fault.map_or(error, |fault| {
+        let what = format!("{} is not used", disk.path().display());
+        expected::alarm(CommandError::failed(what, fault.clone()).hint(fault.hint()), &fault)
+    })
 }
 
 /// The shared lock, for as long as headers are read. Who may read a disk but not lock it (no way into the directory of lock
@@ -222,12 +242,12 @@ pub fn hint_for_meta(error: &MetaError) -> &'static str {
 /// Opens the volume by its bindings, all of them or those of one slot. Each failure of one among several is told when it
 /// happens, and so is what the seal of the header tells.
 pub fn open_by_bindings(
-    disk: &dyn BlockRead,
-    header: &Accepted,
+    closed: &Closed<'_>,
     only: Option<Slot>,
     seal: Seal,
     host: &Host,
 ) -> Result<Unlocked, CommandError> {
+    let header = closed.header;
     if let Some(error) = damaged_meta(header.header()) {
         let hint = format!("a passphrase: -k FILE, or -k -; then {}", hint_for_meta(error));
         return Err(bindings_lost(error).hint(hint));
@@ -259,12 +279,16 @@ pub fn open_by_bindings(
     };
     let (ports, left) = (host.ports(TrustPolicy::Ask), || host.time_left());
     let unlocked = match seal {
-        Seal::Counts => unlock::run(plan, disk, header, &ports, &left, &mut tell),
-        Seal::IsRenewed => unlock::run_unsealed(plan, disk, header, &ports, &left, &mut tell),
+        Seal::Counts => unlock::run(plan, closed, &ports, &left, &mut tell),
+        Seal::IsRenewed => unlock::run_unsealed(plan, closed, &ports, &left, &mut tell),
     };
     let unlocked = unlocked.map_err(|failed| nothing_opened(failed, header))?;
     if seal == Seal::Counts {
         tell_differences(&unlocked.seal);
+    }
+    tell_unlisted(closed);
+    if let Some(proved) = &unlocked.proved {
+        tell_clone(header.header(), &proved.binding);
     }
     Ok(unlocked)
 }
@@ -272,6 +296,24 @@ pub fn open_by_bindings(
 /// Says it, with what to do about it.
 pub fn tell_remark(lead: &str, remark: &Remark) {
     output::say(&format!("{lead}{remark}\n  try: {}", remark.hint()));
+}
+
+/// That a volume is not among those that are expected is no reason not to open it, unless that was asked for.
+fn tell_unlisted(closed: &Closed<'_>) {
+    let uuid = closed.header.header().uuid();
+    if !closed.expected.is_empty() && closed.expected.of(uuid).is_none() {
+        output::say(&format!("the volume {uuid} is none of those that are expected"));
+    }
+}
+
+/// Whoever opens one of them reads all.
+pub fn tell_clone(header: &Header, binding: &Binding) {
+    if let Some(uuid) = identity::clone_of(header, binding) {
+        let (slot, here) = (binding.slot, header.uuid());
+        output::say(&format!(
+            "keyslot {slot} was bound on the volume {uuid}: this one, {here}, is a clone of it or it of this one, and they share their key"
+        ));
+    }
 }
 
 /// Changes of keyslots and tokens are made by programs that know no seal, too: they are told, and no more.
@@ -284,6 +326,12 @@ fn tell_differences(state: &SealState) {
 fn nothing_opened(failed: Failed, header: &Accepted) -> CommandError {
     for token in unlock::unreadable(header.header()) {
         output::say(&format!("{}: {}", token.place(), reasons(&token.why)));
+    }
+    if let Some((_, AttemptError::Identity(fault))) = failed.tried.first()
+        && fault.is_of_volume()
+    {
+        let fault = fault.clone();
+        return expected::alarm(CommandError::failed("the volume stays closed", failed).hint(fault.hint()), &fault);
     }
     if failed.tried.len() > 1 {
         for (attempt, error) in failed.tried.iter().filter(|(attempt, _)| matches!(attempt.way, Way::Refused(_))) {
@@ -302,21 +350,21 @@ pub fn reasons(error: &dyn std::error::Error) -> String {
 
 /// Opens the volume with a person's passphrase; what its seal tells is told.
 pub fn open_by_passphrase(
-    disk: &dyn BlockRead,
-    header: &Accepted,
+    closed: &Closed<'_>,
     passphrase: &Passphrase,
     only: Option<Slot>,
     seal: Seal,
 ) -> Result<ByPassphrase, NotOpened> {
     let progress = Progress::spinner("trying the passphrase");
     let opened = match seal {
-        Seal::Counts => unlock::open_by_passphrase(disk, header, passphrase, only),
-        Seal::IsRenewed => unlock::open_by_passphrase_unsealed(disk, header, passphrase, only),
+        Seal::Counts => unlock::open_by_passphrase(closed, passphrase, only),
+        Seal::IsRenewed => unlock::open_by_passphrase_unsealed(closed, passphrase, only),
     }?;
     drop(progress);
     if seal == Seal::Counts {
         tell_differences(&opened.seal);
     }
+    tell_unlisted(closed);
     Ok(opened)
 }
 

@@ -12,6 +12,11 @@ pub fn memory_kib() -> u64 {
     u64::from(info.mem_unit).saturating_mul(info.totalram) / 1024
 }
 
+/// Whether this process may read whatever it wants to.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// How much memory this process could still take before the system has none left and ends something, in KiB: what the kernel
 /// calls available, and swap, within what a control group and the limit on address space leave. `None` if nothing says.
 pub fn free_memory_kib() -> Option<u64> {

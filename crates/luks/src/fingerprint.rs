@@ -31,6 +31,20 @@ impl KeyFingerprint {
     pub fn of(key: &VolumeKey) -> KeyFingerprint {
         KeyFingerprint(bytes(&hmac(Hash::Sha256, key.expose(), &[b"cotter volume key fingerprint v1"])))
     }
+
+    /// One that was printed: 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<KeyFingerprint> {
+        let mut bytes = [0; 32];
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != bytes.len() || !rest.is_empty() {
+            return None;
+        }
+        let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = digit(*high)? << 4 | digit(*low)?;
+        }
+        Some(KeyFingerprint(bytes))
+    }
 }
 
 /// The bytes of a digest of SHA-256.

@@ -1,14 +1,14 @@
 //! Opening a volume by what a person typed.
 //!
 //! This is the one way in for a passphrase: a recovery key may come without its hyphens, and the seal of the header counts as it does for
-//! a binding.
+//! a binding, and so does what the volume has to be.
 
+use crate::identity::{Closed, IdentityFault};
 use crate::recovery_key::{Reading, read_recovery_key};
 use crate::seal::check_seal;
 use crate::seal_fault::SealFault;
-use block::BlockRead;
 use crypto::{Passphrase, VolumeKey};
-use luks::{Accepted, OpenError, SealState, Slot, open_any, open_keyslot};
+use luks::{OpenError, SealState, Slot, open_any, open_keyslot};
 use std::fmt;
 
 /// A volume that a passphrase opened.
@@ -31,6 +31,8 @@ pub enum NotOpened {
     Closed(OpenError),
     /// It does, and the header is not as it was sealed.
     Seal(SealFault),
+    /// It is not the volume that it should be.
+    Identity(IdentityFault),
 }
 
 /// Opens the volume, or this keyslot of it, and checks its seal.
@@ -38,36 +40,37 @@ pub enum NotOpened {
 /// # Errors
 /// [`NotOpened`].
 pub fn open_by_passphrase(
-    disk: &dyn BlockRead,
-    header: &Accepted,
+    closed: &Closed<'_>,
     typed: &Passphrase,
     only: Option<Slot>,
 ) -> Result<ByPassphrase, NotOpened> {
-    let opened = open_by_passphrase_unsealed(disk, header, typed, only)?;
-    let seal = check_seal(header, &opened.key).map_err(NotOpened::Seal)?;
+    let opened = open_by_passphrase_unsealed(closed, typed, only)?;
+    let seal = check_seal(closed.header, &opened.key).map_err(NotOpened::Seal)?;
     Ok(ByPassphrase { seal, ..opened })
 }
 
 /// As [`open_by_passphrase`], for who is about to seal anew: what the seal says is only told.
 ///
 /// # Errors
-/// [`NotOpened::Closed`].
+/// [`NotOpened::Closed`], [`NotOpened::Identity`].
 pub fn open_by_passphrase_unsealed(
-    disk: &dyn BlockRead,
-    header: &Accepted,
+    closed: &Closed<'_>,
     typed: &Passphrase,
     only: Option<Slot>,
 ) -> Result<ByPassphrase, NotOpened> {
+    let Closed { disk, header, expected } = *closed;
+    expected.check_header(header.header()).map_err(NotOpened::Identity)?;
     let open = |passphrase: &Passphrase| match only {
         Some(slot) => open_keyslot(disk, header, slot, passphrase).map(|key| (slot, key)),
         None => open_any(disk, header, passphrase),
     };
     let made = |(slot, key): (Slot, VolumeKey), meant| {
+        expected.check(header.header(), &key).map_err(NotOpened::Identity)?;
         let seal = header.seal_state(&key);
-        ByPassphrase { slot, key, seal, meant }
+        Ok(ByPassphrase { slot, key, seal, meant })
     };
     let source = match open(typed) {
-        Ok(opened) => return Ok(made(opened, None)),
+        Ok(opened) => return made(opened, None),
         Err(source) => source,
     };
     let wrong = matches!(source, OpenError::WrongPassphrase { .. } | OpenError::NoSlotOpens { .. });
@@ -75,7 +78,7 @@ pub fn open_by_passphrase_unsealed(
         Some(Reading::Key(meant) | Reading::Mistyped { as_typed: Some(meant), .. })
             if wrong && !meant.secret().ct_eq(typed.expose()) =>
         {
-            open(&meant).map(|opened| made(opened, Some(meant))).map_err(NotOpened::Closed)
+            made(open(&meant).map_err(NotOpened::Closed)?, Some(meant))
         }
         _ => Err(NotOpened::Closed(source)),
     }
@@ -92,6 +95,7 @@ impl NotOpened {
         match self {
             NotOpened::Closed(source) => source.hint(),
             NotOpened::Seal(fault) => Some(fault.hint()),
+            NotOpened::Identity(fault) => Some(fault.hint()),
         }
     }
 }
@@ -101,6 +105,7 @@ impl fmt::Display for NotOpened {
         match self {
             NotOpened::Closed(source) => source.fmt(f),
             NotOpened::Seal(_) => f.write_str("the volume is not used, though the passphrase opens it"),
+            NotOpened::Identity(_) => f.write_str("the volume is not used"),
         }
     }
 }
@@ -110,6 +115,7 @@ impl std::error::Error for NotOpened {
         match self {
             NotOpened::Closed(source) => source.source(),
             NotOpened::Seal(fault) => Some(fault),
+            NotOpened::Identity(fault) => Some(fault),
         }
     }
 }

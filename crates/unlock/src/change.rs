@@ -4,6 +4,7 @@ use crate::bind::{Place, Prepared, Room};
 use crate::binding::{Binding, bindings};
 use crate::commit_error::CommitError;
 use crate::human::{Holder, LastHumanSlot, Orphans, holder, human_slots, is_ignored, slots_of};
+use crate::identity::volume_of;
 use crate::seal::Mark;
 use crate::store;
 use crypto::{Passphrase, Random, VolumeKey};
@@ -98,7 +99,7 @@ pub fn bind_edit<'a>(
     Ok(BindPlan { edit, binding: Binding { slot, token, jwe } })
 }
 
-/// The JWE, saying what a binding of this header has to say of its seal. One that was not opened says nothing.
+/// The JWE, saying what volume it is for and what a binding of this header has to say of its seal. One that was not opened says nothing.
 fn marked(
     prepared: &Prepared,
     edit: &Edit<'_>,
@@ -108,7 +109,7 @@ fn marked(
 ) -> Result<Jwe, CommitError> {
     let Some(content_key) = &prepared.content_key else { return Ok(prepared.jwe.clone()) };
     let mark = Mark::of(edit, header, key)?;
-    mark.put(&prepared.jwe, content_key, random).map_err(CommitError::Annotate)
+    mark.put(&prepared.jwe, volume_of(header.header(), key), content_key, random).map_err(CommitError::Annotate)
 }
 
 /// The change that clears away bindings whose keyslots are gone.

@@ -17,6 +17,7 @@ pub mod crypttab;
 mod enrolled;
 mod estimate;
 mod human;
+pub mod identity;
 mod plan;
 mod rebind;
 mod recheck;

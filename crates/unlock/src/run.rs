@@ -3,13 +3,13 @@
 use crate::approvals::approvals;
 use crate::binding::Binding;
 use crate::estimate::{Budget, LONG, TimeLeft, estimate};
+use crate::identity::{Closed, IdentityFault, check_copy};
 use crate::plan::{Attempt, Way};
 use crate::seal::check_seal;
 use crate::seal_fault::SealFault;
-use block::BlockRead;
 use clevis::{Name, Opened, PinError, Ports, Remark, WrongShare};
 use crypto::{Passphrase, Secret, VolumeKey};
-use luks::{Accepted, OpenError, SealState, Slot, open_keyslot};
+use luks::{OpenError, SealState, Slot, open_keyslot};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::mpsc;
@@ -66,6 +66,8 @@ pub enum AttemptError {
     Slot(OpenError),
     /// The volume was opened, and its header is not as it was sealed.
     Seal(SealFault),
+    /// It is not the volume that it should be.
+    Identity(IdentityFault),
     /// There was no time left for its keyslot, which takes about so long.
     NoTime(Duration),
 }
@@ -80,21 +82,21 @@ pub struct Failed {
 /// Tries all attempts at once, each in a thread of its own; returns soon after the first that opens its keyslot, when the
 /// others have noticed that they are cancelled. Of several answers the one whose keyslot takes the shortest comes first; one that takes
 /// very long waits for others that are still out, but no longer than it takes itself and not until it is too late; one that takes longer
-/// than all the time that is left comes last, and only one. A volume whose seal is not right stays closed.
+/// than all the time that is left comes last, and only one. A volume whose seal is not right stays closed; one that is not the volume that
+/// is expected gets nothing, and ends all other attempts.
 ///
 /// # Errors
 /// [`Failed`] when the last attempt has failed.
 pub fn run(
     plan: Vec<Attempt>,
-    disk: &dyn BlockRead,
-    header: &Accepted,
+    closed: &Closed<'_>,
     ports: &Ports<'_>,
     left: &TimeLeft<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Unlocked, Failed> {
-    first(plan, header, ports, left, on_event, &|attempt, answer| {
-        let opened = try_slot(attempt, answer, disk, header)?;
-        let seal = check_seal(header, &opened.key).map_err(AttemptError::Seal)?;
+    first(plan, closed, ports, left, on_event, &|attempt, answer| {
+        let opened = try_slot(attempt, answer, closed)?;
+        let seal = check_seal(closed.header, &opened.key).map_err(AttemptError::Seal)?;
         Ok(Unlocked { seal, ..opened })
     })
 }
@@ -105,29 +107,27 @@ pub fn run(
 /// [`Failed`].
 pub fn run_unsealed(
     plan: Vec<Attempt>,
-    disk: &dyn BlockRead,
-    header: &Accepted,
+    closed: &Closed<'_>,
     ports: &Ports<'_>,
     left: &TimeLeft<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Unlocked, Failed> {
-    first(plan, header, ports, left, on_event, &|attempt, answer| try_slot(attempt, answer, disk, header))
+    first(plan, closed, ports, left, on_event, &|attempt, answer| try_slot(attempt, answer, closed))
 }
 
 /// Tries all attempts at bindings to their ends: each of them, and what the content of those that open is encrypted under.
 pub(crate) fn open_all(
     plan: Vec<Attempt>,
-    disk: &dyn BlockRead,
-    header: &Accepted,
+    closed: &Closed<'_>,
     ports: &Ports<'_>,
     left: &TimeLeft<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Vec<(Binding, Result<Secret, AttemptError>)> {
     let mut results: Vec<Option<Result<Unlocked, AttemptError>>> = plan.iter().map(|_| None).collect();
     let budget = Budget::new(left);
-    ask_all(&plan, header, ports, &budget, on_event, &mut |index, attempt, answer, on_event| {
-        let answer = in_time(attempt, answer, header, ports, &budget);
-        let result = answer.and_then(|answer| try_slot(attempt, answer, disk, header));
+    ask_all(&plan, closed, ports, &budget, on_event, &mut |index, attempt, answer, on_event| {
+        let answer = in_time(attempt, answer, closed, ports, &budget);
+        let result = answer.and_then(|answer| try_slot(attempt, answer, closed));
         match &result {
             Ok(_) => on_event(Event::Opened(attempt)),
             Err(error) => on_event(Event::Failed(attempt, error)),
@@ -148,17 +148,21 @@ type Judge<'a> = dyn Fn(&Attempt, Opened) -> Result<Unlocked, AttemptError> + 'a
 /// The first attempt that opens.
 fn first(
     plan: Vec<Attempt>,
-    header: &Accepted,
+    closed: &Closed<'_>,
     ports: &Ports<'_>,
     left: &TimeLeft<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
     judge: &Judge<'_>,
 ) -> Result<Unlocked, Failed> {
+    if let Err(fault) = closed.expected.check_header(closed.header.header()) {
+        let refused = plan.iter().map(|_| Some(AttemptError::Identity(fault.clone()))).collect();
+        return Err(Failed::new(plan, refused));
+    }
     let mut errors: Vec<Option<AttemptError>> = plan.iter().map(|_| None).collect();
     let mut opened = None;
     let budget = Budget::new(left);
-    ask_all(&plan, header, ports, &budget, on_event, &mut |index, attempt, answer, on_event| {
-        let answer = in_time(attempt, answer, header, ports, &budget);
+    ask_all(&plan, closed, ports, &budget, on_event, &mut |index, attempt, answer, on_event| {
+        let answer = in_time(attempt, answer, closed, ports, &budget);
         match answer.and_then(|answer| judge(attempt, answer)) {
             Ok(unlocked) => {
                 opened = Some(unlocked);
@@ -167,8 +171,9 @@ fn first(
             }
             Err(error) => {
                 on_event(Event::Failed(attempt, &error));
+                let is_foreign = matches!(&error, AttemptError::Identity(fault) if fault.is_of_volume());
                 errors.get_mut(index).map(|place| place.replace(error));
-                ControlFlow::Continue(())
+                if is_foreign { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             }
         }
     });
@@ -179,12 +184,12 @@ fn first(
 fn in_time(
     attempt: &Attempt,
     answer: Result<Opened, PinError>,
-    header: &Accepted,
+    closed: &Closed<'_>,
     ports: &Ports<'_>,
     budget: &Budget<'_>,
 ) -> Result<Opened, AttemptError> {
     let answer = answer.map_err(AttemptError::Pin)?;
-    let takes = estimate(header, attempt.slot);
+    let takes = estimate(closed.header, attempt.slot);
     match () {
         () if ports.cancel.is_cancelled() => Err(AttemptError::Pin(PinError::Cancelled)),
         () if !budget.allows(takes) => Err(AttemptError::NoTime(takes)),
@@ -198,14 +203,14 @@ type Take<'a> = dyn FnMut(usize, &Attempt, Result<Opened, PinError>, &mut dyn Fn
 /// Asks the pins of all attempts at once, and hands their answers over as they come; a break cancels those that are left.
 fn ask_all(
     plan: &[Attempt],
-    header: &Accepted,
+    closed: &Closed<'_>,
     ports: &Ports<'_>,
     budget: &Budget<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
     take: &mut Take<'_>,
 ) {
     let cancel = ports.cancel.child();
-    let (approvals, _) = approvals(header.header());
+    let (approvals, _) = approvals(closed.header.header());
     let ports = Ports { cancel: &cancel, approvals: &approvals, ..*ports };
     thread::scope(|scope| {
         let (sender, answers) = mpsc::channel();
@@ -220,7 +225,7 @@ fn ask_all(
         }
         drop(sender);
         let mut waiting = Vec::new();
-        let takes = |index: usize| plan.get(index).map_or(Duration::ZERO, |a| estimate(header, a.slot));
+        let takes = |index: usize| plan.get(index).map_or(Duration::ZERO, |a| estimate(closed.header, a.slot));
         while let Some((index, answer)) = next(&answers, &mut waiting, &takes, budget) {
             let Some(attempt) = plan.get(index) else { continue };
             if let Ok(Opened { wrong, remarks, .. }) = &answer {
@@ -286,15 +291,14 @@ fn next(
     }
 }
 
-fn try_slot(
-    attempt: &Attempt,
-    opened: Opened,
-    disk: &dyn BlockRead,
-    header: &Accepted,
-) -> Result<Unlocked, AttemptError> {
+fn try_slot(attempt: &Attempt, opened: Opened, closed: &Closed<'_>) -> Result<Unlocked, AttemptError> {
+    let Closed { disk, header, expected } = *closed;
     let passphrase = Passphrase::new(opened.secret);
     let slot = attempt.slot;
     let key = open_keyslot(disk, header, slot, &passphrase).map_err(AttemptError::Slot)?;
+    let identity = expected.check(header.header(), &key);
+    let copy = || attempt.binding().map_or(Ok(()), |binding| check_copy(&binding, &key));
+    identity.and_then(|()| copy()).map_err(AttemptError::Identity)?;
     let pin = attempt.pin().map_err(AttemptError::Pin)?;
     let proved = attempt.binding().map(|binding| Proved { binding, content_key: opened.key });
     let seal = header.seal_state(&key);
@@ -322,10 +326,11 @@ impl AttemptError {
     /// How much the reason says; a binding that cannot work any more says more than a network that is down.
     fn telling(&self) -> u8 {
         match self {
-            AttemptError::Slot(_) => u8::MAX - 1,
-            AttemptError::Seal(_) => u8::MAX,
+            AttemptError::Identity(_) => u8::MAX,
+            AttemptError::Seal(_) => u8::MAX - 1,
+            AttemptError::Slot(_) => u8::MAX - 2,
             // Its policy was met: more than can be said of a server that is down.
-            AttemptError::NoTime(_) => u8::MAX - 2,
+            AttemptError::NoTime(_) => u8::MAX - 3,
             AttemptError::Pin(error) => error.weight(),
         }
     }
@@ -338,6 +343,7 @@ impl AttemptError {
             }
             AttemptError::Pin(error) => error.hint(),
             AttemptError::Seal(fault) => fault.hint().into(),
+            AttemptError::Identity(fault) => fault.hint().into(),
             AttemptError::NoTime(_) => {
                 "give it more time, if the keyslot is known to be yours: --timeout SECONDS".into()
             }
@@ -354,6 +360,7 @@ impl fmt::Display for AttemptError {
                 write!(f, "there was no time left for the keyslot, which takes some {:.1} s", takes.as_secs_f64())
             }
             AttemptError::Seal(_) => f.write_str("the volume is not used, though its policy was met"),
+            AttemptError::Identity(_) => f.write_str("the volume is not used"),
         }
     }
 }
@@ -364,6 +371,7 @@ impl std::error::Error for AttemptError {
             AttemptError::Pin(source) => Some(source),
             AttemptError::Slot(source) => Some(source),
             AttemptError::Seal(source) => Some(source),
+            AttemptError::Identity(source) => Some(source),
             AttemptError::NoTime(_) => None,
         }
     }

@@ -160,13 +160,18 @@ impl Mark {
         }
     }
 
-    /// `jwe` with what it has to say.
-    pub(crate) fn put(&self, jwe: &Jwe, content_key: &Secret, random: &dyn Random) -> Result<Jwe, PinError> {
-        match self {
-            Mark::Nothing => Ok(jwe.clone()),
-            Mark::Sealed(value) => {
-                clevis::annotate(jwe, &Object::new().with(SEALED, value.clone()), content_key, random)
-            }
-        }
+    /// `jwe` with what it has to say, and with `others` beside it.
+    pub(crate) fn put(
+        &self,
+        jwe: &Jwe,
+        others: Object,
+        content_key: &Secret,
+        random: &dyn Random,
+    ) -> Result<Jwe, PinError> {
+        let members = match self {
+            Mark::Nothing => others,
+            Mark::Sealed(value) => others.with(SEALED, value.clone()),
+        };
+        if members.is_empty() { Ok(jwe.clone()) } else { clevis::annotate(jwe, &members, content_key, random) }
     }
 }

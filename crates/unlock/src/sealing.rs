@@ -3,14 +3,15 @@
 use crate::binding::{Binding, bindings};
 use crate::commit_error::CommitError;
 use crate::estimate::TimeLeft;
+use crate::identity::Closed;
 use crate::plan::plan;
 use crate::run::{AttemptError, Event, open_all};
 use crate::seal::{Mark, check_seal};
 use crate::store;
 use crate::volume::Volume;
-use block::BlockRead;
 use clevis::Ports;
 use crypto::{Random, Secret, VolumeKey};
+use json::Object;
 use luks::{Accepted, Edit, Slot, Version};
 use std::collections::BTreeSet;
 
@@ -44,14 +45,13 @@ pub struct Sealed {
 
 /// Opens every binding, because only what has been opened can be made to say anything. Whatever seal there is does not count.
 pub fn prepare_seal(
-    disk: &dyn BlockRead,
-    header: &Accepted,
+    closed: &Closed<'_>,
     ports: &Ports<'_>,
     left: &TimeLeft<'_>,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> PreparedSeal {
     let (mut opened, mut unreached) = (Vec::new(), Vec::new());
-    for (binding, result) in open_all(plan(bindings(header.header()), None), disk, header, ports, left, on_event) {
+    for (binding, result) in open_all(plan(bindings(closed.header.header()), None), closed, ports, left, on_event) {
         match result {
             Ok(content_key) => opened.push((binding, content_key)),
             Err(error) => unreached.push((binding, error)),
@@ -88,7 +88,7 @@ pub fn seal_edit<'a>(
         if binding.token.is_some_and(|token| !written.insert(token)) {
             continue;
         }
-        let jwe = mark.put(&binding.jwe, content_key, random).map_err(CommitError::Annotate)?;
+        let jwe = mark.put(&binding.jwe, Object::new(), content_key, random).map_err(CommitError::Annotate)?;
         store::rewrite(&mut edit, header.header(), binding, &jwe)?;
         let same = |other: &&Binding| match binding.token {
             Some(_) => other.token == binding.token,

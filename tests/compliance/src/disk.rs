@@ -60,6 +60,12 @@ impl Disk {
         disk
     }
 
+    /// Its UUID, as cryptsetup has it.
+    pub fn uuid(&self) -> String {
+        let told = Program::new("cryptsetup").arg("luksUUID").arg(self.path()).succeed().text();
+        told.trim_end().to_owned()
+    }
+
     /// Formatted with the usual cipher and the cheapest legal derivation, which is what a test wants.
     pub fn formatted(maker: Maker) -> Disk {
         Disk::formatted_with(maker, Cipher::USUAL, &["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1001"])

@@ -81,6 +81,7 @@ fn the_original_uses_bindings_that_say_more() {
                 let (compact, header) = jwe(&disk);
                 let config: Value = serde_json::from_str(&config).unwrap();
                 assert_eq!(header["cotter"]["config"], config);
+                assert_eq!(header["cotter"]["volume"]["uuid"], disk.uuid());
                 // A threshold has its check values there, too.
                 assert_eq!(header["cotter"].get("check").is_some(), pin == "sss");
                 let passphrase = disk.pass(Maker::Theirs, SLOT);
@@ -104,16 +105,18 @@ fn the_original_uses_bindings_that_say_more() {
     table.finish();
 }
 
-/// Where the original's members say everything, ours says nothing more.
+/// Where the original's members say everything, ours says nothing more but for which volume it was made.
 #[test]
-fn a_binding_that_loses_nothing_is_the_originals_own() {
+fn a_binding_that_loses_nothing_is_the_originals_but_for_its_volume() {
     let keys = KeyDirectory::new(Maker::Theirs, Curve::P521);
     let server = Server::start(Maker::Theirs, &keys);
     let members = |maker| {
         let disk = Disk::formatted(Maker::Theirs);
         disk.bind(maker, "tang", &server.config());
-        let header = jwe(&disk).1;
+        let mut header = jwe(&disk).1;
+        let said = header.as_object_mut().unwrap().remove("cotter");
         let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(said.map(|said| names(&said)), (maker == Maker::Ours).then(|| vec!["volume".to_owned()]));
         [names(&header), names(&header["clevis"]), names(&header["clevis"]["tang"])]
     };
     assert_eq!(members(Maker::Ours), members(Maker::Theirs));

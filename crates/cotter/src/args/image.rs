@@ -1,6 +1,6 @@
 //! `cotter image …`
 
-use super::luks::{Ceilings, KeyInstead};
+use super::luks::{Ceilings, Expect, KeyInstead};
 use super::{Format, Patience};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -30,6 +30,8 @@ pub struct Volume {
     pub detached_header: Option<PathBuf>,
     #[command(flatten)]
     pub key: KeyInstead,
+    #[command(flatten)]
+    pub expect: Expect,
     #[command(flatten)]
     pub ceilings: Ceilings,
     #[command(flatten)]

@@ -6,6 +6,7 @@ mod device;
 mod dump;
 mod fingerprint;
 mod format;
+mod identity;
 mod kdf;
 mod key;
 mod list;
@@ -24,6 +25,7 @@ pub use device::{Ceilings, Device, Quoted};
 pub use dump::DumpArgs;
 pub use fingerprint::FingerprintArgs;
 pub use format::{FormatArgs, LuksType};
+pub use identity::{Expect, IdentityArgs};
 pub use kdf::{KdfArgs, Pbkdf};
 pub use key::{KeyFilePart, KeyInstead, KeySource, NewKey, Opener};
 pub use list::{ListArgs, PassArgs};
@@ -67,6 +69,8 @@ pub enum LuksCommand {
     Erase(EraseArgs),
     /// Print fingerprints that tell clones: volumes that share their key
     Fingerprint(FingerprintArgs),
+    /// Print what is to be expected of a volume, or put it into a list: where --expect names the list, no other disk passes for it
+    Identity(IdentityArgs),
     /// LUKSMeta of a LUKS1 volume by hand, with the options and exit codes of luksmeta
     #[command(after_long_help = meta::META_EXIT)]
     Meta(MetaArgs),
@@ -77,6 +81,7 @@ pub enum LuksCommand {
     #[command(after_long_help = list::LIST_EXIT)]
     List(ListArgs),
     /// Print the passphrase of a bound keyslot, without newline
+    #[command(after_long_help = identity::EXPECT_EXIT)]
     Pass(PassArgs),
     /// Remove a binding and its keyslot
     Unbind(UnbindArgs),
@@ -90,6 +95,7 @@ pub enum LuksCommand {
     /// Seal the header, so that changes by whoever has no key to the volume show
     Seal(SealArgs),
     /// Open the volume by its bindings, or by a passphrase, and map it in the kernel
+    #[command(after_long_help = identity::EXPECT_EXIT)]
     Unlock(UnlockArgs),
     /// Close a mapping, once nobody uses it
     Lock(LockArgs),

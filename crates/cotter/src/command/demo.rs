@@ -122,7 +122,7 @@ fn stop(disk: &DemoDisk, server: DemoServer, story: &mut Story) -> Result<Socket
     let address = server.stop()?;
     story.command("cotter luks unlock --print-key -d DISK")?;
     let header = disk.header()?;
-    match volume::open_by_bindings(disk.volume(), &header, None, Seal::Counts, &Host::new(PATIENCE)) {
+    match volume::open_by_bindings(&disk.closed(&header), None, Seal::Counts, &Host::new(PATIENCE)) {
         Ok(_) => return Err(CommandError::plain("the disk opened without its server, which must not happen")),
         Err(error) => error.to_string().lines().try_for_each(|line| story.note(line))?,
     }
@@ -134,7 +134,7 @@ fn open(disk: &DemoDisk, workshop: &Workshop, address: SocketAddr, story: &mut S
     story.step("Back in its place, the server answers again: the disk opens, and nobody types anything.")?;
     let server = DemoServer::start(&workshop.keys(), Some(address))?;
     let header = disk.header()?;
-    let unlocked = volume::open_by_bindings(disk.volume(), &header, None, Seal::Counts, &Host::new(PATIENCE))?;
+    let unlocked = volume::open_by_bindings(&disk.closed(&header), None, Seal::Counts, &Host::new(PATIENCE))?;
     let plain = Plain::new(disk.volume(), &header, &unlocked.key);
     let plain = plain.map_err(|source| CommandError::failed("cannot decrypt the disk", source))?;
     let mut archive = vec![0; image::archive().len()];

@@ -158,14 +158,17 @@ fn summary(report: &Report) -> String {
 
 /// Finds the volume, opens it as at boot or by the key that is named, and lays the decrypted view over it.
 fn open(args: &Volume, disk: Arc<FileDisk>) -> Result<Content, CommandError> {
+    let host = Host::new(args.patience.limit()).expecting(&args.expect)?;
     let (_, places) = select::places(&disk)?;
-    let host = Host::new(args.patience.limit());
     let allowed = volume::allowed(&args.ceilings);
     let (part, header, key) = match &args.detached_header {
         None => {
-            let (header, part) = select::one(places, args)?;
+            let is_whole = matches!(places.as_slice(), [Place { number: None, .. }]);
+            let chosen = select::one(places, args);
+            let (header, part) =
+                chosen.map_err(|error| if is_whole { volume::not_a_volume(&disk, error, &host) } else { error })?;
             let header = volume::accept(header, &args.file, &allowed)?;
-            let key = opened::open(&part, &header, &args.key, None, &host)?.key;
+            let key = opened::open(&host.closed(&part, &header)?, &args.key, None, &host)?.key;
             (part, header, key)
         }
         Some(path) => {
@@ -173,7 +176,7 @@ fn open(args: &Volume, disk: Arc<FileDisk>) -> Result<Content, CommandError> {
             let apart = volume::open_disk(path, Access::Read)?;
             let allowed = Allowed { data: DataPlace::OtherDisk, ..allowed };
             let header = volume::accept(volume::read_header(&apart)?, path, &allowed)?;
-            let key = opened::open(&apart, &header, &args.key, None, &host)?.key;
+            let key = opened::open(&host.closed(&apart, &header)?, &args.key, None, &host)?.key;
             (part, header, key)
         }
     };

@@ -11,6 +11,7 @@ mod edit;
 mod erase;
 mod fingerprint;
 mod format;
+mod identity;
 mod kdf;
 mod kill;
 pub mod list;
@@ -47,6 +48,7 @@ pub fn run(which: LuksCommand) -> Result<(), CommandError> {
         LuksCommand::Repair(args) => repair::run(&args),
         LuksCommand::Erase(args) => erase::run(&args),
         LuksCommand::Fingerprint(args) => fingerprint::run(&args),
+        LuksCommand::Identity(args) => identity::run(&args),
         LuksCommand::Bind(args) => bind::run(&args),
         LuksCommand::List(args) => list::run(&args),
         LuksCommand::Pass(args) => pass::run(&args),

@@ -1,8 +1,8 @@
 //! Binding and unbinding.
 
 use crate::scripted::{
-    OneServer, TANG, Then, accepted, bind, config, formatted, free, no_limit, passphrase, ports, put_token, request,
-    spoiler, volume,
+    OneServer, TANG, Then, accepted, bind, closed, config, formatted, free, no_limit, passphrase, ports, put_token,
+    request, spoiler, volume,
 };
 use block::{BlockError, BlockRead, BlockWrite, Bytes, MemoryDisk};
 use clevis::{Cancel, Config, PinError, Ports};
@@ -27,8 +27,7 @@ fn a_bound_disk_opens_while_its_server_answers_and_only_then() {
     let open = || {
         unlock::run(
             unlock::plan(unlock::bindings(header.header()), None),
-            &disk,
-            &header,
+            &closed(&disk, &header),
             &ports(&net, &cancel),
             &no_limit,
             &mut |_| (),
@@ -51,7 +50,8 @@ fn an_unbound_disk_says_so() {
     let (disk, _) = formatted();
     let header = accepted(&disk);
     let (net, cancel) = (OneServer::new(), Cancel::new());
-    let failed = unlock::run(vec![], &disk, &header, &ports(&net, &cancel), &no_limit, &mut |_| ()).unwrap_err();
+    let failed =
+        unlock::run(vec![], &closed(&disk, &header), &ports(&net, &cancel), &no_limit, &mut |_| ()).unwrap_err();
     assert!(failed.tried.is_empty() && failed.hint().contains("luks bind"));
     assert_eq!(failed.to_string(), "no keyslot of this volume is bound");
 }
@@ -83,7 +83,7 @@ fn the_first_that_opens_wins_and_the_rest_is_cancelled() {
         });
     };
     let cancel = Cancel::new();
-    let unlocked = unlock::run(plan, &disk, &header, &ports(&net, &cancel), &no_limit, &mut tell).unwrap();
+    let unlocked = unlock::run(plan, &closed(&disk, &header), &ports(&net, &cancel), &no_limit, &mut tell).unwrap();
     assert_eq!(unlocked.slot, second.slot);
     assert_eq!(told, ["try 1", "try 2", "opened 2"]);
     assert!(!cancel.is_cancelled(), "the caller's own flag is not touched");
@@ -100,7 +100,8 @@ fn a_stale_binding_is_told_before_a_dead_network() {
     net.unplug();
     let header = accepted(&disk);
     let plan = unlock::plan(unlock::bindings(header.header()), None);
-    let failed = unlock::run(plan, &disk, &header, &ports(&net, &Cancel::new()), &no_limit, &mut |_| ()).unwrap_err();
+    let failed =
+        unlock::run(plan, &closed(&disk, &header), &ports(&net, &Cancel::new()), &no_limit, &mut |_| ()).unwrap_err();
     assert_eq!(failed.tried.iter().map(|(a, _)| a.slot.number()).collect::<Vec<_>>(), [2, 1]);
     assert!(failed.hint().contains("unbind"), "{}", failed.hint());
 }
@@ -477,10 +478,11 @@ fn one_keyslot_is_tried_when_time_is_up() {
     let (cancel, header) = (Cancel::new(), accepted(&disk));
     let run = |left: &TimeLeft<'_>| {
         let plan = unlock::plan(unlock::bindings(header.header()), None);
-        unlock::run(plan, &disk, &header, &ports(&net, &cancel), left, &mut |_| ())
+        unlock::run(plan, &closed(&disk, &header), &ports(&net, &cancel), left, &mut |_| ())
     };
-    let unreached =
-        |left: &TimeLeft<'_>| unlock::prepare_seal(&disk, &header, &ports(&net, &cancel), left, &mut |_| ()).unreached;
+    let unreached = |left: &TimeLeft<'_>| {
+        unlock::prepare_seal(&closed(&disk, &header), &ports(&net, &cancel), left, &mut |_| ()).unreached
+    };
     let takes = Duration::from_micros(500 + u64::from(header.digest_iterations().get()) / 2);
     assert!(run(&|| Duration::ZERO).is_ok());
     assert!(unreached(&|| takes).is_empty(), "1000 iterations");

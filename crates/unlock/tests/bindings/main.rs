@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
 mod bind;
+mod identity;
 mod luks1;
 mod passphrases;
 mod rebind;

@@ -1,7 +1,7 @@
 //! Passphrases of people: added, changed, removed, and the last one kept.
 
 use crate::scripted::{
-    OneServer, TANG, Then, accepted, bind, binding, cheap, formatted, free, open, passphrase, spoiler, volume,
+    OneServer, TANG, Then, accepted, bind, binding, cheap, closed, formatted, free, open, passphrase, spoiler, volume,
 };
 use block::MemoryDisk;
 use clevis::Cancel;
@@ -219,7 +219,7 @@ fn a_recovery_key_opens_as_it_is_typed_and_is_told_as_one() {
         assert_eq!(recovery_tokens(), 1);
     }
     let typed = String::from_utf8(recovery.expose().to_vec()).unwrap().replace('-', "").to_uppercase();
-    let opened = unlock::open_by_passphrase(&disk, &accepted(&disk), &passphrase(&typed), None).unwrap();
+    let opened = unlock::open_by_passphrase(&closed(&disk, &accepted(&disk)), &passphrase(&typed), None).unwrap();
     assert!(opened.meant.unwrap().secret().ct_eq(recovery.expose()));
     change(&passphrase("remembered"), Purpose::Memory);
     assert_eq!(recovery_tokens(), 0);

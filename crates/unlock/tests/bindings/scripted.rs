@@ -12,9 +12,10 @@ use json::Object;
 use luks::{Accepted, Allowed, Edit, FormatOptions, FormatPlan, Header, KdfCost, LEAST_ITERATIONS, Slot};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use tang::server::{KeySet, ServerRequest};
+use unlock::identity::{Closed, Expectation};
 use unlock::{BindRequest, Exclusive, NewMeta, Proof, Volume};
 
 /// A network of one server, `http://s`, which can be unplugged and whose keys can be rotated; `http://silent` never answers.
@@ -200,6 +201,14 @@ pub(crate) fn accepted(disk: &dyn BlockRead) -> Accepted {
     Header::read(disk).unwrap().accept(&Allowed::default()).unwrap()
 }
 
+/// Nothing is expected of any volume.
+static ANY: LazyLock<Expectation> = LazyLock::new(Expectation::default);
+
+/// A volume that may be any.
+pub(crate) fn closed<'a>(disk: &'a dyn BlockRead, header: &'a Accepted) -> Closed<'a> {
+    Closed { disk, header, expected: &ANY }
+}
+
 /// A lock that nobody else wants.
 pub(crate) fn free() -> Result<Box<dyn Send>, Box<dyn std::error::Error + Send + Sync>> {
     Ok(Box::new(()))
@@ -237,7 +246,7 @@ pub(crate) fn binding(disk: &dyn BlockRead, slot: Slot) -> unlock::Binding {
 /// Opens one binding.
 pub(crate) fn open(disk: &dyn BlockRead, binding: &unlock::Binding, net: &OneServer) -> Option<unlock::Unlocked> {
     let plan = unlock::plan(vec![binding.clone()], None);
-    unlock::run(plan, disk, &accepted(disk), &ports(net, &Cancel::new()), &no_limit, &mut |_| ()).ok()
+    unlock::run(plan, &closed(disk, &accepted(disk)), &ports(net, &Cancel::new()), &no_limit, &mut |_| ()).ok()
 }
 
 /// A keyslot and the token of a binding for it, without proof.

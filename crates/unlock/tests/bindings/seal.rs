@@ -1,8 +1,8 @@
 //! The seal of a header and what its bindings say: stripped, rolled back, tampered with, and made anew.
 
 use crate::scripted::{
-    OneServer, TANG, accepted, asking, bind, binding, cheap, cheap_luks1, config, formatted, formatted_luks1, free,
-    no_limit, passphrase, ports, put_token, request, volume,
+    OneServer, TANG, accepted, asking, bind, binding, cheap, cheap_luks1, closed, config, formatted, formatted_luks1,
+    free, no_limit, passphrase, ports, put_token, request, volume,
 };
 use block::{BlockRead, BlockWrite, Bytes, MemoryDisk};
 use clevis::Cancel;
@@ -21,14 +21,14 @@ fn slot(number: u64) -> Slot {
 
 fn seal(disk: &MemoryDisk, key: &VolumeKey, net: &OneServer) -> Result<Sealed, CommitError> {
     let cancel = Cancel::new();
-    let prepared = unlock::prepare_seal(disk, &accepted(disk), &ports(net, &cancel), &no_limit, &mut |_| ());
+    let prepared = unlock::prepare_seal(&closed(disk, &accepted(disk)), &ports(net, &cancel), &no_limit, &mut |_| ());
     unlock::seal(&volume(disk, &free, &cancel), key, &prepared)
 }
 
 fn open(disk: &MemoryDisk, net: &OneServer) -> Result<Unlocked, Failed> {
     let header = accepted(disk);
     let plan = unlock::plan(unlock::bindings(header.header()), None);
-    unlock::run(plan, disk, &header, &ports(net, &Cancel::new()), &no_limit, &mut |_| ())
+    unlock::run(plan, &closed(disk, &header), &ports(net, &Cancel::new()), &no_limit, &mut |_| ())
 }
 
 /// The fault for which the volume stays closed.
@@ -119,7 +119,7 @@ fn a_plan_to_seal_is_printed_and_writes_nothing() {
     let net = OneServer::new();
     bind(&disk, &key, &net, "tang", TANG);
     let (header, before) = (accepted(&disk), disk.to_vec());
-    let prepared = unlock::prepare_seal(&disk, &header, &ports(&net, &Cancel::new()), &no_limit, &mut |_| ());
+    let prepared = unlock::prepare_seal(&closed(&disk, &header), &ports(&net, &Cancel::new()), &no_limit, &mut |_| ());
     let plan = unlock::seal_edit(&header, &key, &prepared, &SystemRandom).unwrap();
     assert_eq!((plan.epoch, plan.bindings.len(), plan.edit.steps().len()), (1, 1, 2), "{}", plan.edit);
     assert!(disk.to_vec() == before);
@@ -147,7 +147,8 @@ fn a_seal_that_was_taken_away_is_missed() {
     // Who knows that the header is right seals it anew.
     let header = accepted(&disk);
     let plan = unlock::plan(unlock::bindings(header.header()), None);
-    let opened = unlock::run_unsealed(plan, &disk, &header, &ports(&net, &cancel), &no_limit, &mut |_| ()).unwrap();
+    let opened =
+        unlock::run_unsealed(plan, &closed(&disk, &header), &ports(&net, &cancel), &no_limit, &mut |_| ()).unwrap();
     seal(&disk, &opened.key, &net).unwrap();
     assert!(open(&disk, &net).unwrap().seal.is_clean());
 }
@@ -361,11 +362,12 @@ fn a_binding_that_was_not_reached_stays_at_its_epoch() {
     let (first, second) = (bind(&disk, &key, &net, "tang", TANG).slot, bind(&disk, &key, &net, "null", "{}").slot);
     net.unplug();
     let cancel = Cancel::new();
-    let prepared = unlock::prepare_seal(&disk, &accepted(&disk), &ports(&net, &cancel), &no_limit, &mut |_| ());
+    let prepared =
+        unlock::prepare_seal(&closed(&disk, &accepted(&disk)), &ports(&net, &cancel), &no_limit, &mut |_| ());
     assert_eq!(prepared.unreached.iter().map(|(b, _)| b.slot).collect::<Vec<_>>(), [first]);
     let made = unlock::seal(&volume(&disk, &free, &cancel), &key, &prepared).unwrap();
     assert_eq!(made.slots, [second]);
-    assert!(clevis::annotation(&binding(&disk, first).jwe).is_none());
+    assert!(clevis::annotation(&binding(&disk, first).jwe).unwrap().get("sealed").is_none());
     net.plug_in();
     assert!(open(&disk, &net).unwrap().seal.is_clean());
 }
@@ -418,7 +420,7 @@ fn a_passphrase_does_not_open_what_is_not_as_it_was_sealed() {
     let (disk, key) = formatted();
     bind(&disk, &key, &net, "tang", TANG);
     seal(&disk, &key, &net).unwrap();
-    let open = |typed: &str| unlock::open_by_passphrase(&disk, &accepted(&disk), &passphrase(typed), None);
+    let open = |typed: &str| unlock::open_by_passphrase(&closed(&disk, &accepted(&disk)), &passphrase(typed), None);
     assert_eq!(open("typed").unwrap().seal, sealed(1, vec![]));
     change(&disk, |edit| edit.set_flags(&[Flag::AllowDiscards]));
     assert_eq!(open("typed").unwrap().seal, sealed(1, vec![Difference::FlagsChanged]));
@@ -427,7 +429,8 @@ fn a_passphrase_does_not_open_what_is_not_as_it_was_sealed() {
     let refused = open("typed").unwrap_err();
     assert!(matches!(refused, NotOpened::Seal(SealFault::Stripped { .. })) && !refused.is_wrong_passphrase());
     assert!(open("wrong").unwrap_err().is_wrong_passphrase());
-    let unsealed = unlock::open_by_passphrase_unsealed(&disk, &accepted(&disk), &passphrase("typed"), Some(slot(0)));
+    let unsealed =
+        unlock::open_by_passphrase_unsealed(&closed(&disk, &accepted(&disk)), &passphrase("typed"), Some(slot(0)));
     assert!(unsealed.is_ok(), "who seals anew gets in");
 }
 

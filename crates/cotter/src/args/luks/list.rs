@@ -2,6 +2,7 @@
 
 use super::binding::BindingChoice;
 use super::device::{Ceilings, Device};
+use super::identity::Expect;
 use crate::args::{Format, Patience};
 use clap::Args;
 
@@ -45,6 +46,8 @@ pub struct PassArgs {
     pub device: Device,
     #[command(flatten)]
     pub which: BindingChoice,
+    #[command(flatten)]
+    pub expect: Expect,
     #[command(flatten)]
     pub patience: Patience,
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! `cotter luks unlock`
 
 use super::device::{Ceilings, Device};
+use super::identity::Expect;
 use super::key::KeyInstead;
 use crate::args::{Format, Patience};
 use clap::Args;
@@ -38,6 +39,8 @@ pub struct UnlockArgs {
     /// Nothing can be written through the mapping
     #[arg(short = 'r', long, alias = "readonly")]
     pub read_only: bool,
+    #[command(flatten)]
+    pub expect: Expect,
     #[command(flatten)]
     pub requests: Requests,
     /// Open a keyslot and say what would be mapped, and map nothing

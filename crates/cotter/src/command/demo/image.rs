@@ -12,6 +12,7 @@ use linux::FileDisk;
 use luks::{Accepted, Allowed, FormatOptions, FormatPlan, KdfCost, Plain};
 use std::path::Path;
 use std::sync::Arc;
+use unlock::identity::{Closed, Expectation};
 
 /// The file on the disk.
 pub const FILE_NAME: &str = "secret.txt";
@@ -29,6 +30,7 @@ const LINUX: u128 = 0x0fc6_3daf_8483_4772_8e79_3d69_d847_7de4;
 pub struct DemoDisk {
     file: Arc<FileDisk>,
     volume: Window<Arc<FileDisk>>,
+    expected: Expectation,
 }
 
 /// The content of the volume: a tar archive, because every system can read one.
@@ -49,7 +51,7 @@ impl DemoDisk {
         let plain = plain.map_err(|source| CommandError::failed("cannot open the new volume", source))?;
         let written = plain.write_at(Bytes(0), &archive()).and_then(|()| plain.flush());
         written.map_err(|source| CommandError::failed("cannot write to the image", source))?;
-        Ok(DemoDisk { file, volume })
+        Ok(DemoDisk { file, volume, expected: Expectation::default() })
     }
 
     /// The image file.
@@ -67,9 +69,14 @@ impl DemoDisk {
         volume::accept(volume::header_of(&self.volume, self.file.path())?, self.file.path(), &Allowed::default())
     }
 
+    /// The volume to be opened, of which this machine expects nothing.
+    pub fn closed<'a>(&'a self, header: &'a Accepted) -> Closed<'a> {
+        Closed { disk: &self.volume, header, expected: &self.expected }
+    }
+
     /// The volume key, by the passphrase.
     pub fn key_by_passphrase(&self) -> Result<VolumeKey, CommandError> {
-        let opened = volume::open_by_passphrase(&self.volume, &self.header()?, &passphrase(), None, Seal::Counts);
+        let opened = volume::open_by_passphrase(&self.closed(&self.header()?), &passphrase(), None, Seal::Counts);
         opened.map(|opened| opened.key).map_err(|source| CommandError::failed("cannot open the volume", source))
     }
 }

@@ -136,7 +136,7 @@ fn open(args: &BindArgs, disks: &Disks, header: &Accepted, given: Given, host: &
     let Given::Passphrase(passphrase) = given else {
         return opening::open(disks, header, &args.opener, given, Seal::Counts, host);
     };
-    let failed = match opening::by_passphrase(disks, header, &passphrase, None, Seal::Counts) {
+    let failed = match opening::by_passphrase(&host.closed(disks.header(), header)?, &passphrase, None, Seal::Counts) {
         Ok(opened) => return Ok(opened),
         Err(failed) => failed,
     };

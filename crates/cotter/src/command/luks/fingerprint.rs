@@ -81,10 +81,10 @@ fn volume_key(
     host: &Host,
 ) -> Result<VolumeKey, CommandError> {
     let Some(passphrase) = passphrase else {
-        return Ok(volume::open_by_bindings(disk, header, None, Seal::Counts, host)?.key);
+        return Ok(volume::open_by_bindings(&host.closed(disk, header)?, None, Seal::Counts, host)?.key);
     };
     let what = || format!("{} stays closed", disk.path().display());
-    let opened = volume::open_by_passphrase(disk, header, passphrase, None, Seal::Counts);
+    let opened = volume::open_by_passphrase(&host.closed(disk, header)?, passphrase, None, Seal::Counts);
     let source = || args.key.source().unwrap_or_default();
     opened.map(|opened| opened.key).map_err(|failed| opening::not_opened(what(), &source(), passphrase, failed))
 }

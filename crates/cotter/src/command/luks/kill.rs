@@ -92,9 +92,11 @@ fn what_remains(
     let Some(source) = args.remaining() else { return Ok(None) };
     let passphrase = passphrase::existing(&source, host.person())?;
     for other in header.slots().filter(|other| *other != slot) {
-        match opening::by_passphrase(disks, header, &passphrase, Some(other), Seal::Counts) {
+        match opening::by_passphrase(&host.closed(disks.header(), header)?, &passphrase, Some(other), Seal::Counts) {
             Ok(opened) => return Ok(Some(opened)),
-            Err(failed @ NotOpened::Seal(_)) => return Err(opening::told(disks, &source, &passphrase, failed)),
+            Err(failed @ (NotOpened::Seal(_) | NotOpened::Identity(_))) => {
+                return Err(opening::told(disks, &source, &passphrase, failed));
+            }
             Err(NotOpened::Closed(_)) => {}
         }
     }

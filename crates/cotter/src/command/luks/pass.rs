@@ -11,10 +11,10 @@ use linux::Access;
 /// Prints the passphrase of a bound keyslot, once it has opened that keyslot.
 pub fn run(args: &PassArgs) -> Result<(), CommandError> {
     let disks = Disks::open(&args.device, Access::Read)?;
-    let header = disks.accepted(&args.ceilings)?;
+    let host = Host::new(args.patience.limit()).expecting(&args.expect)?;
+    let header = disks.accepted_as_expected(&args.ceilings, &host)?;
     let slot = chosen::slot(header.header(), &args.which, disks.header().path())?;
-    let host = Host::new(args.patience.limit());
-    let only = Some(slot);
-    let unlocked = volume::open_by_bindings(disks.header(), &header, only, Seal::Counts, &host)?;
+    let closed = host.closed(disks.header(), &header)?;
+    let unlocked = volume::open_by_bindings(&closed, Some(slot), Seal::Counts, &host)?;
     output::data(unlocked.passphrase.expose())
 }

@@ -33,7 +33,7 @@ pub fn run(args: &PasswdArgs) -> Result<(), CommandError> {
     let early = if Terminal::types_stdin() { None } else { Some(passphrase::chosen(&args.new, &host)?) };
     host.cancel_on_signal()?;
     let only = args.slot.map(volume::slot).transpose()?;
-    let opened = opening::by_passphrase(&disks, &header, &old, only, Seal::Counts);
+    let opened = opening::by_passphrase(&host.closed(disks.header(), &header)?, &old, only, Seal::Counts);
     let opened = opened.map_err(|failed| opening::told(&disks, &args.key, &old, failed))?;
     let passphrase = early.map_or_else(|| passphrase::chosen(&args.new, &host), Ok)?;
     let kdf = kdf::cost(&args.kdf, header.header().version(), hash, opened.key.secret().len())?;

@@ -13,6 +13,7 @@ use clevis::{Ports, TrustPolicy};
 use crypto::{SystemRandom, VolumeKey};
 use json::{Object, Value};
 use linux::{Access, Terminal};
+use unlock::identity::Closed;
 use unlock::{BindError, Binding, CommitError, Keys, Prepared, Room, Unlocked};
 
 /// A volume and the binding in it that is meant.
@@ -101,6 +102,7 @@ fn open(args: &Rebinding, found: &Found, host: &Host) -> Result<Opened, CommandE
             return Ok(Opened::ByItself(Box::new(unlocked)));
         }
         Ok(unlocked) => return Ok(Opened::Otherwise(unlocked.key)),
+        Err(error) if error.as_alarm().is_some() => return Err(error),
         Err(error) => output::say(&format!("keyslot {slot} does not open by its binding: {error}")),
     }
     if let Some(source) = args.key.source() {
@@ -109,6 +111,7 @@ fn open(args: &Rebinding, found: &Found, host: &Host) -> Result<Opened, CommandE
     let others = unlock::bindings(found.header.header()).iter().any(|binding| binding.slot != slot);
     match if others { by_slot(found, None, host) } else { Err(nothing_else(slot)) } {
         Ok(unlocked) => Ok(Opened::Otherwise(unlocked.key)),
+        Err(error) if error.as_alarm().is_some() => Err(error),
         Err(_) if Terminal::types_stdin() => by_passphrase(found, &KeySource::default(), host),
         Err(error) => Err(error),
     }
@@ -120,12 +123,16 @@ fn nothing_else(slot: Slot) -> CommandError {
 }
 
 fn by_slot(found: &Found, only: Option<Slot>, host: &Host) -> Result<Unlocked, CommandError> {
-    volume::open_by_bindings(found.disks.header(), &found.header, only, Seal::Counts, host)
+    volume::open_by_bindings(&closed(found, host)?, only, Seal::Counts, host)
+}
+
+fn closed<'a>(found: &'a Found, host: &'a Host) -> Result<Closed<'a>, CommandError> {
+    host.closed(found.disks.header(), &found.header)
 }
 
 fn by_passphrase(found: &Found, source: &KeySource, host: &Host) -> Result<Opened, CommandError> {
     let passphrase = passphrase::existing(source, host.person())?;
-    let opened = opening::by_passphrase(&found.disks, &found.header, &passphrase, None, Seal::Counts);
+    let opened = opening::by_passphrase(&closed(found, host)?, &passphrase, None, Seal::Counts);
     let opened = opened.map_err(|failed| opening::told(&found.disks, source, &passphrase, failed))?;
     Ok(Opened::Otherwise(opened.key))
 }

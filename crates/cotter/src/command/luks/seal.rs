@@ -27,7 +27,7 @@ pub fn run(args: &SealArgs) -> Result<(), CommandError> {
         return check(args, &header, &opened);
     }
     let (ports, left) = (host.ports(TrustPolicy::Ask), || host.time_left());
-    let prepared = unlock::prepare_seal(disks.header(), &header, &ports, &left, &mut |_| ());
+    let prepared = unlock::prepare_seal(&host.closed(disks.header(), &header)?, &ports, &left, &mut |_| ());
     tell_unreached(&prepared);
     let failed = |source| change::not_written("the header was not sealed", source);
     if args.dry_run {

@@ -21,26 +21,37 @@ use std::time::Duration;
 const UDEV_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Opens the volume by its bindings, or by a person's passphrase if one is named, and maps it in the kernel or prints what
-/// opened it.
+/// opened it. A program is told of an alarm, too.
 pub fn unlock(args: &UnlockArgs) -> Result<(), CommandError> {
+    run(args).or_else(|error| {
+        if let (true, Some(record)) = (args.format.json, error.as_alarm()) {
+            output::record(args.format, record.clone(), String::new)?;
+        }
+        Err(error)
+    })
+}
+
+fn run(args: &UnlockArgs) -> Result<(), CommandError> {
     let output = Output::of(args)?;
     let disks = Disks::open(&args.device, Access::Read)?;
-    let header = disks.accepted(&args.ceilings)?;
     let host = Host::new(args.patience.limit()).with_tpm2_signatures(args.tpm2_signature.clone());
+    let host = host.expecting(&args.expect)?;
+    let header = disks.accepted_as_expected(&args.ceilings, &host)?;
+    let closed = host.closed(disks.header(), &header)?;
     let only = args.slot.or(args.test).map(volume::slot).transpose()?;
     if let Some(output) = output {
-        let opened = opened::open(disks.header(), &header, &args.key, only, &host)?;
+        let opened = opened::open(&closed, &args.key, only, &host)?;
         return output.write(&opened.passphrase);
     }
     if args.test.is_some() || args.test_passphrase {
-        let opened = opened::open(disks.header(), &header, &args.key, only, &host)?;
+        let opened = opened::open(&closed, &args.key, only, &host)?;
         let record = Object::new().with("slot", u64::from(opened.slot.number())).with("opens", true);
         return change::report(args.format, &format!("keyslot {} opens", opened.slot), record);
     }
     let mut plan = Plan::new(args, &header, disks.data().len())?;
     let ready = ready(&plan, disks.data());
     let (control, in_the_way) = if args.dry_run { (None, ready.err()) } else { (Some(ready?), None) };
-    let Opened { key, seal, .. } = opened::open(disks.header(), &header, &args.key, only, &host)?;
+    let Opened { key, seal, .. } = opened::open(&closed, &args.key, only, &host)?;
     plan.heed(&seal);
     if seal == SealState::Unsealed {
         output::say("the header is not sealed, so changes to it cannot show: `cotter luks seal`");

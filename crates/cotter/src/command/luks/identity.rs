@@ -1,0 +1,53 @@
+//! `cotter luks identity`: what is to be expected of a volume, for a list that lies elsewhere.
+
+use crate::args::IdentityArgs;
+use crate::error::CommandError;
+use crate::expected;
+use crate::host::Host;
+use crate::opened;
+use crate::output;
+use crate::private_file;
+use crate::volume::Disks;
+use ::luks::KeyFingerprint;
+use linux::Access;
+use std::path::Path;
+use unlock::identity::{Closed, Expectation, Expected, IdentityFault};
+
+/// Opens the volume and prints its line, or puts it into a list. What other lists say does not count here: one that expects something else
+/// is what this is for.
+pub fn run(args: &IdentityArgs) -> Result<(), CommandError> {
+    let list = args.add.as_deref().map(listed).transpose()?;
+    let disks = Disks::open(&args.device, Access::Read)?;
+    let header = disks.accepted(&args.ceilings)?;
+    let host = Host::new(args.patience.limit());
+    let closed = Closed { disk: disks.header(), header: &header, expected: &Expectation::default() };
+    let key = opened::open(&closed, &args.key, None, &host)?.key;
+    let uuid = header.header().uuid();
+    let found = Expected { uuid, key: KeyFingerprint::of(&key), name: args.name.clone() };
+    let (Some(path), Some(mut list)) = (&args.add, list) else {
+        return output::line(&json::Value::from(found.to_object()).to_compact());
+    };
+    if !args.replace {
+        list.check(header.header(), &key).or_else(|fault| not_replaced(fault, path))?;
+    }
+    let before = list.of(uuid).and_then(|before| before.name.clone());
+    list.insert(Expected { name: found.name.or(before), ..found });
+    private_file::replace(path, list.to_text().as_bytes())?;
+    output::say(&format!("{uuid} is expected by {}", path.display()));
+    Ok(())
+}
+
+/// The list so far.
+fn listed(path: &Path) -> Result<Expectation, CommandError> {
+    if path.symlink_metadata().is_ok() { expected::named(path) } else { Ok(Expectation::default()) }
+}
+
+/// Who adds a volume need not be told that it is not in the list.
+fn not_replaced(fault: IdentityFault, path: &Path) -> Result<(), CommandError> {
+    if let IdentityFault::Unlisted { .. } = fault {
+        return Ok(());
+    }
+    let hint = fault.hint();
+    let error = CommandError::failed(format!("{} stays as it is", path.display()), fault.clone()).hint(hint);
+    Err(expected::alarm(error, &fault))
+}

@@ -1,0 +1,174 @@
+//! A volume that is not the one that it should be.
+
+use crate::scripted::{
+    OneServer, TANG, accepted, bind, binding, closed, config, formatted, formatted_luks1, free, no_limit, passphrase,
+    ports, put_token, volume,
+};
+use block::{BlockRead, BlockWrite, Bytes, MemoryDisk};
+use clevis::{Cancel, PinError};
+use crypto::VolumeKey;
+use luks::{Accepted, Header, HeaderError, KeyFingerprint, Slot};
+use std::sync::atomic::Ordering;
+use unlock::identity::{Closed, Expectation, Expected, IdentityFault, Others, clone_of};
+use unlock::{AttemptError, Failed, NotOpened, Unlocked};
+
+/// A list with this volume, as if it had that key.
+fn list(header: &Accepted, key: &VolumeKey) -> Expectation {
+    let mut list = Expectation::default();
+    let name = Some("root".to_owned());
+    list.insert(Expected { uuid: header.header().uuid(), key: KeyFingerprint::of(key), name });
+    list
+}
+
+fn run(disk: &dyn BlockRead, expected: &Expectation, net: &OneServer) -> Result<Unlocked, Failed> {
+    let header = accepted(disk);
+    let plan = unlock::plan(unlock::bindings(header.header()), None);
+    let closed = Closed { disk, header: &header, expected };
+    unlock::run(plan, &closed, &ports(net, &Cancel::new()), &no_limit, &mut |_| ())
+}
+
+fn fault(failed: &Failed) -> &IdentityFault {
+    match &failed.tried[0].1 {
+        AttemptError::Identity(fault) => fault,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_foreign_volume_gets_nothing_and_ends_all_other_attempts() {
+    let net = OneServer::new();
+    let (_, yours) = formatted();
+    for (disk, key) in [formatted(), formatted_luks1()] {
+        // Its owner has bound it to your servers, as anybody may. The second attempt waits until it is cancelled.
+        bind(&disk, &key, &net, "tang", TANG);
+        let silent = config(&format!(r#"{{"url":"http://silent","adv":{}}}"#, net.advertisement()));
+        let jwe = clevis::encrypt("tang", &silent, passphrase("x").secret(), &ports(&net, &Cancel::new())).unwrap();
+        if accepted(&disk).header().as_luks2().is_some() {
+            put_token(&disk, &key, &passphrase("x"), &jwe);
+        }
+        let header = accepted(&disk);
+        assert!(run(&disk, &list(&header, &key), &net).is_ok());
+        let expected = list(&header, &yours);
+        let before = net.asked.load(Ordering::SeqCst);
+        let failed = run(&disk, &expected, &net).unwrap_err();
+        assert!(net.asked.load(Ordering::SeqCst) <= before + 2, "no more than one request of each attempt");
+        assert!(matches!(fault(&failed), IdentityFault::OtherKey { found, .. } if *found == KeyFingerprint::of(&key)));
+        assert!(failed.tried.iter().skip(1).all(|(_, e)| matches!(e, AttemptError::Pin(PinError::Cancelled))));
+        let text = fault(&failed).to_string();
+        assert!(text.contains("(root)") && text.contains("a foreign one with its UUID"), "{text}");
+        assert!(failed.hint().contains("do not use this disk"), "{}", failed.hint());
+        // A person's passphrase is no better, nor is the way of who seals anew.
+        let closed = Closed { disk: &disk, header: &header, expected: &expected };
+        let typed = passphrase("typed");
+        for opened in [
+            unlock::open_by_passphrase(&closed, &typed, None),
+            unlock::open_by_passphrase_unsealed(&closed, &typed, None),
+        ] {
+            assert!(matches!(opened, Err(NotOpened::Identity(IdentityFault::OtherKey { .. }))));
+        }
+        let plan = || unlock::plan(vec![binding(&disk, Slot::new(1).unwrap())], None);
+        let (cancel, tell) = (Cancel::new(), &mut |_: unlock::Event<'_>| ());
+        let unsealed = unlock::run_unsealed(plan(), &closed, &ports(&net, &cancel), &no_limit, tell);
+        assert!(matches!(fault(&unsealed.unwrap_err()), IdentityFault::OtherKey { .. }));
+    }
+}
+
+/// After the refusal nobody sends another request on behalf of that volume: neither the attempts that were under way nor the next ones.
+#[test]
+fn after_the_refusal_no_request_is_sent() {
+    let (net, (disk, key), (_, yours)) = (OneServer::new(), formatted(), formatted());
+    let two = format!(r#"{{"t":2,"pins":{{"tang":[{TANG},{TANG}]}}}}"#);
+    bind(&disk, &key, &net, "sss", &two);
+    bind(&disk, &key, &net, "null", "{}");
+    bind(&disk, &key, &net, "tang", TANG);
+    let failed = run(&disk, &list(&accepted(&disk), &yours), &net).unwrap_err();
+    assert!(matches!(fault(&failed), IdentityFault::OtherKey { .. }));
+    // All threads have ended when the attempt is over.
+    let asked = net.asked.load(Ordering::SeqCst);
+    std::thread::yield_now();
+    assert_eq!(net.asked.load(Ordering::SeqCst), asked);
+}
+
+#[test]
+fn where_others_are_refused_nobody_is_asked_for_them() {
+    let (net, (disk, key), (other, other_key)) = (OneServer::new(), formatted(), formatted());
+    bind(&disk, &key, &net, "tang", TANG);
+    let asked = net.asked.load(Ordering::SeqCst);
+    let expected = list(&accepted(&other), &other_key);
+    assert!(run(&disk, &expected, &net).is_ok(), "only told");
+    let strict = expected.with_others(Others::Refuse);
+    let before = net.asked.load(Ordering::SeqCst);
+    assert!(before > asked);
+    let failed = run(&disk, &strict, &net).unwrap_err();
+    assert!(matches!(fault(&failed), IdentityFault::Unlisted { .. }));
+    assert_eq!(net.asked.load(Ordering::SeqCst), before);
+    let header = accepted(&disk);
+    let closed = Closed { disk: &disk, header: &header, expected: &strict };
+    // It would be tried if the volume were.
+    let refused = unlock::open_by_passphrase(&closed, &passphrase("wrong"), None).unwrap_err();
+    assert!(matches!(refused, NotOpened::Identity(IdentityFault::Unlisted { .. })));
+}
+
+#[test]
+fn another_thing_in_the_place_of_a_volume_is_an_alarm() {
+    let (disk, key) = formatted();
+    let expected = list(&accepted(&disk), &key);
+    let plain = MemoryDisk::zeroed(1 << 20);
+    plain.write_at(Bytes(0x438), &[0x53, 0xef]).unwrap();
+    let error = Header::read(&plain).unwrap_err();
+    assert_eq!(Expectation::default().without_header(&plain, &error), None);
+    let found = match expected.without_header(&plain, &error) {
+        Some(IdentityFault::NotLuks { found: Some(found) }) => found,
+        other => panic!("{other:?}"),
+    };
+    assert!(found.contains("ext"), "{found}");
+    let damaged = HeaderError::UnknownVersion { version: 9 };
+    assert_eq!(expected.without_header(&plain, &damaged), None, "what is damaged is no alarm");
+}
+
+/// What a binding says of its volume, before and after it was made anew, and on another volume.
+#[test]
+fn a_binding_knows_its_volume() {
+    let net = OneServer::new();
+    for (disk, key) in [formatted(), formatted_luks1()] {
+        let slot = bind(&disk, &key, &net, "tang", TANG).slot;
+        let said = |disk: &MemoryDisk| {
+            let binding = binding(disk, slot);
+            let text = clevis::annotation(&binding.jwe).unwrap().get("volume").unwrap().to_compact();
+            text.as_str().to_owned()
+        };
+        let header = accepted(&disk);
+        let volume_text = format!(r#"{{"key":"{}","uuid":"{}"}}"#, KeyFingerprint::of(&key), header.header().uuid());
+        assert_eq!(said(&disk), volume_text);
+        assert_eq!(clone_of(header.header(), &binding(&disk, slot)), None);
+        let unlocked = run(&disk, &Expectation::default(), &net).unwrap();
+        let (cancel, old) = (Cancel::new(), binding(&disk, slot));
+        for prepared in [
+            unlock::regen(&old, Some(&unlocked), &ports(&net, &cancel)).unwrap(),
+            unlock::edit(&old, Some(&unlocked), "null", &config("{}"), &ports(&net, &cancel)).unwrap(),
+        ] {
+            let before = disk.to_vec();
+            unlock::bind(&volume(&disk, &free, &cancel), &key, prepared).unwrap();
+            assert_eq!(said(&disk), volume_text);
+            disk.write_at(Bytes(0), &before).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_binding_that_was_made_for_another_key_opens_nothing() {
+    let (net, (disk, key), (other, other_key)) = (OneServer::new(), formatted(), formatted());
+    bind(&disk, &key, &net, "tang", TANG);
+    let unlocked = run(&disk, &Expectation::default(), &net).unwrap();
+    // As after encrypting anew: the same passphrase, the same binding, another key.
+    put_token(&other, &other_key, &unlocked.passphrase, &unlocked.proved.unwrap().binding.jwe);
+    let failed = run(&other, &Expectation::default(), &net).unwrap_err();
+    let uuid = accepted(&disk).header().uuid();
+    assert!(matches!(fault(&failed), IdentityFault::BoundToOther { uuid: told, .. } if *told == uuid));
+    assert!(failed.hint().contains("luks regen"), "{}", failed.hint());
+    assert_eq!(clone_of(accepted(&other).header(), &binding(&other, Slot::new(1).unwrap())), Some(uuid));
+    // It is about that binding alone.
+    bind(&other, &other_key, &net, "null", "{}");
+    assert_eq!(run(&other, &Expectation::default(), &net).unwrap().slot.number(), 2);
+    assert!(closed(&other, &accepted(&other)).expected.is_empty());
+}
