@@ -224,6 +224,8 @@ const PINS: &str = r#"Pins and their configuration (JSON):
         t       how many, 1 if not given
         pins    {"PIN": CFG or [CFG, …], …}
         Two of three servers: '{"t":2,"pins":{"tang":[{"url":"a"},{"url":"b"},{"url":"c"}]}}'
+  file  a file of this machine must be there
+        name    the file, which is made and must not exist; keep it on another disk
   null  no protection at all, for tests
         fail    true: decryption fails"#;
 

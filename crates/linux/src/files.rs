@@ -2,8 +2,11 @@
 
 use crypto::Secret;
 use rustix::fs::{Mode, OFlags, open};
-use std::fs::File;
-use std::io::{self, Read};
+use rustix::process::geteuid;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 
 /// Longest file that is read: an advertisement or a bundle of certificates is far shorter.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -16,6 +19,40 @@ impl clevis::Files for HostFiles {
     fn read(&self, path: &str) -> Result<Secret, io::Error> {
         read_file(path).map(Secret::new)
     }
+
+    fn read_key(&self, path: &str) -> Result<Secret, io::Error> {
+        // Looked at before it is opened: to open a device may do something.
+        check_key(&fs::symlink_metadata(path)?)?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+        let file = File::from(open(path, flags, Mode::empty())?);
+        check_key(&file.metadata()?)?;
+        read_within(file, LONGEST_KEY).map(Secret::new)
+    }
+
+    fn make_key(&self, path: &str, content: &Secret) -> Result<(), io::Error> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path)?;
+        let written = file.write_all(content.expose()).and_then(|()| file.sync_all()).and_then(|()| {
+            let directory = Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+        });
+        // It is ours, and half a key is none.
+        written.inspect_err(|_| drop(fs::remove_file(path)))
+    }
+}
+
+/// Longest file with a key.
+const LONGEST_KEY: u64 = 64 << 10;
+
+/// Whether somebody has made this a key: a regular file of this user's or root's, and nobody else's to read or to write.
+fn check_key(about: &Metadata) -> Result<(), io::Error> {
+    let refused = |why| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    if !about.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    if about.uid() != 0 && about.uid() != geteuid().as_raw() {
+        return refused("it belongs to somebody else");
+    }
+    if about.mode() & 0o077 == 0 { Ok(()) } else { refused("others may read or write it") }
 }
 
 /// The content of the regular file at `path`, at most 1 MiB. A pipe or a device is refused rather than waited for.
@@ -26,11 +63,15 @@ pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, io::Error> {
     if !about.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
+    read_within(file, LONGEST_FILE)
+}
+
+fn read_within(file: File, longest: u64) -> Result<Vec<u8>, io::Error> {
     // One byte more than the file has, so that a secret in it is not left behind by a buffer that had to grow.
-    let size = usize::try_from(about.len().min(LONGEST_FILE)).unwrap_or(0);
+    let size = usize::try_from(file.metadata()?.len().min(longest)).unwrap_or(0);
     let mut content = Vec::with_capacity(size.saturating_add(1));
-    if file.take(LONGEST_FILE + 1).read_to_end(&mut content)? as u64 > LONGEST_FILE {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 1 MiB"));
+    if file.take(longest + 1).read_to_end(&mut content)? as u64 > longest {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {} KiB", longest >> 10)));
     }
     Ok(content)
 }
@@ -39,14 +80,42 @@ pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, io::Error> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use clevis::Files as _;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// What a header may name that is no key is not read, and nothing is written over.
+    #[test]
+    fn a_key_is_a_private_regular_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        let key = Secret::copied_from(b"key");
+        HostFiles.make_key(&path("key"), &key).unwrap();
+        assert_eq!(fs::metadata(path("key")).unwrap().mode() & 0o7777, 0o400);
+        assert_eq!(HostFiles.read_key(&path("key")).unwrap().expose(), b"key");
+        assert_eq!(HostFiles.make_key(&path("key"), &key).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        std::os::unix::fs::symlink(path("key"), path("link")).unwrap();
+        std::os::unix::fs::symlink(path("nowhere"), path("dangling")).unwrap();
+        assert_eq!(HostFiles.make_key(&path("dangling"), &key).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        let long = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path("long")).unwrap();
+        long.set_len(LONGEST_KEY + 1).unwrap();
+        fs::write(path("open"), b"key").unwrap();
+        fs::set_permissions(path("open"), PermissionsExt::from_mode(0o440)).unwrap();
+        let refused = |name: &str| HostFiles.read_key(name).unwrap_err().kind();
+        for odd in [&path("link"), dir.path().to_str().unwrap(), "/dev/null"] {
+            assert_eq!(refused(odd), io::ErrorKind::InvalidInput, "{odd}");
+        }
+        assert_eq!(refused(&path("open")), io::ErrorKind::PermissionDenied);
+        assert_eq!(refused(&path("long")), io::ErrorKind::FileTooLarge);
+        assert_eq!((refused(&path("none")), refused("a\0b")), (io::ErrorKind::NotFound, io::ErrorKind::InvalidInput));
+    }
 
     #[test]
     fn only_regular_files_of_reasonable_size_are_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-        std::fs::write(path("adv"), b"{}").unwrap();
-        std::fs::write(path("limit"), vec![b'x'; 1 << 20]).unwrap();
-        std::fs::write(path("long"), vec![b'x'; (1 << 20) + 1]).unwrap();
+        fs::write(path("adv"), b"{}").unwrap();
+        fs::write(path("limit"), vec![b'x'; 1 << 20]).unwrap();
+        fs::write(path("long"), vec![b'x'; (1 << 20) + 1]).unwrap();
         assert_eq!(read_file(&path("adv")).unwrap(), b"{}");
         assert_eq!(read_file(&path("limit")).unwrap().len(), 1 << 20);
         assert_eq!(read_file(&path("long")).unwrap_err().kind(), io::ErrorKind::FileTooLarge);

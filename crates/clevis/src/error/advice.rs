@@ -6,6 +6,7 @@ use crate::config::ConfigError;
 use crate::outside::Url;
 use crate::ports::NetError;
 use json::FieldError;
+use std::io;
 use tang::TangError;
 use tpm2::{TpmError, TransportError};
 
@@ -28,6 +29,8 @@ impl PinError {
             // 5xx: the server has a problem of its own, which its keeper may solve. Anything else is its considered answer.
             PinError::Refused { status: 500.., .. } | PinError::Thread(_) => NextStep::RetryLater,
             PinError::Tpm { source, .. } => after_tpm_error(source),
+            // What it lies on may yet be plugged in.
+            PinError::KeyFile { source, .. } if source.kind() == io::ErrorKind::NotFound => NextStep::RetryLater,
             PinError::TooFew { needed, shares, failures } => after_threshold(*needed, *shares, failures),
             // One more share may make a set that opens.
             PinError::NoSubset { failures, .. } => {
@@ -40,6 +43,8 @@ impl PinError {
             | PinError::OtherKeys { .. }
             | PinError::BadAnswer { .. }
             | PinError::WrongPoint { .. }
+            | PinError::KeyFile { .. }
+            | PinError::OnlyClevis { .. }
             | PinError::NotAJwe { .. }
             | PinError::UnknownPin { .. }
             | PinError::BadBinding { .. }
@@ -103,6 +108,12 @@ impl PinError {
             )) if place.ends_with("thp") => "`cotter keys show URL` prints the thumbprint of a server".into(),
             PinError::Config(_) => "see `cotter encrypt --help` for the options of each pin".into(),
             PinError::File { path, .. } => format!("check the file {}", path.escape_debug()),
+            PinError::KeyFile { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => "plug in what it lies on, or bring it back from its backup".into(),
+                io::ErrorKind::AlreadyExists => "name a file that does not exist: it will be made".into(),
+                _ => "it must be a regular file of yours or root's, no link, and nobody else's to read: `ls -l`, `chmod 0400`".into(),
+            },
+            PinError::OnlyClevis { command, .. } => format!("this does: {command}"),
             PinError::NotAJwe { .. } | PinError::BadBinding { .. } | PinError::WrongKey { .. } => {
                 "the binding is damaged: restore it from a backup of the header, or bind again".into()
             }
@@ -170,7 +181,8 @@ impl PinError {
             PinError::Unreachable { source: NetError::TimedOut { .. }, .. } => 1,
             PinError::Unreachable { source: NetError::Resolve { .. } | NetError::Connect { .. }, .. } => 2,
             PinError::ToldToFail => 2,
-            PinError::Unopened(_) => 1,
+            PinError::Unopened(_) | PinError::OnlyClevis { .. } => 1,
+            PinError::KeyFile { .. } => 4,
             PinError::NotSigned { .. } => 7,
             PinError::NoTpm => 2,
             PinError::Tpm { source, .. } => tpm_weight(source),

@@ -87,6 +87,20 @@ pub enum PinError {
         /// Why not.
         source: io::Error,
     },
+    /// A file that is to hold a key, or to become one, does not.
+    KeyFile {
+        /// Its path.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A pin whose bindings are read here and not used.
+    OnlyClevis {
+        /// Which.
+        pin: &'static str,
+        /// What does what was wanted.
+        command: String,
+    },
     /// The JWE cannot be read.
     NotAJwe {
         /// What is wrong with it.

@@ -36,6 +36,8 @@ impl fmt::Display for PinError {
             PinError::CannotAsk { .. } => f.write_str("nobody can be asked to trust the server's keys"),
             PinError::Config(source) => source.fmt(f),
             PinError::File { path, .. } => write!(f, "{} cannot be read", path.escape_debug()),
+            PinError::KeyFile { path, .. } => write!(f, "the key file {} does not serve", path.escape_debug()),
+            PinError::OnlyClevis { pin, .. } => write!(f, "the pin {pin} is not used here"),
             PinError::NotAJwe { .. } => f.write_str("the JWE cannot be read"),
             PinError::UnknownPin { name, .. } => write!(f, "there is no pin {name}"),
             PinError::BadBinding { pin, .. } => write!(f, "the JWE is not one that the pin {pin} made"),
@@ -138,7 +140,7 @@ impl Error for PinError {
             PinError::BadAdvertisement { source, .. } | PinError::BadAnswer { source, .. } => Some(source),
             PinError::CannotAsk { source } => Some(source),
             PinError::Config(source) => source.source(),
-            PinError::File { source, .. } => Some(source),
+            PinError::File { source, .. } | PinError::KeyFile { source, .. } => Some(source),
             PinError::SignedPolicy { source, .. } => Some(source),
             PinError::NotAJwe { source } => Some(source),
             PinError::BadBinding { source, .. } => Some(source),
@@ -170,6 +172,7 @@ impl Error for PinError {
             | PinError::PinNotSet { .. }
             | PinError::NotSigned { .. }
             | PinError::Unopened(_)
+            | PinError::OnlyClevis { .. }
             | PinError::ToldToFail
             | PinError::Cancelled => None,
         }

@@ -1,7 +1,9 @@
 //! The pins, one file each.
 
 mod cotter_tpm2;
+mod file;
 mod null;
+mod pkcs11;
 pub(crate) mod sss;
 pub(crate) mod tang;
 pub(crate) mod tpm2;
@@ -10,11 +12,13 @@ mod tpm2plus;
 use crate::pin::Pin;
 
 pub use cotter_tpm2::{CotterTpm2, LATCH_EVENT, LATCH_PCR, shut_latch};
+pub use file::File;
 pub use null::Null;
+pub use pkcs11::Pkcs11;
 pub use sss::Sss;
 pub use tang::Tang;
 pub use tpm2::Tpm2;
 pub use tpm2plus::Tpm2Plus;
 
 /// Every pin of this crate: the table that a caller hands in as `Ports::pins`.
-pub const ALL: &[&dyn Pin] = &[&Tang, &Tpm2, &Tpm2Plus, &CotterTpm2, &Sss, &Null];
+pub const ALL: &[&dyn Pin] = &[&Tang, &Tpm2, &Tpm2Plus, &CotterTpm2, &Sss, &File, &Pkcs11, &Null];

@@ -19,6 +19,13 @@ pub trait Person: Sync {
 pub trait Files: Sync {
     /// The whole content of the file at `path`. The implementation limits its size.
     fn read(&self, path: &str) -> Result<Secret, io::Error>;
+
+    /// The content of a file that holds a key. Its name may come from a header that nobody has vouched for, so the implementation reads only
+    /// what can be meant: a short regular file of this user's or root's, no link, that nobody else may read or write.
+    fn read_key(&self, path: &str) -> Result<Secret, io::Error>;
+
+    /// Makes such a file, readable for its owner alone and durable. Nothing that is there is touched.
+    fn make_key(&self, path: &str, content: &Secret) -> Result<(), io::Error>;
 }
 
 /// Why nobody could be asked.

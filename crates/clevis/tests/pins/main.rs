@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
 
+mod file;
 mod golden;
 mod liars;
 mod measured;
 mod no_random;
 mod null;
+mod pkcs11;
 mod renewal;
 mod scripted;
 mod sss;

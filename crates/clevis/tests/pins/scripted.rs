@@ -31,6 +31,8 @@ pub(crate) enum Host {
 pub(crate) struct World {
     pub(crate) hosts: HashMap<&'static str, Host>,
     pub(crate) files: HashMap<&'static str, Vec<u8>>,
+    /// Keys that were made.
+    pub(crate) made: Mutex<HashMap<String, Vec<u8>>>,
     pub(crate) person: Answer,
     pub(crate) trust: TrustPolicy,
     pub(crate) cancel: Cancel,
@@ -78,6 +80,7 @@ impl World {
         World {
             hosts: HashMap::new(),
             files: HashMap::new(),
+            made: Mutex::default(),
             person: Answer::Nobody,
             trust: TrustPolicy::Yes,
             cancel: Cancel::new(),
@@ -169,6 +172,19 @@ impl Net for World {
 impl Files for World {
     fn read(&self, path: &str) -> Result<Secret, io::Error> {
         self.files.get(path).map(|bytes| Secret::copied_from(bytes)).ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn read_key(&self, path: &str) -> Result<Secret, io::Error> {
+        let made = self.made.lock().unwrap().get(path).map(|bytes| Secret::copied_from(bytes));
+        made.map_or_else(|| self.read(path), Ok)
+    }
+
+    fn make_key(&self, path: &str, content: &Secret) -> Result<(), io::Error> {
+        if self.read_key(path).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.made.lock().unwrap().insert(path.to_owned(), content.expose().to_vec());
+        Ok(())
     }
 }
 
