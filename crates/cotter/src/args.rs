@@ -218,6 +218,13 @@ const PINS: &str = r#"Pins and their configuration (JSON):
         key         ecc (the default) or rsa: the parent key
         hash        sha256 (the default), sha1, sha384, sha512: the hash of the parent key
         The TPM is the first /dev/tpmrm*, or what TPM2TOOLS_TCTI names: device:FILE, swtpm:host=IP,port=N, swtpm:path=SOCKET
+  cotter-tpm2  what the TPM can do beyond tpm2; Clevis does not know it
+        pcr_ids, pcr_bank, pcr_digest, key   as above; the bank is sha256 if not given
+        accept      further sets of values, at most 7: [{"7":"HEX"}, …]
+        pin         true: a person is asked for a PIN; wrong ones lock the TPM for a while
+        latch       true, or a PCR from 8 to 15: `cotter tpm latch` shuts it until the machine starts again
+        signed      {"key": JWK or FILE, "reference": TEXT}: what pcr_ids may hold is what this key has approved (LUKS2 only)
+        counter     true: copies of a binding open no more once it was made anew; "0x…": that counter of the TPM
   tpm2plus  as tpm2, and a signed policy in a file says which PCRs are right: change it and nothing is sealed again
         policy_pubkey_path, policy_path, policy_ref   whose signature, in which file, for what purpose; key and hash as above
   sss   t of several policies must be met
@@ -232,7 +239,7 @@ const PINS: &str = r#"Pins and their configuration (JSON):
 /// A pin and its configuration, the two words of every policy.
 #[derive(Debug, Args)]
 pub struct Policy {
-    /// The kind of policy: tang, tpm2, tpm2plus, sss (several, of which some number must agree), null (no protection, for tests)
+    /// The kind of policy: tang, tpm2, cotter-tpm2, tpm2plus, sss (several, of which some number must agree), null (no protection, for tests)
     #[arg(value_name = "PIN")]
     pub pin: String,
     /// Its configuration in JSON, such as '{"url":"http://keys.example:7500"}'
