@@ -311,7 +311,7 @@ pub fn tell_clone(header: &Header, binding: &Binding) {
     if let Some(uuid) = identity::clone_of(header, binding) {
         let (slot, here) = (binding.slot, header.uuid());
         output::say(&format!(
-            "keyslot {slot} was bound on the volume {uuid}: this one, {here}, is a clone of it or it of this one, and they share their key"
+            "keyslot {slot} was bound on the volume {uuid}, and this is {here}: one is a clone of the other, and whoever opens one reads both"
         ));
     }
 }

@@ -15,6 +15,7 @@ use enrolled::Said;
 use json::{Object, Value};
 use linux::Access;
 use std::collections::BTreeSet;
+use unlock::identity::clone_of;
 use unlock::{Binding, Enrolled};
 
 /// Prints one line for each binding: `SLOT: PIN 'CONFIG'`, as the original does; or answers whether one is as wanted.
@@ -31,7 +32,14 @@ pub fn run(args: &ListArgs) -> Result<(), CommandError> {
         return print_pins(args.format, &bindings, &enrolled);
     }
     let detail = if args.verbose { Detail::Verdict } else { Detail::Policy };
-    bindings.iter().try_for_each(|binding| print_binding(args.format, detail, &Object::new(), "", binding))?;
+    for binding in &bindings {
+        let clone_of = clone_of(&header, binding).filter(|_| detail == Detail::Verdict);
+        let place = clone_of.map_or_else(Object::new, |uuid| Object::new().with("clone_of", uuid.to_string()));
+        print_binding(args.format, detail, &place, "", binding)?;
+        if clone_of.is_some() {
+            volume::tell_clone(&header, binding);
+        }
+    }
     enrolled.iter().try_for_each(|found| print_enrolled(args.format, detail, found))?;
     if bindings.is_empty() && enrolled.is_empty() {
         output::say(&args.slot.map_or("no keyslot is bound".to_owned(), |slot| format!("keyslot {slot} is not bound")));

@@ -19,6 +19,7 @@ pub fn run(args: &ReportArgs) -> Result<(), CommandError> {
     let found = rebind::find(&args.rebinding, if writes { Access::Write } else { Access::Read })?;
     let host = Host::new(args.rebinding.patience.limit());
     host.cancel_on_signal()?;
+    volume::tell_clone(found.header.header(), &found.binding);
     let slot = found.binding.slot;
     let report = unlock::report(&found.binding, &host.ports(TrustPolicy::Ask)).map_err(|source| {
         let hint = source.hint();

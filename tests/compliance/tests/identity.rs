@@ -1,0 +1,165 @@
+//! Another disk in the place of one that is expected: with its UUID, bound by whoever put it there to the same servers or the same TPM.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
+
+use compliance::disk::Cipher;
+use compliance::program::Ended;
+use compliance::swtpm::{Swtpm, TCTI};
+use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server, Table};
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// The volume is not the one that it should be.
+const ALARM: i32 = 3;
+
+const KDF: [&str; 4] = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1001"];
+
+/// A disk with this UUID, made and bound by somebody else.
+fn foreign(uuid: &str) -> Disk {
+    Disk::formatted_with(Maker::Theirs, Cipher::USUAL, &[&KDF[..], &["--uuid", uuid]].concat())
+}
+
+/// The list with this disk in it.
+fn listed(disk: &Disk) -> PathBuf {
+    let list = disk.beside("volumes.json");
+    let program = Program::cotter().args(["luks", "identity", "--name", "root", "-d"]).arg(disk.path()).arg("--add");
+    program.arg(&list).arg("-k").arg(disk.passphrase_file()).succeed();
+    list
+}
+
+/// Each command that gives out what a policy opens.
+fn commands(disk: &Disk, list: &PathBuf) -> [Program; 4] {
+    let luks = |words: &[&str]| Program::cotter().arg("luks").args(words).arg("-d").arg(disk.path());
+    let all = [
+        luks(&["unlock", "--print-key"]),
+        luks(&["pass", "-s", "1"]),
+        luks(&["unlock", "--print-key"]).arg("-k").arg(disk.passphrase_file()),
+        Program::cotter().args(["image", "cat"]).arg(disk.path()),
+    ];
+    all.map(|program| program.arg("--expect").arg(list))
+}
+
+fn alarmed(ended: Ended, what: &str) {
+    let ended = ended.failed_with(ALARM);
+    assert!(ended.stdout.is_empty(), "{}", ended.said());
+    assert!(ended.said().contains("ALARM") && ended.said().contains(what), "{}", ended.said());
+}
+
+/// How many secrets the server was asked for until now. Its log may lag behind; what is asked last comes last.
+fn asked(server: &Server) -> usize {
+    let mark = || server.log().lines().filter(|line| line.contains("GET /adv")).count();
+    let before = mark();
+    server.fetch("/adv");
+    let start = Instant::now();
+    while mark() <= before {
+        assert!(start.elapsed() < Duration::from_secs(30), "{}", server.log());
+        std::thread::yield_now();
+    }
+    server.log().lines().filter(|line| line.contains("/rec/")).count()
+}
+
+#[test]
+fn a_foreign_disk_with_the_uuid_of_yours_gets_nothing() {
+    let mut table = Table::new("a foreign disk with the UUID of an expected one");
+    let tpm = Swtpm::start();
+    let (ours, theirs) = (KeyDirectory::new(Maker::Ours, Curve::P521), KeyDirectory::new(Maker::Theirs, Curve::P521));
+    let servers = [Server::start(Maker::Ours, &ours), Server::start(Maker::Theirs, &theirs)];
+    let two = format!(r#"{{"t":1,"pins":{{"tang":[{},{}]}}}}"#, servers[0].config(), servers[1].config());
+    let policies = [
+        ("tang", servers[0].config()),
+        ("tang", servers[1].config()),
+        ("sss", two),
+        ("tpm2", "{}".to_owned()),
+        ("null", "{}".to_owned()),
+    ];
+    for (pin, config) in policies {
+        table.row(format!("{pin} {config}"), || {
+            let yours = Disk::formatted(Maker::Theirs);
+            let (list, other) = (listed(&yours), foreign(&yours.uuid()));
+            for disk in [&yours, &other] {
+                disk.bind_program(Maker::Ours, pin, &config).env(TCTI, tpm.place()).succeed();
+            }
+            let run = |disk: &Disk| commands(disk, &list).map(|program| program.env(TCTI, tpm.place()).run());
+            for opened in run(&yours) {
+                assert!(!opened.succeeded().stdout.is_empty());
+            }
+            for refused in run(&other) {
+                alarmed(refused, "a foreign one with its UUID");
+            }
+            let json =
+                Program::cotter().args(["luks", "unlock", "--dry-run", "--json", "--expect"]).arg(&list).arg("-d");
+            let json = json.arg(other.path()).env(TCTI, tpm.place()).run().failed_with(ALARM);
+            let record: Value = serde_json::from_slice(&json.stdout).unwrap();
+            assert_eq!((&record["alarm"], &record["uuid"]), (&"other key".into(), &yours.uuid().into()));
+            // Who asks nothing learns nothing: it opens, and that is the attack.
+            let unguarded = Program::cotter().args(["luks", "unlock", "--print-key", "-d"]).arg(other.path());
+            unguarded.env(TCTI, tpm.place()).succeed();
+        });
+    }
+    table.finish();
+}
+
+/// Where no others are opened, nobody is asked on behalf of one: not a server, and not after the refusal.
+#[test]
+fn a_disk_that_is_not_listed_costs_no_request() {
+    let keys = KeyDirectory::new(Maker::Ours, Curve::P521);
+    let server = Server::start(Maker::Ours, &keys);
+    let (listed_disk, other) = (Disk::formatted(Maker::Theirs), Disk::formatted(Maker::Theirs));
+    let list = listed(&listed_disk);
+    other.bind(Maker::Ours, "tang", &server.config());
+    let unlock = || Program::cotter().args(["luks", "unlock", "--print-key", "-d"]).arg(other.path());
+    let told = unlock().arg("--expect").arg(&list).succeed();
+    assert!(told.said().contains("none of those that are expected"), "{}", told.said());
+    // The proof of the binding, and the opening.
+    assert_eq!(asked(&server), 2);
+    let refused = unlock().args(["--only-expected", "--expect"]).arg(&list).run().failed_with(ALARM);
+    assert!(refused.stdout.is_empty());
+    let strict = fs::read_to_string(&list).unwrap().replace("\n]}", "\n],\"others\":\"refuse\"}");
+    fs::write(&list, strict).unwrap();
+    assert!(unlock().arg("--expect").arg(&list).run().failed_with(ALARM).stdout.is_empty());
+    assert_eq!(asked(&server), 2);
+    // The list is kept as strict as it was.
+    let add = Program::cotter().args(["luks", "identity", "-d"]).arg(other.path()).arg("--add").arg(&list);
+    add.arg("-k").arg(other.passphrase_file()).succeed();
+    unlock().arg("--expect").arg(&list).succeed();
+    assert!(fs::read_to_string(&list).unwrap().contains("refuse"));
+}
+
+#[test]
+fn a_plain_file_system_in_the_place_of_a_volume_is_an_alarm() {
+    let yours = Disk::formatted(Maker::Theirs);
+    let (list, plain) = (listed(&yours), Disk::blank(20 << 20));
+    Program::new("mkfs.ext4").args(["-q", "-U", &yours.uuid()]).arg(plain.path()).succeed();
+    let [unlock, pass, by_passphrase, cat] = commands(&plain, &list);
+    for program in [unlock, pass, by_passphrase, cat] {
+        alarmed(program.run(), "this is none: ext file system");
+    }
+    let unguarded = Program::cotter().args(["luks", "unlock", "--print-key", "-d"]).arg(plain.path());
+    unguarded.run().failed_with(1);
+}
+
+#[test]
+fn a_clone_with_another_uuid_is_told() {
+    let keys = KeyDirectory::new(Maker::Theirs, Curve::P521);
+    let server = Server::start(Maker::Theirs, &keys);
+    let disk = Disk::formatted(Maker::Theirs);
+    disk.bind(Maker::Ours, "tang", &server.config());
+    let first = disk.uuid();
+    let run = |words: &[&str]| Program::cotter().arg("luks").args(words).arg("-d").arg(disk.path()).succeed();
+    assert!(!run(&["list", "-v"]).said().contains("clone"));
+    let new = "5e5a3c52-3c1f-4b1e-8d8e-0a2b1c3d4e5f";
+    Program::new("cryptsetup").args(["luksUUID", "-q", "--uuid", new]).arg(disk.path()).succeed();
+    for words in [&["unlock", "--print-key"][..], &["list", "-v"], &["report", "-q", "-s", "1"]] {
+        let said = run(words).said();
+        assert!(said.contains(&first) && said.contains(new) && said.contains("clone"), "{said}");
+    }
+    let record: Value = serde_json::from_slice(&run(&["list", "-v", "--json"]).stdout).unwrap();
+    assert_eq!(record["clone_of"], first.as_str());
+    // Made anew, it belongs here.
+    run(&["regen", "-q", "-s", "1"]);
+    assert!(!run(&["list", "-v"]).said().contains("clone"));
+    assert_eq!(disk.pass(Maker::Theirs, "1"), disk.pass(Maker::Ours, "1"));
+}
