@@ -50,6 +50,7 @@ const NEEDED: &[Needed] = &[
     needed("systemd-socket-activate", "systemd"),
     // Guests with udev, made of the host's own programs.
     needed("qemu-system-x86_64", "qemu-system-x86"),
+    needed("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
     needed("/lib/systemd/systemd-udevd", "udev"),
     needed("busybox", "busybox-static"),
     needed("strip", "binutils"),

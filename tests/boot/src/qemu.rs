@@ -9,14 +9,19 @@
 //! a serial port of its own, so that no message of the kernel stands in between.
 
 mod archive;
+mod firmware;
 mod kernel;
 mod programs;
 mod report;
+mod tpm;
 
+pub use firmware::Firmware;
 pub use report::{Report, Step};
+pub use tpm::Tpm;
 
 use archive::Archive;
 use compliance::Program;
+use compliance::program::Running;
 use kernel::Kernel;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -34,21 +39,23 @@ const MODULES: &[&str] =
 const COMMAND_LINE: &str = "console=ttyS0 loglevel=4 panic=-1 mitigations=off nokaslr tsc=reliable audit=0";
 
 /// A machine that is about to be started.
-pub struct Machine {
+pub struct Machine<'t> {
     kernel: Kernel,
     archive: Archive,
     disks: Vec<PathBuf>,
+    firmware: Firmware,
+    tpm: Option<&'t Tpm>,
 }
 
-impl Default for Machine {
-    fn default() -> Machine {
+impl Default for Machine<'_> {
+    fn default() -> Self {
         Machine::new()
     }
 }
 
-impl Machine {
+impl<'t> Machine<'t> {
     /// A machine with no disk, and everything in its initramfs that a story needs.
-    pub fn new() -> Machine {
+    pub fn new() -> Machine<'t> {
         let kernel = Kernel::find();
         let mut archive = Archive::new();
         programs::add(&mut archive);
@@ -59,18 +66,30 @@ impl Machine {
         }
         archive.file("modules/order", 0o644, order);
         archive.file("init", 0o755, include_str!("qemu/init.sh"));
-        Machine { kernel, archive, disks: Vec::new() }
+        Machine { kernel, archive, disks: Vec::new(), firmware: Firmware::Bios, tpm: None }
     }
 
     /// Puts a file into its initramfs, at an absolute path.
-    pub fn file(mut self, path: &str, mode: u32, bytes: impl Into<Vec<u8>>) -> Machine {
+    pub fn file(mut self, path: &str, mode: u32, bytes: impl Into<Vec<u8>>) -> Self {
         self.archive.file(path.trim_start_matches('/'), mode, bytes);
         self
     }
 
     /// Gives it a disk with the content of this file: `/dev/vda` is the first one. What the story writes is lost.
-    pub fn disk(mut self, image: &Path) -> Machine {
+    pub fn disk(mut self, image: &Path) -> Self {
         self.disks.push(image.to_owned());
+        self
+    }
+
+    /// Starts it with another firmware than SeaBIOS.
+    pub fn firmware(mut self, firmware: Firmware) -> Self {
+        self.firmware = firmware;
+        self
+    }
+
+    /// Gives it this TPM.
+    pub fn tpm(mut self, tpm: &'t Tpm) -> Self {
+        self.tpm = Some(tpm);
         self
     }
 
@@ -82,12 +101,18 @@ impl Machine {
         std::fs::write(&initramfs, self.archive.to_bytes()).expect("cannot write the initramfs");
         let read = |file| String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned();
 
-        let mut machine = self.command(&initramfs, &console, &answers).start();
+        let firmware = self.firmware.words(here.path());
+        let tpm = self.tpm.map(Tpm::power);
+        let mut machine = self.command(&initramfs, &console, &answers).args(firmware).start();
         let start = Instant::now();
         while machine.is_alive() && start.elapsed() < LIMIT {
             std::thread::sleep(GLANCE);
         }
         let ended = (!machine.is_alive()).then(|| machine.wait().succeeded());
+        // It ends when its machine does; only then its state is whole.
+        if ended.is_some() {
+            tpm.map(Running::wait);
+        }
         let report = Report::read(&read(&answers), &read(&console), start.elapsed());
         assert!(ended.is_some(), "the machine has not ended after {LIMIT:?}; {report}");
         report
@@ -105,6 +130,7 @@ impl Machine {
             .arg(initramfs)
             .args(["-serial", &serial(console), "-serial", &serial(answers)])
             .limit(BACKSTOP);
-        self.disks.iter().fold(machine, |machine, disk| machine.args(["-drive", &drive(disk)]))
+        let tpm = self.tpm.map(Tpm::words).into_iter().flatten();
+        self.disks.iter().fold(machine.args(tpm), |machine, disk| machine.args(["-drive", &drive(disk)]))
     }
 }
