@@ -1,6 +1,7 @@
 //! Bindings and passphrases on disks in memory, with a key server in the same process.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
+mod approvals;
 mod bind;
 mod identity;
 mod luks1;
