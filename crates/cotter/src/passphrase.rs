@@ -121,7 +121,8 @@ fn first_line() -> Result<Secret, CommandError> {
 
 fn key_file(path: &Path, part: KeyFilePart) -> Result<Secret, CommandError> {
     let what = || format!("cannot read the key file {}", path.display());
-    let hint = || format!("see what it is: `ls -l {}`; -k - takes the passphrase from standard input", path.display());
+    let otherwise = if part.is_some() { "" } else { "; -k - takes the passphrase from standard input" };
+    let hint = || format!("see what it is: `ls -l {}`{otherwise}", path.display());
     let read = if part.is_some() {
         linux::read_key_file_part(path, part.keyfile_offset.unwrap_or(0), part.keyfile_size)
     } else {

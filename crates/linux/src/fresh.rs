@@ -26,8 +26,8 @@ pub(crate) struct Fresh {
 }
 
 impl Fresh {
-    /// Opens a device or file a second time; `is_same` tells whether it is the one that was opened before. `None` where there is no direct I/O: a file system in memory has no medium that
-    /// could differ.
+    /// Opens a device or file a second time; `is_same` tells whether it is the one that was opened before. `None` where there is no
+    /// direct I/O: a file system in memory has no medium that could differ.
     ///
     /// # Errors
     /// What the system says; `StaleNetworkFileHandle` if the name leads elsewhere by now.

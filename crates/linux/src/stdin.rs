@@ -56,14 +56,18 @@ pub fn read_key_file(path: &Path) -> Result<Secret, StdinError> {
     read_all(&mut File::open(path).map_err(StdinError::Failed)?, LONGEST_KEY_FILE)
 }
 
-/// A part of a key file: from `offset` on `size` bytes, or all there are. There must be so many.
+/// A part of a key file: from `offset` on `size` bytes, or all there are. There must be so many. It may be a pipe, of which what comes
+/// before is read and forgotten.
 ///
 /// # Errors
-/// [`StdinError`]; the system's for a pipe, in which there are no places.
+/// [`StdinError`].
 pub fn read_key_file_part(path: &Path, offset: u64, size: Option<u64>) -> Result<Secret, StdinError> {
     let mut file = File::open(path).map_err(StdinError::Failed)?;
     if offset > 0 {
-        file.seek(SeekFrom::Start(offset)).map_err(StdinError::Failed)?;
+        match file.seek(SeekFrom::Start(offset)) {
+            Err(error) if error.kind() == io::ErrorKind::NotSeekable => skip(&mut file, offset)?,
+            sought => drop(sought.map_err(StdinError::Failed)?),
+        }
     }
     let Some(size) = size else { return read_all(&mut file, LONGEST_KEY_FILE) };
     if size > LONGEST_KEY_FILE as u64 {
@@ -71,6 +75,24 @@ pub fn read_key_file_part(path: &Path, offset: u64, size: Option<u64>) -> Result
     }
     let part = read_all(&mut file.take(size), LONGEST_KEY_FILE)?;
     if part.len() as u64 == size { Ok(part) } else { Err(StdinError::TooShort { found: part.len() }) }
+}
+
+/// Reads so many bytes that are not wanted, or all there are.
+fn skip(from: &mut impl Read, mut bytes: u64) -> Result<(), StdinError> {
+    let mut unwanted = Secret::filled_by(FIRST_ROOM, |_| ());
+    while bytes > 0 {
+        let mut got = Ok(0);
+        unwanted = unwanted.rewritten(|room| {
+            let most = usize::try_from(bytes).unwrap_or(usize::MAX).min(room.len());
+            got = read_retried(from, room.get_mut(..most).unwrap_or_default());
+        });
+        match got {
+            Ok(count) => bytes = bytes.saturating_sub(count as u64),
+            Err(Ended::Whole) => break,
+            Err(Ended::Failed(error)) => return Err(StdinError::Failed(error)),
+        }
+    }
+    Ok(())
 }
 
 /// Standard input without the library's buffer, which would keep a copy of the secret.
@@ -199,6 +221,24 @@ mod tests {
             assert!(matches!(error, StdinError::TooShort { found: there } if there == found), "{error:?}");
         }
         assert!(matches!(read_key_file_part(&path, 0, Some(u64::MAX)), Err(StdinError::TooLong { .. })));
+    }
+
+    #[test]
+    fn a_part_can_be_taken_of_a_pipe() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let whole: Vec<u8> = (0..100_000_u32).map(|place| (place % 251) as u8).collect();
+        for (offset, size) in [(3, Some(4)), (FIRST_ROOM as u64 + 7, None), (99_999, Some(1)), (200_000, None)] {
+            let (writer, content) = (path.clone(), whole.clone());
+            // Who reads may be gone before all is written.
+            let writing = std::thread::spawn(move || drop(std::fs::write(writer, content)));
+            let part = read_key_file_part(&path, offset, size).unwrap();
+            let rest = whole.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
+            let expected = rest.get(..size.map_or(rest.len(), |size| size as usize)).unwrap();
+            assert!(part.ct_eq(expected), "{offset} {size:?}");
+            writing.join().unwrap();
+        }
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub use header_error::HeaderError;
 pub use kdf::{Kdf, KdfCost, LEAST_ITERATIONS, Measured, scaled_argon2};
 pub use luks1::header::{Luks1, Luks1Error, Luks1Slot};
 pub use luks1::meta::{LuksMeta, META_KEPT, META_MOST, MetaError, MetaSlot, MetaState};
-pub use luks1::repair::Luks1Fault;
+pub use luks1::repair::{CLEVIS_UUID, Luks1Fault};
 pub use luks2::binary_header::{BinaryError, HeaderCopy, HeaderSize};
 pub use luks2::copy::{CopyError, CopyState};
 pub use luks2::digest::{Digest, DigestKind, Pbkdf2Digest};

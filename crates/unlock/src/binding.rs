@@ -8,16 +8,12 @@ use crate::enrolled;
 use clevis::BindingError;
 use jose::{Jwe, JweError};
 use json::{FieldError, Value};
-use luks::{Header, Luks1, MetaError, MetaState, Slot, Token, TokenId};
+use luks::{CLEVIS_UUID, Header, Luks1, MetaError, MetaState, Slot, Token, TokenId};
 use std::collections::BTreeSet;
 use std::fmt;
-use uuid::{Uuid, uuid};
 
 /// The type of the original's tokens.
 pub const CLEVIS: &str = "clevis";
-
-/// What the original's data in LUKSMeta are marked by.
-pub const CLEVIS_UUID: Uuid = uuid!("cb6e8904-81ff-40da-a84a-07ab9ab5715e");
 
 /// A keyslot and the policy that brings its passphrase back.
 #[derive(Clone, Debug)]

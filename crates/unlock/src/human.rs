@@ -1,7 +1,6 @@
 //! Who can use a keyslot: a person, or a policy alone.
 
-use crate::binding::CLEVIS_UUID;
-use luks::{Accepted, Edit, Header, KdfMember, LEAST_ITERATIONS, Priority, Slot, Token, TokenKind};
+use luks::{Accepted, CLEVIS_UUID, Edit, Header, KdfMember, LEAST_ITERATIONS, Priority, Slot, Token, TokenKind};
 
 /// Whether the last keyslot that a person can use may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

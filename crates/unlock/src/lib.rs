@@ -32,7 +32,7 @@ mod volume;
 
 pub use approvals::{APPROVALS, MOST_APPROVALS, approvals, approvals_edit, approve};
 pub use bind::{BindError, BindRequest, Keys, NewMeta, Prepared, Proof, Room, prepare};
-pub use binding::{Binding, CLEVIS, CLEVIS_UUID, TokenError, Unreadable, bindings, unreadable};
+pub use binding::{Binding, CLEVIS, TokenError, Unreadable, bindings, unreadable};
 pub use by_passphrase::{ByPassphrase, NotOpened, open_by_passphrase, open_by_passphrase_unsealed};
 pub use change::{
     BindPlan, NewPassphrase, Purpose, ReplacePlan, add_edit, bind_edit, change_edit, kill_edit, replace_edit,
@@ -43,6 +43,7 @@ pub use commit_error::{CommitError, RevertFailure};
 pub use enrolled::{Enrolled, How, enrolled};
 pub use estimate::TimeLeft;
 pub use human::{Holder, LastHumanSlot, Orphans, holder, human_slots, orphans_of_meta, orphans_of_tokens};
+pub use luks::CLEVIS_UUID;
 pub use plan::{Attempt, MOST_ATTEMPTS, Way, plan, plan_all};
 pub use rebind::{edit, regen};
 pub use recheck::{RecheckError, recheck};

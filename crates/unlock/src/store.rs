@@ -1,12 +1,12 @@
 //! Where a binding is kept: in a token of LUKS2, in LUKSMeta of LUKS1.
 
 use crate::bind::NewMeta;
-use crate::binding::{Binding, CLEVIS, CLEVIS_UUID, tokens};
+use crate::binding::{Binding, CLEVIS, tokens};
 use crate::commit_error::CommitError;
 use block::Bytes;
 use jose::Jwe;
 use json::Object;
-use luks::{Edit, EditError, Header, Luks1, MetaState, Slot, Token, TokenId};
+use luks::{CLEVIS_UUID, Edit, EditError, Header, Luks1, MetaState, Slot, Token, TokenId};
 use uuid::Uuid;
 
 /// The keyslot for something new: `wanted`, or the lowest that is free. On LUKS1 one whose LUKSMeta is empty is preferred, for what is

@@ -4,6 +4,7 @@ use crate::area::Area;
 use crate::header::Header;
 use crate::luks1::accept::accept_areas_on;
 use crate::luks1::header::{HEADER_LEN, Luks1, Luks1Slot, SALT_LEN};
+use crate::luks1::places::keyslots_end;
 use crate::refused::Refused;
 use crate::slot::Slot;
 use crate::undo::{Ready, Write};
@@ -20,7 +21,9 @@ pub(crate) fn slots(header: &Luks1) -> Vec<(Slot, Option<Area>)> {
 /// which LUKSMeta may be. An error if a slot is not where key material may lie.
 pub(crate) fn areas(header: &Luks1, disk: Bytes) -> Result<Vec<Area>, Refused> {
     let places = accept_areas_on(header, disk)?;
-    let all = usual_place(&places).and_then(|all| all.before(places.iter().map(Area::end).max()?));
+    let start = Bytes::from(HEADER_LEN);
+    let usual = keyslots_end(header.key_bytes).checked_sub(start).and_then(|size| Area::new(start, size));
+    let all = usual.and_then(|all| all.before(places.iter().map(Area::end).max()?));
     let between = all.iter().flat_map(|all| all.without(&places));
     let mut areas: Vec<Area> = places.iter().copied().chain(between).collect();
     areas.sort();
@@ -32,16 +35,6 @@ pub(crate) fn areas(header: &Luks1, disk: Bytes) -> Result<Vec<Area>, Refused> {
         adjoins
     });
     Ok(areas)
-}
-
-/// From the header to the end of eight slots on multiples of 4096 bytes, as cryptsetup lays them out.
-fn usual_place(places: &[Area]) -> Option<Area> {
-    const ALIGNMENT: u64 = 4096;
-    let slots = u64::try_from(places.len()).ok()?;
-    let each = places.first()?.size().0.checked_next_multiple_of(ALIGNMENT)?;
-    let header = Bytes::from(HEADER_LEN);
-    let end = Bytes(ALIGNMENT.checked_add(each.checked_mul(slots)?)?);
-    Area::new(header, end.checked_sub(header)?)
 }
 
 /// The header with eight empty slots.

@@ -21,9 +21,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use uuid::{Uuid, uuid};
 
-/// The data of Clevis belongs to a slot in use; without one it serves only a header that may be restored. Other data
-/// may well be kept for slots that are not in use.
-const CLEVIS: Uuid = uuid!("cb6e8904-81ff-40da-a84a-07ab9ab5715e");
+/// What the data of Clevis in LUKSMeta are marked by. They belong to a slot in use; without one they serve only a header that may be
+/// restored. Other data may well be kept for slots that are not in use.
+pub const CLEVIS_UUID: Uuid = uuid!("cb6e8904-81ff-40da-a84a-07ab9ab5715e");
 
 /// What is overwritten is kept in memory. More than this of rubbish is in no gap that anybody made for LUKSMeta.
 pub(crate) const MOST_WIPED: Bytes = Bytes(64 << 20);
@@ -135,10 +135,9 @@ fn accepted(bytes: Box<[u8; HEADER_LEN]>, disk: &dyn BlockRead) -> Option<(Luks1
     }
 }
 
-/// Where the data is does not matter here.
+/// Where the data is does not matter here, nor what a slot costs.
 fn check(header: &Luks1) -> Result<(), Refused> {
-    let allowed = Allowed { data: DataPlace::OtherDisk, ..Allowed::default() };
-    Header::Luks1(Box::new(header.clone())).check(&allowed).map(|_| ())
+    Header::Luks1(Box::new(header.clone())).check(&Allowed::at_any_cost(DataPlace::OtherDisk)).map(|_| ())
 }
 
 fn in_place(header: &Luks1, disk: &dyn BlockRead) -> Option<(Luks1, Vec<Luks1Fault>)> {
@@ -168,7 +167,7 @@ fn sectors(before: &[u8; HEADER_LEN], after: &[u8; HEADER_LEN]) -> Vec<Phase> {
 pub(crate) fn forget_meta(header: &Luks1) -> Option<(Vec<Slot>, Ready)> {
     let meta = header.meta().present()?;
     let active = |slot: Slot| header.slots.get(usize::from(slot.number())).is_some_and(|entry| entry.active);
-    let is_left = |slot, entry: &MetaSlot| entry.uuid == CLEVIS && entry.length <= META_MOST && !active(slot);
+    let is_left = |slot, entry: &MetaSlot| entry.uuid == CLEVIS_UUID && entry.length <= META_MOST && !active(slot);
     let left = meta.slots().filter(|(slot, entry)| is_left(*slot, entry));
     let left: Vec<Slot> = left.map(|(slot, _)| slot).collect();
     let mut table = *meta.table();

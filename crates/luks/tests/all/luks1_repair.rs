@@ -221,3 +221,12 @@ fn data_without_a_slot_is_removed_when_asked_for() {
     assert_eq!(steps, 6, "the places of slots are overwritten whenever it is asked for: noise and keys look the same");
     assert!(disk.len() == Bytes(PAYLOAD as u64 + (64 << 10)));
 }
+
+/// What a slot costs is judged where it is opened; here nothing is derived.
+#[test]
+fn a_header_is_mended_whatever_its_slots_cost() {
+    let costly = broken(&volume_of_two(), &[(entry(5) + 4, &u32::MAX.to_be_bytes())]);
+    let damaged = broken(&costly, &[(0, b"XUKS")]);
+    plan(&damaged, UnusedAreas::LeftOver).unwrap().apply(&damaged, Force::No).unwrap();
+    assert!(damaged.to_vec() == costly.to_vec());
+}
