@@ -36,6 +36,9 @@ fn the_device_of_the_kernel_is_found() {
     first().text("encrypt");
     assert_eq!(first().text("decrypt"), "planted");
     first().text("unlock");
+    // Two sessions and a counter at once, which the kernel's resource manager hands on.
+    first().text("counted-encrypt");
+    assert_eq!(first().text("counted-decrypt"), "planted");
 }
 
 #[test]

@@ -19,6 +19,8 @@ step decrypt decrypt /pcrs
 step latched-encrypt encrypt cotter-tpm2 '{"latch":true}' /latched
 step latched-decrypt decrypt /latched
 step latched cat /latched
+step counted-encrypt encrypt cotter-tpm2 '{"pcr_ids":"0,7","counter":true,"latch":14}' /counted
+step counted-decrypt decrypt /counted
 step bind cotter luks bind -d /dev/vda -k /key cotter-tpm2 '{"pcr_ids":"0,7","latch":true}'
 step unlock unlocked
 step before cat /sys/class/tpm/tpm0/pcr-sha256/15 /sys/class/tpm/tpm0/pcr-sha1/15

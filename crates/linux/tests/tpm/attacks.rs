@@ -215,6 +215,30 @@ fn a_tpm_that_stops_answering_holds_nobody() {
     assert!(matches!(error, TpmError::Transport(TransportError::TimedOut { .. })), "{error}");
 }
 
+/// Each answer in turn comes when nobody waits for it any more.
+#[test]
+fn an_answer_that_comes_too_late_ends_a_conversation_with_every_policy() {
+    let swtpm = Swtpm::start();
+    let tpm = TpmDevice::at(&swtpm.place()).unwrap();
+    let [_, opening] = openings(&tpm);
+    for victim in 0..13 {
+        let late = |at: usize, answer: Vec<u8>| match at == victim {
+            true => Err(TransportError::TimedOut { after: Duration::from_secs(1) }),
+            false => Ok(answer),
+        };
+        let line = Line::changing(&tpm, &late);
+        match opening(&line) {
+            // What a signature was verified with was to be flushed: nobody waits for that.
+            Ok(_) => assert_eq!(line.log()[victim].0[6..10], [0, 0, 1, 0x65], "{victim}"),
+            Err(error) => {
+                assert!(matches!(error, TpmError::Transport(TransportError::TimedOut { .. })), "{victim}: {error}");
+            }
+        }
+        refresh(&tpm);
+    }
+    assert!(opening(&tpm).unwrap().ct_eq(SECRET));
+}
+
 /// Another key in the place of the parent: its name is not the one that the TPM gives, and nothing secret goes out to it.
 #[test]
 fn another_primary_key_is_seen_when_its_name_is_not_changed_too() {

@@ -7,9 +7,10 @@ use crate::sealing::{CALM, SECRET};
 use crate::swtpm::Swtpm;
 use crypto::{Hash, Secret, SystemRandom};
 use linux::TpmDevice;
+use std::fs;
 use std::sync::Mutex;
 use tpm2::policy::{Policy, Step};
-use tpm2::{Meaning, ParentKey, ParentTemplate, Protection, Purpose, SealedTemplate, Tpm, TpmError, Transport};
+use tpm2::{Meaning, ParentKey, ParentTemplate, Protection, Purpose, Sealed, SealedTemplate, Tpm, TpmError, Transport};
 
 const PIN: &[u8] = b"correct horse battery staple";
 /// Longest piece of a secret that may be on the line by chance.
@@ -87,6 +88,78 @@ fn a_value_serves_without_a_policy_too() {
             }
         }
     }
+}
+
+/// What ours seals with a PIN the tools open, and the other way round.
+#[test]
+fn the_tools_and_ours_open_each_others() {
+    let swtpm = Swtpm::start();
+    let device = TpmDevice::at(&swtpm.place()).unwrap();
+    let policy = with_pin(&device);
+    let sealed = seal(&device, &policy, b"1234").unwrap();
+    let attributes = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt";
+    swtpm.tool(&format!("tpm2_createprimary -Q -C o -G ecc -g sha256 -a {attributes} -c parent"));
+    swtpm.tool("tpm2_flushcontext -t");
+    let session = |end: &str| {
+        swtpm.tool("tpm2_startauthsession -S session --policy-session");
+        swtpm.tool("tpm2_policypcr -S session -l sha256:7");
+        swtpm.tool("tpm2_policyauthvalue -S session -L policy");
+        swtpm.tool(end);
+        swtpm.tool("tpm2_flushcontext session");
+        swtpm.tool("tpm2_flushcontext -t");
+    };
+    fs::write(swtpm.file("public"), &sealed.public).unwrap();
+    fs::write(swtpm.file("private"), &sealed.private).unwrap();
+    swtpm.tool("tpm2_load -Q -C parent -u public -r private -c object");
+    swtpm.tool("tpm2_flushcontext -t");
+    session("tpm2_unseal -c object -p session:session+1234 -o text");
+    assert_eq!(fs::read(swtpm.file("text")).unwrap(), SECRET);
+
+    fs::write(swtpm.file("text"), SECRET).unwrap();
+    swtpm.tool(
+        "tpm2_create -Q -C parent -g sha256 -i text -p 1234 -L policy -a fixedtpm|fixedparent -u public -r private",
+    );
+    swtpm.tool("tpm2_flushcontext -t");
+    let [public, private] = ["public", "private"].map(|name| fs::read(swtpm.file(name)).unwrap());
+    let theirs = Sealed { public, private };
+    assert!(open(&device, &theirs, &policy, None, b"1234", None).unwrap().ct_eq(SECRET));
+}
+
+/// A power cut after a PIN was used counts as a wrong one; `bind` says so.
+#[test]
+fn a_power_cut_after_a_pin_counts_as_a_failure() {
+    let mut swtpm = Swtpm::start();
+    let place = swtpm.place();
+    let device = TpmDevice::at(&place).unwrap();
+    let policy = with_pin(&device);
+    let sealed = seal(&device, &policy, PIN).unwrap();
+    let mut failures = Vec::new();
+    for _ in 0..2 {
+        assert!(open(&TpmDevice::at(&place).unwrap(), &sealed, &policy, None, PIN, None).unwrap().ct_eq(SECRET));
+        swtpm.power_cut();
+        let device = TpmDevice::at(&place).unwrap();
+        failures.push(Tpm::begin(&device, CALM, &SystemRandom).unwrap().dictionary_attack().unwrap().failures);
+    }
+    assert_eq!(failures, [1, 2]);
+}
+
+/// Cleared, and owned by somebody: each has its own answer.
+#[test]
+fn a_tpm_that_is_not_ours_any_more_says_which_way() {
+    let swtpm = Swtpm::start();
+    let device = TpmDevice::at(&swtpm.place()).unwrap();
+    let (policy, name) = (with_pin(&device), parent_name(&device));
+    let sealed = seal(&device, &policy, PIN).unwrap();
+    swtpm.tool("tpm2_changeauth -c owner somebody");
+    let owned = open(&device, &sealed, &policy, None, PIN, Some(&name)).unwrap_err();
+    assert_eq!(owned.meaning(), Some(Meaning::AuthFailed), "{owned}");
+    swtpm.tool("tpm2_changeauth -c owner -p somebody");
+    assert!(open(&device, &sealed, &policy, None, PIN, Some(&name)).unwrap().ct_eq(SECRET));
+    swtpm.tool("tpm2_clear");
+    let cleared = open(&device, &sealed, &policy, None, PIN, Some(&name)).unwrap_err();
+    assert!(matches!(cleared, TpmError::OtherParent), "{cleared}");
+    let unnamed = open(&device, &sealed, &policy, None, PIN, None).unwrap_err();
+    assert_eq!(unnamed.meaning(), Some(Meaning::NotOurs), "{unnamed}");
 }
 
 /// Neither the PIN nor the secret is on the line, when it is set, when it is right and when it is wrong.
