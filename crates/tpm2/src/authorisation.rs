@@ -148,7 +148,8 @@ impl Authorisation<'_> {
     }
 }
 
-fn without_zeros(value: &[u8]) -> &[u8] {
+/// An authorisation value as a TPM keeps it.
+pub(crate) fn without_zeros(value: &[u8]) -> &[u8] {
     let end = value.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     value.split_at_checked(end).map_or(value, |(value, _)| value)
 }

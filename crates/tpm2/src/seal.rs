@@ -1,5 +1,6 @@
 //! Sealing: a secret goes into the TPM, and comes out as two halves that only this TPM puts together again.
 
+use crate::authorisation::without_zeros;
 use crate::conversation::Tpm;
 use crate::error::TpmError;
 use crate::object::{Object, push_no_creation_data, push_public, read_public_area, skip_creation_data};
@@ -200,10 +201,11 @@ impl<'a> Tpm<'a> {
 /// come.
 fn sensitive(value: &Secret, secret: &Secret) -> Result<Zeroizing<Vec<u8>>, TpmError> {
     let too_long = |_| TpmError::Unsayable { what: "a secret that is too long" };
+    let value = without_zeros(value.expose());
     let len = value.len() + secret.len();
     let mut parameters = Zeroizing::new(Vec::with_capacity(len + 512));
     parameters.extend(u16::try_from(len + 4).map_err(too_long)?.to_be_bytes());
-    push_sized(&mut parameters, value.expose())?;
+    push_sized(&mut parameters, value)?;
     push_sized(&mut parameters, secret.expose())?;
     Ok(parameters)
 }
