@@ -235,7 +235,7 @@ mod tests {
             let writing = std::thread::spawn(move || drop(std::fs::write(writer, content)));
             let part = read_key_file_part(&path, offset, size).unwrap();
             let rest = whole.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
-            let expected = rest.get(..size.map_or(rest.len(), |size| size as usize)).unwrap();
+            let expected = rest.get(..size.map_or(rest.len(), |size| usize::try_from(size).unwrap())).unwrap();
             assert!(part.ct_eq(expected), "{offset} {size:?}");
             writing.join().unwrap();
         }
