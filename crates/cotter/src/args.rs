@@ -16,7 +16,7 @@ pub use luks::{
     TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
 };
 pub use policy::{ExplainArgs, Goals, PolicyCommand};
-pub use tpm::{LatchArgs, TpmCommand};
+pub use tpm::{KeygenArgs, LatchArgs, LogFile, PredictArgs, TpmCommand, TpmExplainArgs, TpmStatusArgs, UpdateArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use crypto::ec::Curve;
@@ -356,6 +356,13 @@ mod tests {
             "luks pass --detached-header h --max-memory 65536 --max-iterations 5000000 -d f -s 1",
             "tpm latch",
             "tpm latch --pcr 14 --json",
+            "tpm status --log f -v --bank sha1 --json",
+            "tpm explain -d f -s 1 --log f --json",
+            "tpm explain -d f -t 0",
+            "tpm predict",
+            "tpm predict --kernel k --initrd i --file /grub/grub.cfg=/boot/grub/grub.cfg --db d --dbx x --pcrs 4,7,9",
+            "tpm predict --uki u --bank sha384 --pcrs 11 --json",
+            "tpm keygen /root/pcrs.jwk",
             "image info f",
             "image cat f --partition 2",
             "image serve f --socket /s --read-write",
@@ -409,6 +416,10 @@ mod tests {
             "serve --keys",
             "keys init",
             "tpm latch --pcr 16",
+            "tpm predict --uki u --kernel k",
+            "tpm predict --file f",
+            "tpm predict --pcrs 24",
+            "tpm explain -d f",
         ] {
             let words = ["cotter"].into_iter().chain(line.split_whitespace());
             assert!(Cli::try_parse_from(words).is_err(), "{line}");

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What begins a command line in a text that is not set off.
-const COMMANDS: [&str; 7] = ["policy ", "luks ", "image ", "keys ", "serve", "encrypt", "decrypt"];
+const COMMANDS: [&str; 8] = ["policy ", "tpm ", "luks ", "image ", "keys ", "serve", "encrypt", "decrypt"];
 
 #[test]
 fn every_command_line_in_the_sources_parses() {

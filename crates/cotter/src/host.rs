@@ -10,7 +10,7 @@ use clevis::{
     TrustPolicy,
 };
 use crypto::{Secret, SystemRandom};
-use linux::{Client, HostFiles, Terminal, TpmDevice, deadline_after};
+use linux::{Client, HostFiles, Terminal, TpmDevice, WhyThisTpm, deadline_after};
 use luks::Accepted;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -209,6 +209,11 @@ impl Host {
     /// The person at the terminal; a signal that ends all waiting ends this too.
     pub fn person(&self) -> &Terminal {
         &self.person.terminal
+    }
+
+    /// Which TPM is meant, and why.
+    pub fn which_tpm(&self) -> Result<(String, WhyThisTpm), TransportError> {
+        self.tpm.device.chosen()
     }
 
     /// How much of the phase that is under way is left.

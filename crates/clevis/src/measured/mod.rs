@@ -6,24 +6,34 @@
 mod digests;
 mod explain;
 mod part;
+mod predict;
 mod trace;
 
 pub use digests::{PcrDigests, digests_to_json, from_hex, read_digests, to_hex};
 pub use explain::{Because, Explanation, MovedPcr, State, explain};
 pub use part::{Form, Part, parts};
+pub use predict::{Predicted, predict, replayed};
 pub use trace::{BOOT_LOG, record};
 
 use crate::error::PinError;
 use crate::pin::Ports;
 use crate::pins::tpm2;
-use ::tpm2::PcrSelection;
+use ::tpm2::{PcrSelection, Tpm, TpmError};
 
 /// What the PCRs of this selection hold now.
 ///
 /// # Errors
 /// [`PinError::NoTpm`], [`PinError::Tpm`], [`PinError::Cancelled`].
 pub fn held(selection: &PcrSelection, ports: &Ports<'_>) -> Result<PcrDigests, PinError> {
-    let cancelled = || ports.cancel.is_cancelled();
-    let values = tpm2::begin(ports, &cancelled)?.pcr_read(selection, None).map_err(tpm2::failed)?;
+    let values = ask(ports, |tpm| tpm.pcr_read(selection, None))?;
     Ok(values.iter().map(|(pcr, value)| (pcr, value.to_vec())).collect())
+}
+
+/// Asks the TPM of these ports something that needs no key.
+///
+/// # Errors
+/// As [`held`].
+pub fn ask<T>(ports: &Ports<'_>, question: impl FnOnce(&Tpm<'_>) -> Result<T, TpmError>) -> Result<T, PinError> {
+    let cancelled = || ports.cancel.is_cancelled();
+    question(&tpm2::begin(ports, &cancelled)?).map_err(tpm2::failed)
 }

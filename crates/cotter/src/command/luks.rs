@@ -4,7 +4,7 @@ mod add;
 mod backup;
 mod bind;
 mod change;
-mod chosen;
+pub mod chosen;
 mod config;
 mod dump;
 mod edit;

@@ -1,0 +1,140 @@
+//! `cotter tpm explain`: whether a binding would open now, and what moved.
+
+use super::log;
+use crate::args::{Quoted, TpmExplainArgs};
+use crate::command::luks::chosen;
+use crate::error::{CommandError, visible};
+use crate::host::Host;
+use crate::output;
+use crate::volume::Disks;
+use clevis::TrustPolicy;
+use clevis::measured::{self, Because, Explanation, MovedPcr, Part, PcrDigests, State, to_hex};
+use json::{Object, Value};
+use linux::Access;
+use tpm2::PcrSelection;
+use tpm2::event_log::Event;
+
+/// A part would not open.
+const SHUT: u8 = 3;
+/// More events than these are counted, and not shown.
+const MOST_SHOWN: usize = 12;
+
+/// Explains each part of the binding that the TPM decides.
+pub fn run(args: &TpmExplainArgs) -> Result<(), CommandError> {
+    let header = Disks::open(&args.device, Access::Read)?.read_header()?;
+    let binding = chosen::binding(&header, &args.which, args.device.header())?;
+    let log = log::read(&args.log)?;
+    let host = Host::new(args.patience.limit());
+    host.cancel_on_signal()?;
+    let parts = measured::parts(&binding.jwe).map_err(failed)?;
+    if parts.is_empty() {
+        let error = CommandError::plain(format!("no part of keyslot {} is decided by the TPM", binding.slot));
+        return Err(error.hint(format!("cotter luks list -d {}", Quoted(&args.device.path))));
+    }
+    let mut shut = false;
+    for part in &parts {
+        let held = held(part, &host)?;
+        let found = measured::explain(part, &[], &held, &log);
+        shut |= !matches!(found.state, State::Holds | State::AnySystem);
+        let record = record(chosen::record(&binding), part, &found);
+        output::record(args.format, record, || text(&format!("keyslot {}", binding.slot), part, &found))?;
+    }
+    if shut { Err(CommandError::plain("it would not open now").code(SHUT).silent()) } else { Ok(()) }
+}
+
+fn failed(source: clevis::PinError) -> CommandError {
+    let hint = source.hint();
+    CommandError::failed("it cannot be said whether the binding would open", source).hint(hint)
+}
+
+/// What the PCRs of a part hold.
+fn held(part: &Part, host: &Host) -> Result<PcrDigests, CommandError> {
+    let Some((bank, pcrs)) = &part.compares else { return Ok(PcrDigests::new()) };
+    let Ok(selection) = PcrSelection::new(*bank, pcrs.iter().map(|pcr| u64::from(*pcr))) else {
+        return Ok(PcrDigests::new());
+    };
+    measured::held(&selection, &host.ports(TrustPolicy::Ask)).map_err(failed)
+}
+
+/// The state as one word, and in words.
+fn words(state: State) -> (&'static str, &'static str) {
+    match state {
+        State::AnySystem => ("any-system", "would open now: it compares no PCR"),
+        State::Holds => ("holds", "would open now: the PCRs hold what it accepts"),
+        State::Moved => ("moved", "would not open now"),
+        State::Unnamed => (
+            "unnamed",
+            "would not open now; it holds a digest of all its PCRs alone, so that the one that moved cannot be named",
+        ),
+        State::NotApproved => ("not-approved", "would not open now: no signature speaks of what the PCRs hold"),
+        State::Unknown => ("unknown", "it does not tell what it compares the PCRs with"),
+    }
+}
+
+fn record(place: Object, part: &Part, found: &Explanation<'_>) -> Object {
+    let record = place.with("pin", part.form.pin());
+    let record = if part.place.is_empty() { record } else { record.with("share", part.place.as_str()) };
+    let record = match &part.compares {
+        None => record,
+        Some((bank, pcrs)) => {
+            let pcrs: Vec<Value> = pcrs.iter().map(|pcr| u64::from(*pcr).into()).collect();
+            record.with("pcr_bank", bank.name()).with("pcrs", pcrs)
+        }
+    };
+    let moved: Vec<Value> = found.moved.iter().map(|moved| moved_record(moved).into()).collect();
+    record.with("state", words(found.state).0).with("moved", moved)
+}
+
+fn moved_record(moved: &MovedPcr<'_>) -> Object {
+    let record = Object::new()
+        .with("pcr", u64::from(moved.pcr))
+        .with("was", to_hex(&moved.was))
+        .with("is", to_hex(&moved.is))
+        .with("because", because(&moved.because).0);
+    let (Because::Events { events, .. } | Because::OneOf { events }) = &moved.because else { return record };
+    let event = |event: &&Event| {
+        Value::from(Object::new().with("kind", event.kind.to_string()).with("component", event.component().to_string()))
+    };
+    record.with("events", events.iter().map(event).collect::<Vec<Value>>())
+}
+
+fn because(because: &Because<'_>) -> (&'static str, String) {
+    match because {
+        Because::Events { events, before: Some(before) } => {
+            ("events", format!("{} in the place of {before}:", counted(events.len())))
+        }
+        Because::Events { events, before: None } => ("events", format!("it fits without {}:", counted(events.len()))),
+        Because::Later => ("later", "the boot led to the old value: the system has extended it since".into()),
+        Because::OneOf { events } => (
+            "one-of",
+            format!("what was measured then was not kept; one or more of these {} is another:", events.len()),
+        ),
+        Because::NotExplained { .. } => ("not-explained", "the log does not explain this PCR".into()),
+    }
+}
+
+fn counted(events: usize) -> String {
+    if events == 1 { "1 event".to_owned() } else { format!("{events} events") }
+}
+
+fn text(slot: &str, part: &Part, found: &Explanation<'_>) -> String {
+    let place = if part.place.is_empty() { String::new() } else { format!(", {}", part.place) };
+    let pcrs = part.compares.as_ref().map_or(String::new(), |(bank, pcrs)| {
+        format!(" {}:{}", bank.name(), pcrs.iter().map(u8::to_string).collect::<Vec<String>>().join(","))
+    });
+    let mut lines = vec![format!("{slot}{place}: {}{pcrs} {}", part.form.pin(), words(found.state).1)];
+    for moved in &found.moved {
+        lines.push(format!("  PCR {} moved", moved.pcr));
+        lines.push(format!("    was {}", to_hex(&moved.was)));
+        lines.push(format!("    is  {}", to_hex(&moved.is)));
+        lines.push(format!("    {}", because(&moved.because).1));
+        if let Because::Events { events, .. } | Because::OneOf { events } = &moved.because {
+            let shown = events.iter().take(MOST_SHOWN);
+            lines.extend(shown.map(|event| visible(&format!("      {} ({})", event.component(), event.kind))));
+            if let more @ 1.. = events.len().saturating_sub(MOST_SHOWN) {
+                lines.push(format!("      and {more} more"));
+            }
+        }
+    }
+    lines.join("\n")
+}
