@@ -54,6 +54,7 @@ const NEEDED: &[Needed] = &[
     needed("/lib/systemd/systemd-udevd", "udev"),
     needed("busybox", "busybox-static"),
     needed("strip", "binutils"),
+    needed("shellcheck", "shellcheck"),
     // What clevis-pin-tpm2 is built with, which no package provides.
     needed("/usr/include/tss2/tss2_esys.h", "libtss2-dev"),
     needed("/usr/include/openssl/ssl.h", "libssl-dev"),

@@ -12,7 +12,7 @@ pub use luks::{
     AddArgs, BackupArgs, BindArgs, BindingChoice, Ceilings, ConfigArgs, Device, DumpArgs, EditArgs, EraseArgs, Expect,
     FingerprintArgs, FlagName, FormatArgs, IdentityArgs, KdfArgs, KeyFilePart, KeyInstead, KeySource, KillArgs,
     ListArgs, LockArgs, LuksCommand, LuksType, MetaAction, MetaArgs, NewKey, Opener, PassArgs, PasswdArgs, Pbkdf,
-    PriorityName, Quoted, Rebinding, RegenArgs, RepairArgs, ReportArgs, RestoreArgs, SealArgs, TokenChoice,
+    PriorityName, Quoted, Rebinding, RegenArgs, RepairArgs, ReportArgs, ResealArgs, RestoreArgs, SealArgs, TokenChoice,
     TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
 };
 pub use policy::{ExplainArgs, Goals, PolicyCommand};
@@ -363,6 +363,11 @@ mod tests {
             "tpm predict --kernel k --initrd i --file /grub/grub.cfg=/boot/grub/grub.cfg --db d --dbx x --pcrs 4,7,9",
             "tpm predict --uki u --bank sha384 --pcrs 11 --json",
             "tpm keygen /root/pcrs.jwk",
+            "luks reseal -d f -s 1 --kernel k --initramfs i --log l --dry-run --json",
+            "luks reseal -d f --sign k.jwk --drop-old --revoke",
+            "luks reseal -d f -k - --uki u",
+            "luks reseal --hook 6.1.0-30-amd64",
+            "luks reseal --hook --root /r --dry-run",
             "image info f",
             "image cat f --partition 2",
             "image serve f --socket /s --read-write",
@@ -418,6 +423,8 @@ mod tests {
             "tpm latch --pcr 16",
             "tpm predict --uki u --kernel k",
             "tpm predict --file f",
+            "luks reseal -d f --revoke",
+            "luks reseal --hook -s 1",
             "tpm predict --pcrs 24",
             "tpm explain -d f",
         ] {

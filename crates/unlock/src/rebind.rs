@@ -22,7 +22,7 @@ pub fn regen(binding: &Binding, opened: Option<&Unlocked>, ports: &Ports<'_>) ->
     if !stored.is_complete() {
         return Err(BindError::Incomplete { lost: stored.lost });
     }
-    rebind(binding, opened, (stored.pin, &stored.config), Wanted::Same, ports)
+    rebind(binding, opened, (stored.pin, &stored.config), (Wanted::Same, Met::Now), ports)
 }
 
 /// Prepares another policy in the place of `binding`. What the configuration says of keys stands; servers of which it says nothing are
@@ -37,14 +37,34 @@ pub fn edit(
     config: &Config,
     ports: &Ports<'_>,
 ) -> Result<Prepared, BindError> {
-    rebind(binding, opened, (pin, config), Wanted::New, ports)
+    rebind(binding, opened, (pin, config), (Wanted::New, Met::Now), ports)
+}
+
+/// As [`edit`]; the values of PCRs in it may be those of another boot.
+pub(crate) fn ahead(
+    binding: &Binding,
+    opened: Option<&Unlocked>,
+    pin: &str,
+    config: &Config,
+    ports: &Ports<'_>,
+) -> Result<Prepared, BindError> {
+    rebind(binding, opened, (pin, config), (Wanted::New, Met::Later), ports)
+}
+
+/// When the new policy must be met.
+#[derive(Clone, Copy, PartialEq)]
+enum Met {
+    /// It is tried.
+    Now,
+    /// It is tried, and may be one for what the PCRs will hold.
+    Later,
 }
 
 fn rebind(
     binding: &Binding,
     opened: Option<&Unlocked>,
     (pin, config): (&str, &Config),
-    wanted: Wanted,
+    (wanted, met): (Wanted, Met),
     ports: &Ports<'_>,
 ) -> Result<Prepared, BindError> {
     let known = known_servers(binding, opened, ports).map_err(BindError::Unreadable)?;
@@ -53,8 +73,11 @@ fn rebind(
     let read = |value| read(value).map_err(|source| BindError::Encrypt(PinError::Config(source)));
     let (given, kept) = (read(&renewed.given)?, read(&renewed.kept)?);
     let said = clevis::remembered(pin, &kept, ports.pins).map_err(BindError::Encrypt)?;
-    // The old binding goes, so the new one must have been seen to work.
-    let prepared = encrypt(pin, &given, &said, Place::Instead(Box::new(binding.clone())), &|_| false, ports)?;
+    // The old binding goes, so the new one must have been seen to work, unless it is for another boot.
+    let may_wait = |error: &PinError| {
+        met == Met::Later && matches!(error, PinError::PcrMismatch { .. } | PinError::Latched { .. })
+    };
+    let prepared = encrypt(pin, &given, &said, Place::Instead(Box::new(binding.clone())), &may_wait, ports)?;
     let made = clevis::servers(&prepared.jwe, ports.pins).map_err(BindError::Unreadable)?;
     let keys = if !made.is_empty() && key_sets(&made) == key_sets(&known) { Keys::Unchanged } else { Keys::Other };
     Ok(Prepared { keys, ..prepared })

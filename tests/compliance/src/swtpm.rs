@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,7 +23,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub struct Swtpm {
     port: u16,
     child: Child,
-    _state: TempDir,
+    state: TempDir,
 }
 
 impl Swtpm {
@@ -32,29 +33,24 @@ impl Swtpm {
         let start = Instant::now();
         loop {
             assert!(start.elapsed() < START_LIMIT, "swtpm does not come up");
-            // The control channel is on the next port: there tpm2-tools look for it.
-            let Some((port, control)) = Some(free_port()).and_then(|port| Some((port, port.checked_add(1)?))) else {
-                continue;
-            };
-            let mut child = Command::new(need("swtpm"))
-                .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear", "--tpmstate"])
-                .arg(format!("dir={}", state.path().display()))
-                .args(["--server", &format!("type=tcp,port={port}"), "--ctrl", &format!("type=tcp,port={control}")])
-                .process_group(0)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            // It ends at once if somebody took one of the ports in the meantime.
-            while child.try_wait().unwrap().is_none() && start.elapsed() < START_LIMIT {
-                if TcpStream::connect((Ipv4Addr::LOCALHOST, control)).is_ok() {
-                    return Swtpm { port, child, _state: state };
-                }
-                std::thread::sleep(Duration::from_millis(5));
+            // Somebody may take one of the ports in the meantime.
+            if let Some((port, child)) = Some(free_port()).and_then(|port| Some((port, spawn(port, state.path())?))) {
+                return Swtpm { port, child, state };
             }
-            end_group(&mut child);
         }
+    }
+
+    /// The machine is switched off in order and on again: the PCRs are as after a reset, what was sealed is still known.
+    pub fn restart(&mut self) {
+        self.tool("tpm2_shutdown").arg("-c").succeed();
+        end_group(&mut self.child);
+        let start = Instant::now();
+        self.child = loop {
+            assert!(start.elapsed() < START_LIMIT, "swtpm does not come up again");
+            if let Some(child) = spawn(self.port, self.state.path()) {
+                break child;
+            }
+        };
     }
 
     /// Where it is, for [`TCTI`].
@@ -113,6 +109,31 @@ impl Drop for Swtpm {
     fn drop(&mut self) {
         end_group(&mut self.child);
     }
+}
+
+/// Starts it on this port and the next, which is its control channel: there tpm2-tools look for it. Nothing if it ends at once, as it does if
+/// somebody has one of the ports.
+fn spawn(port: u16, state: &Path) -> Option<Child> {
+    let control = port.checked_add(1)?;
+    let mut child = Command::new(need("swtpm"))
+        .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear", "--tpmstate"])
+        .arg(format!("dir={}", state.display()))
+        .args(["--server", &format!("type=tcp,port={port}"), "--ctrl", &format!("type=tcp,port={control}")])
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() && start.elapsed() < START_LIMIT {
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, control)).is_ok() {
+            return Some(child);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    end_group(&mut child);
+    None
 }
 
 fn place(port: u16) -> String {

@@ -28,6 +28,8 @@ pub enum State {
     Unnamed,
     /// A signature decides, and none that is known speaks of what the PCRs hold.
     NotApproved,
+    /// Its latch was shut in this boot.
+    Latched,
     /// It tells neither values nor a digest that they could be compared with.
     Unknown,
 }
@@ -72,6 +74,10 @@ pub enum Because<'a> {
 /// Compares a part with what the PCRs hold. `approved` are the values that signatures which are known speak of.
 pub fn explain<'a>(part: &Part, approved: &[PcrDigests], held: &PcrDigests, log: &'a EventLog) -> Explanation<'a> {
     let only = |state| Explanation { state, moved: Vec::new() };
+    let first = |pcr| held.get(&pcr).is_none_or(|value| value.iter().all(|byte| *byte == 0));
+    if part.latch.is_some_and(|pcr| !first(pcr)) {
+        return only(State::Latched);
+    }
     let sets = if part.signed { approved } else { &part.accepted };
     let Some((bank, pcrs)) = &part.compares else {
         return only(if part.signed { State::Unknown } else { State::AnySystem });

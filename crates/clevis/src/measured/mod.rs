@@ -3,12 +3,14 @@
 //! A binding by `cotter-tpm2` has the values that it accepts; one by `tpm2` has a digest of them alone, and the values beside it if it was
 //! made here. With the digest it can still be said whether it fits, and often which single PCR must have been another.
 
+mod counter;
 mod digests;
 mod explain;
 mod part;
 mod predict;
 mod trace;
 
+pub use counter::{count, raise};
 pub use digests::{PcrDigests, digests_to_json, from_hex, read_digests, to_hex};
 pub use explain::{Because, Explanation, MovedPcr, State, explain};
 pub use part::{Form, Part, parts};

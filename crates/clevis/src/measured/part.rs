@@ -19,6 +19,8 @@ pub struct Part {
     pub form: Form,
     /// The PCRs and their bank; `None` if any system opens it.
     pub compares: Option<(Bank, BTreeSet<u8>)>,
+    /// The bank of its latch, where it compares nothing else.
+    latch_bank: Option<Bank>,
     /// The values that it accepts, as far as it tells them. More than one set only in our own form.
     pub accepted: Vec<PcrDigests>,
     /// The sealed object, whose policy is a digest.
@@ -48,6 +50,13 @@ pub enum Form {
 const OURS: &str = "cotter-tpm2";
 /// The member of the annotation that has the values of the pin `tpm2`.
 const PCRS: &str = "pcrs";
+
+impl Part {
+    /// The bank of its PCRs, that of the latch too.
+    pub fn bank(&self) -> Option<Bank> {
+        self.compares.as_ref().map(|(bank, _)| *bank).or(self.latch_bank)
+    }
+}
 
 impl Form {
     /// The name of the pin.
@@ -106,6 +115,7 @@ fn original(header: &Field<'_>, place: &str, traces: &Traces) -> Result<Part, Bi
         place: place.to_owned(),
         form: Form::Original,
         compares,
+        latch_bank: None,
         accepted,
         sealed: Some(sealed),
         signed: false,
@@ -135,10 +145,12 @@ fn ours(header: &Field<'_>, place: &str, traces: &Traces) -> Result<Part, Bindin
         Ok::<bool, BindingError>(binding.optional(name)?.is_some_and(|value| *value.value() != Value::Bool(false)))
     };
     let latch = binding.optional("latch")?.map(|pcr| pcr.integer()).transpose()?;
+    let latch_bank = binding.optional("pcr_bank")?.map(|bank| tpm2::read_bank(&bank)).transpose()?;
     Ok(Part {
         place: place.to_owned(),
         form: Form::Ours,
         compares,
+        latch_bank,
         accepted,
         sealed: sealed(&binding)?,
         signed: has("signed")?,

@@ -13,6 +13,7 @@ mod list;
 mod lock;
 mod meta;
 mod rebind;
+mod reseal;
 mod seal;
 mod slots;
 mod token;
@@ -32,6 +33,7 @@ pub use list::{ListArgs, PassArgs};
 pub use lock::LockArgs;
 pub use meta::{MetaAction, MetaArgs};
 pub use rebind::{EditArgs, Rebinding, RegenArgs, ReportArgs};
+pub use reseal::ResealArgs;
 pub use seal::SealArgs;
 pub use slots::{AddArgs, KillArgs, PasswdArgs, PriorityName};
 pub use token::{TokenChoice, TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs};
@@ -92,6 +94,9 @@ pub enum LuksCommand {
     Edit(EditArgs),
     /// Print which keys of a binding its servers no longer advertise: exit code 1 if there are any
     Report(ReportArgs),
+    /// Let bindings open for what the PCRs will hold after an update, and for the old values no longer
+    #[command(after_long_help = reseal::RESEAL)]
+    Reseal(Box<ResealArgs>),
     /// Seal the header, so that changes by whoever has no key to the volume show
     Seal(SealArgs),
     /// Open the volume by its bindings, or by a passphrase, and map it in the kernel

@@ -24,6 +24,7 @@ mod rebind;
 mod regen;
 mod repair;
 mod report;
+mod reseal;
 mod seal;
 mod token;
 mod unbind;
@@ -56,6 +57,7 @@ pub fn run(which: LuksCommand) -> Result<(), CommandError> {
         LuksCommand::Regen(args) => regen::run(&args),
         LuksCommand::Edit(args) => edit::run(&args),
         LuksCommand::Report(args) => report::run(&args),
+        LuksCommand::Reseal(args) => reseal::run(&args),
         LuksCommand::Seal(args) => seal::run(&args),
         LuksCommand::Unlock(args) => unlock::unlock(&args),
         LuksCommand::Lock(args) => lock::run(&args),

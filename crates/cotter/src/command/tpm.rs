@@ -3,7 +3,7 @@
 mod explain;
 mod keygen;
 mod latch;
-mod log;
+pub mod log;
 mod predict;
 mod status;
 pub mod update;

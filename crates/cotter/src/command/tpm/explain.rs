@@ -31,15 +31,34 @@ pub fn run(args: &TpmExplainArgs) -> Result<(), CommandError> {
         let error = CommandError::plain(format!("no part of keyslot {} is decided by the TPM", binding.slot));
         return Err(error.hint(format!("cotter luks list -d {}", Quoted(&args.device.path))));
     }
+    let (approvals, _) = unlock::approvals(&header);
     let mut shut = false;
     for part in &parts {
         let held = held(part, &host)?;
-        let found = measured::explain(part, &[], &held, &log);
+        let approved = approved(part, &binding.jwe, &approvals);
+        let found = measured::explain(part, &approved, &held, &log);
         shut |= !matches!(found.state, State::Holds | State::AnySystem);
         let record = record(chosen::record(&binding), part, &found);
         output::record(args.format, record, || text(&format!("keyslot {}", binding.slot), part, &found))?;
     }
     if shut { Err(CommandError::plain("it would not open now").code(SHUT).silent()) } else { Ok(()) }
+}
+
+/// The values that are approved for a part.
+fn approved(part: &Part, jwe: &jose::Jwe, approvals: &[clevis::Approval]) -> Vec<PcrDigests> {
+    let policies = clevis::signed(jwe, clevis::pins::ALL).unwrap_or_default();
+    let of_part = |policy: &&clevis::SignedPolicy| {
+        part.compares.as_ref().is_some_and(|(bank, pcrs)| {
+            policy.selection.bank() == *bank && policy.selection.pcrs().eq(pcrs.iter().copied())
+        })
+    };
+    let Some(policy) = policies.iter().find(of_part) else { return Vec::new() };
+    let good = approvals.iter().filter(|approval| {
+        approval.is_signed_by(&policy.key)
+            && approval.reference() == policy.reference
+            && approval.values().is_of(&policy.selection)
+    });
+    good.map(|approval| approval.values().iter().map(|(pcr, value)| (pcr, value.to_vec())).collect()).collect()
 }
 
 fn failed(source: clevis::PinError) -> CommandError {
@@ -49,10 +68,9 @@ fn failed(source: clevis::PinError) -> CommandError {
 
 /// What the PCRs of a part hold.
 fn held(part: &Part, host: &Host) -> Result<PcrDigests, CommandError> {
-    let Some((bank, pcrs)) = &part.compares else { return Ok(PcrDigests::new()) };
-    let Ok(selection) = PcrSelection::new(*bank, pcrs.iter().map(|pcr| u64::from(*pcr))) else {
-        return Ok(PcrDigests::new());
-    };
+    let Some(bank) = part.bank() else { return Ok(PcrDigests::new()) };
+    let pcrs = part.compares.iter().flat_map(|(_, pcrs)| pcrs).chain(&part.latch).map(|pcr| u64::from(*pcr));
+    let Ok(selection) = PcrSelection::new(bank, pcrs) else { return Ok(PcrDigests::new()) };
     measured::held(&selection, &host.ports(TrustPolicy::Ask)).map_err(failed)
 }
 
@@ -67,6 +85,7 @@ fn words(state: State) -> (&'static str, &'static str) {
             "would not open now; it holds a digest of all its PCRs alone, so that the one that moved cannot be named",
         ),
         State::NotApproved => ("not-approved", "would not open now: no signature speaks of what the PCRs hold"),
+        State::Latched => ("latched", "would not open before the next start: its latch is shut"),
         State::Unknown => ("unknown", "it does not tell what it compares the PCRs with"),
     }
 }

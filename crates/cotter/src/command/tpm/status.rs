@@ -10,7 +10,7 @@ use clevis::measured::{PcrDigests, to_hex};
 use clevis::{PinError, TrustPolicy};
 use json::{Object, Value};
 use linux::{TpmNode, WhyThisTpm, platform};
-use tpm2::event_log::{EventLog, Explained};
+use tpm2::event_log::{Event, EventLog, Explained};
 use tpm2::{Bank, DictionaryAttack, Identity, PcrSelection, TpmKind};
 
 /// PCRs of a bank.
@@ -102,9 +102,15 @@ impl Found<'_> {
             Explained::Untouched => "untouched",
             Explained::No => "no",
         };
-        let event = |event: &tpm2::event_log::Event| {
-            let component = event.component().to_string();
-            Value::from(Object::new().with("kind", event.kind.to_string()).with("component", component))
+        let event = |event: &Event| {
+            let digest = event.digest(bank.hash()).map_or(Value::Null, |digest| to_hex(digest).into());
+            let kind = event.kind.to_string();
+            Value::from(
+                Object::new()
+                    .with("kind", kind)
+                    .with("component", event.component().to_string())
+                    .with("digest", digest),
+            )
         };
         Object::new()
             .with("pcr", u64::from(pcr))
@@ -115,9 +121,10 @@ impl Found<'_> {
 
     fn text(&self, verbose: bool) -> String {
         let mut lines = Vec::new();
-        if let Some((place, why)) = self.chosen {
-            lines.push(format!("TPM       {place}, {}", why_words(*why)));
-        }
+        lines.push(match self.chosen {
+            Some((place, why)) => format!("TPM       {place}, {}", why_words(*why)),
+            None => "TPM       none".to_owned(),
+        });
         lines.extend(self.nodes.iter().map(|node| format!("device    {}", node_text(node))));
         if let Ok(said) = self.said {
             lines.extend(said_lines(said));

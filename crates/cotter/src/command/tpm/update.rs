@@ -69,9 +69,9 @@ impl Update {
             .collect()
     }
 
-    /// Whether nothing is named.
-    pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
+    /// With one more file, at this place of the log.
+    pub fn add(&mut self, place: String, content: Vec<u8>) {
+        self.files.push((Role::At, place, content));
     }
 }
 

@@ -1,0 +1,63 @@
+//! `cotter luks reseal`: bindings for what the PCRs will hold.
+
+mod hook;
+mod literal;
+mod next;
+mod signed;
+
+use crate::args::{Device, Quoted, ResealArgs};
+use crate::command::tpm::log;
+use crate::command::tpm::update::Update;
+use crate::error::CommandError;
+use crate::host::Host;
+use crate::volume::{self, Disks};
+use linux::Access;
+use literal::{compared, literal};
+use next::Next;
+
+/// Reseals the bindings of one volume, or of all.
+pub fn run(args: &ResealArgs) -> Result<(), CommandError> {
+    if let Some(version) = &args.hook {
+        hook::run(args, version.as_deref());
+        return Ok(());
+    }
+    let Some(device) = &args.device else {
+        return Err(CommandError::usage("which volume?").hint("-d DEV, or --hook for those of /etc/crypttab"));
+    };
+    let host = Host::new(args.patience.limit());
+    host.cancel_on_signal()?;
+    let files = Update::read(&args.update)?;
+    let key = args.sign.as_deref().map(signed::key).transpose()?;
+    let next = Next { args, log: log::read(&args.update.log)?, parts: files.parts(), key, host: &host };
+    volume(&next, device)
+}
+
+/// Reseals what can be resealed; the first failure is told in the end.
+fn volume(next: &Next<'_>, device: &Device) -> Result<(), CommandError> {
+    let access = if next.args.dry_run { Access::Read } else { Access::Write };
+    let disks = Disks::open(device, access)?;
+    let header = disks.accepted(&next.args.ceilings)?;
+    let only = next.args.slot.map(volume::slot).transpose()?;
+    let mut bindings = unlock::bindings(header.header());
+    bindings.retain(|binding| only.is_none_or(|slot| slot == binding.slot));
+    let mut failed = signed::reseal(next, &disks, &header, &bindings).err();
+    let mut any = false;
+    for binding in &bindings {
+        for part in compared(binding)? {
+            any = true;
+            if !part.signed {
+                let done = literal(next, device, binding, &part);
+                failed = failed.or(done.err());
+            }
+        }
+    }
+    drop(disks);
+    match failed {
+        Some(error) => Err(error),
+        None if any => Ok(()),
+        None => {
+            let error = CommandError::plain("no binding here compares PCRs");
+            Err(error.hint(format!("cotter luks list -d {}", Quoted(&device.path))))
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Bindings that have values of their own: bound anew, or told about.
+
+use super::next::{Next, Values, told};
+use crate::args::{Device, Quoted};
+use crate::command::luks::{chosen, rebind};
+use crate::error::{CommandError, visible};
+use crate::output;
+use clevis::measured::{self, Form, Part};
+use linux::Access;
+use unlock::{Binding, Old};
+
+/// The parts of a binding that compare PCRs.
+pub fn compared(binding: &Binding) -> Result<Vec<Part>, CommandError> {
+    let parts = measured::parts(&binding.jwe).map_err(|source| {
+        CommandError::failed(format!("the binding of keyslot {} cannot be read", binding.slot), source)
+    })?;
+    Ok(parts.into_iter().filter(|part| part.compares.is_some()).collect())
+}
+
+/// One that has values of its own.
+pub fn literal(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part) -> Result<(), CommandError> {
+    let slot = binding.slot;
+    let Some((bank, _)) = &part.compares else { return Ok(()) };
+    let values = next.part_values(part).map_err(|error| told(slot, error))?;
+    if part.form == Form::Original {
+        return original(next, device, binding, &values);
+    }
+    let old = next.old();
+    let wanted =
+        if old == Old::Drop && next.parts.is_empty() { vec![values.now] } else { vec![values.now, values.next] };
+    let sets = unlock::sets(&part.accepted, &wanted, old)
+        .map_err(|source| CommandError::failed(format!("keyslot {slot} stays as it is"), source).hint("--drop-old"))?;
+    if sets == part.accepted {
+        output::say(&format!("keyslot {slot} accepts these values already"));
+        return Ok(());
+    }
+    let stored = clevis::configuration(&binding.jwe, clevis::pins::ALL).map_err(|source| {
+        CommandError::failed(format!("the configuration of keyslot {slot} cannot be read"), source)
+    })?;
+    let config = unlock::with_sets(stored.pin, &stored.config, bank.name(), &sets);
+    let config = config.map_err(|source| CommandError::failed(format!("keyslot {slot} stays as it is"), source));
+    let config = clevis::Config::from_field(&config?.field("configuration"))
+        .map_err(|source| CommandError::failed("the configuration cannot be made", source))?;
+    let rebinding = next.rebinding(device, slot);
+    let found = rebind::find(&rebinding, Access::Write)?;
+    output::say(&format!("keyslot {slot} is to accept {} sets of values, {} before", sets.len(), part.accepted.len()));
+    rebind::carry_out(&rebinding, &found, next.host, |opened, ports| {
+        unlock::reseal(&found.binding, opened, (stored.pin, &config), ports)
+    })
+}
+
+/// What will become of a binding with values of its own, for who cannot change it.
+pub fn foretell(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part) -> Result<(), CommandError> {
+    let slot = binding.slot;
+    let values = next.part_values(part).map_err(|error| told(slot, error))?;
+    if part.form == Form::Original {
+        return original(next, device, binding, &values);
+    }
+    if part.accepted.contains(&values.next) {
+        return Ok(());
+    }
+    output::say(&visible(&format!(
+        "keyslot {slot} will not open by itself after the restart. Before it, with a passphrase: cotter luks reseal -d {} -s {slot}, and the \
+         new --kernel and --initramfs",
+        Quoted(&device.path)
+    )));
+    Ok(())
+}
+
+/// The original's form has one set, and no binding of it is made for a boot that was not seen.
+fn original(next: &Next<'_>, device: &Device, binding: &Binding, values: &Values) -> Result<(), CommandError> {
+    let slot = binding.slot;
+    if values.now == values.next {
+        output::say(&format!("keyslot {slot} (tpm2) is not touched by this"));
+        return Ok(());
+    }
+    let moves: Vec<String> = values
+        .next
+        .iter()
+        .filter(|(pcr, value)| values.now.get(pcr) != Some(value))
+        .map(|(pcr, _)| pcr.to_string())
+        .collect();
+    let moves = moves.join(",");
+    let record = chosen::record(binding).with("pin", "tpm2").with("moves", moves.as_str());
+    let record = record.with("next", measured::digests_to_json(&values.next));
+    if next.args.format.json {
+        output::record(next.args.format, record, String::new)?;
+    }
+    output::say(&visible(&format!(
+        "keyslot {slot} (tpm2) will not open by itself after the restart: PCR {moves} moves, and this form accepts one set of values. A \
+         passphrase will be asked for; then: cotter luks regen -d {} -s {slot}",
+        Quoted(&device.path)
+    )));
+    Ok(())
+}

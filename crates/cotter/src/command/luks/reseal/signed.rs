@@ -1,0 +1,121 @@
+//! Signed policies: new approvals, without unsealing anything.
+
+use super::literal::compared;
+use super::next::Next;
+use crate::command::luks::change;
+use crate::command::luks::chosen;
+use crate::error::CommandError;
+use crate::output;
+use crate::volume::{self, Disks};
+use ::luks::Accepted;
+use clevis::measured::{self, PcrDigests};
+use clevis::{Approval, PcrState, SignedPolicy, TrustPolicy};
+use crypto::SystemRandom;
+use jose::Jwk;
+use std::path::Path;
+use tpm2::{Bank, NvIndex};
+use unlock::{Binding, Old};
+
+/// Reads the private key that signs.
+pub fn key(path: &Path) -> Result<Jwk, CommandError> {
+    let what = || format!("cannot read the key in {}", path.display());
+    let bytes = linux::read_key_file(path).map_err(|source| CommandError::failed(what(), source))?;
+    let key = Jwk::parse(bytes.expose()).map_err(|source| CommandError::failed(what(), source))?;
+    match key.private() {
+        Some(_) => Ok(key),
+        None => Err(CommandError::plain(format!("{}: it has no private half", what())).hint("cotter tpm keygen FILE")),
+    }
+}
+
+/// Approves the values of the next boot, for every policy that wants a signature.
+pub fn reseal(next: &Next<'_>, disks: &Disks, header: &Accepted, bindings: &[Binding]) -> Result<(), CommandError> {
+    let (there, broken) = unlock::approvals(header.header());
+    for error in broken {
+        output::say(&format!("an approval cannot be read: {error}"));
+    }
+    let mut after = there.clone();
+    let mut raised: Vec<NvIndex> = Vec::new();
+    for binding in bindings {
+        let policies = clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default();
+        let latch = compared(binding)?.into_iter().find(|part| part.signed).and_then(|part| part.latch);
+        for policy in policies {
+            after = one(next, binding, &policy, latch, &after)?;
+            let index = policy.counter.map(|counter| counter.index);
+            raised.extend(index.filter(|index| next.args.revoke && !raised.contains(index)));
+        }
+    }
+    if after != there {
+        write(next, disks, header, &after)?;
+    }
+    // Only now: until the new ones are there the old ones are needed.
+    if next.args.dry_run { Ok(()) } else { raised.into_iter().try_for_each(|index| raise(next, index)) }
+}
+
+fn write(next: &Next<'_>, disks: &Disks, header: &Accepted, after: &[Approval]) -> Result<(), CommandError> {
+    let failed = |source| change::not_written("cannot write the approvals", source);
+    if next.args.dry_run {
+        let plan = unlock::approvals_edit(header, after, &SystemRandom).map_err(failed)?;
+        return change::print_plan(next.args.format, &plan);
+    }
+    let exclusive = || volume::exclusive(disks.header());
+    unlock::approve(&disks.volume(&next.args.ceilings, &exclusive, next.host), after).map_err(failed)
+}
+
+/// The approvals with those for one policy.
+fn one(
+    next: &Next<'_>,
+    binding: &Binding,
+    policy: &SignedPolicy,
+    latch: Option<u8>,
+    there: &[Approval],
+) -> Result<Vec<Approval>, CommandError> {
+    let slot = binding.slot;
+    let Some(key) = next.key.as_ref().filter(|key| key.point() == Some(&policy.key)) else {
+        let wrong = if next.key.is_some() { "is signed by another key" } else { "is signed" };
+        let error = CommandError::plain(format!("keyslot {slot} {wrong}, so nothing was approved for it"));
+        return Err(error.hint("--sign FILE, with the private half of its key"));
+    };
+    let values = next.values(&policy.selection, latch)?;
+    let bank = policy.selection.bank();
+    let mut wanted: Vec<PcrState> =
+        [&values.now, &values.next].into_iter().filter_map(|set| state(bank, set)).collect();
+    wanted.dedup();
+    let failed = |source| CommandError::failed(format!("nothing was approved for keyslot {slot}"), source);
+    let approved = unlock::approve_values(there, policy, key, &wanted, (next.old(), count(next, policy)?));
+    let approved = approved.map_err(failed)?;
+    let done = format!("{} approved, {} dropped", approved.added, approved.dropped);
+    let would = if next.args.dry_run { "would be: " } else { "" };
+    output::say(&format!("keyslot {slot}: {would}{done}"));
+    if next.args.format.json {
+        output::record(next.args.format, chosen::record(binding).with("did", done.as_str()), String::new)?;
+    }
+    if next.old() == Old::Drop && policy.counter.is_none() && approved.dropped > 0 {
+        output::say(
+            "without a counter in the policy a copy of what was dropped still opens: `counter` of the pin cotter-tpm2",
+        );
+    }
+    Ok(approved.approvals)
+}
+
+/// Until which number of its counter approvals are to be good.
+fn count(next: &Next<'_>, policy: &SignedPolicy) -> Result<Option<u64>, CommandError> {
+    let Some(counter) = &policy.counter else { return Ok(None) };
+    let now = measured::count(counter.index, &next.host.ports(TrustPolicy::Ask));
+    let now = now.map_err(|source| CommandError::failed("the TPM's counter cannot be read", source))?;
+    Ok(Some(now.saturating_add(u64::from(next.args.revoke))))
+}
+
+fn state(bank: Bank, values: &PcrDigests) -> Option<PcrState> {
+    let json = json::Value::from(measured::digests_to_json(values));
+    PcrState::read(&json.field("values"), bank).ok()
+}
+
+/// What was approved until now is worth nothing from here on.
+fn raise(next: &Next<'_>, index: NvIndex) -> Result<(), CommandError> {
+    let count = measured::raise(index, &next.host.ports(TrustPolicy::Ask)).map_err(|source| {
+        let error = CommandError::failed(format!("the counter {index} was not counted up"), source);
+        error.hint("the new approvals are good; run it again with --revoke")
+    })?;
+    output::say(&format!("the counter {index} stands at {count}: older approvals open nothing"));
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! Bindings for what the PCRs will hold: before an update the values after it are accepted too, afterwards those of before no longer.
+//!
+//! A signed policy needs its signer alone; what is sealed stays as it is. The values of any other are in what is sealed, so it is bound anew,
+//! by the TPM while the old values hold or by a person's passphrase.
+
+use crate::bind::{BindError, Prepared};
+use crate::binding::Binding;
+use crate::rebind;
+use crate::run::Unlocked;
+use clevis::measured::PcrDigests;
+use clevis::{Approval, ApprovalError, Config, Counter, PcrState, Ports, SignedPolicy};
+use jose::{Jwk, b64};
+use json::{Object, Value};
+use std::fmt;
+
+/// Most sets of values that a binding accepts: a policy has no more branches.
+pub const MOST_SETS: usize = 8;
+
+/// What becomes of the values that are accepted now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Old {
+    /// They stay.
+    Keep,
+    /// Those that are not wanted go.
+    Drop,
+}
+
+/// The approvals of a header after a change.
+#[derive(Debug)]
+pub struct Approved {
+    /// All of them.
+    pub approvals: Vec<Approval>,
+    /// How many are new.
+    pub added: usize,
+    /// How many are gone.
+    pub dropped: usize,
+}
+
+/// Why a binding cannot be made for other values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotResealed {
+    /// It would accept more than eight sets.
+    TooMany,
+    /// There is more than one part that has values, or none: which one is meant is not known.
+    WhichPart,
+}
+
+/// Approves `wanted` for a policy, beside the approvals that are there. An approval is good until the counter of the policy, if it has one,
+/// has counted further than `count`; those of before that are good for less long are signed anew.
+///
+/// # Errors
+/// [`ApprovalError`]; [`ApprovalError::NotASigner`] if the policy is for another key.
+pub fn approve_values(
+    there: &[Approval],
+    policy: &SignedPolicy,
+    key: &Jwk,
+    wanted: &[PcrState],
+    (old, count): (Old, Option<u64>),
+) -> Result<Approved, ApprovalError> {
+    if key.point() != Some(&policy.key) {
+        return Err(ApprovalError::NotASigner);
+    }
+    let counter = || policy.counter.clone().zip(count).map(|(counter, value)| Counter { value, ..counter });
+    let concerns = |approval: &Approval| {
+        approval.is_signed_by(&policy.key)
+            && approval.reference() == policy.reference
+            && approval.values().is_of(&policy.selection)
+    };
+    let good = |approval: &Approval| match (approval.counter(), counter()) {
+        (Some(has), Some(needs)) => has.index == needs.index && has.value >= needs.value,
+        (None, Some(_)) => false,
+        (_, None) => true,
+    };
+    let (ours, others): (Vec<&Approval>, Vec<&Approval>) = there.iter().partition(|approval| concerns(approval));
+    let is_wanted = |approval: &&Approval| wanted.contains(approval.values());
+    let mut values: Vec<PcrState> = wanted.to_vec();
+    if old == Old::Keep {
+        let before = ours.iter().filter(|approval| !is_wanted(approval)).map(|approval| approval.values().clone());
+        values.extend(before);
+    }
+    let mut approvals: Vec<Approval> = others.into_iter().cloned().collect();
+    let (mut added, mut kept) = (0, 0);
+    for value in values {
+        if let Some(approval) = ours.iter().find(|approval| *approval.values() == value && good(approval)) {
+            kept += 1;
+            approvals.push((*approval).clone());
+        } else {
+            added += 1;
+            approvals.push(Approval::sign(key, &policy.reference, value, counter())?);
+        }
+    }
+    Ok(Approved { approvals, added, dropped: ours.len() - kept })
+}
+
+/// The sets that a binding accepts after a change: those of before, unless they are to go and are not wanted, and the wanted ones.
+///
+/// # Errors
+/// [`NotResealed::TooMany`].
+pub fn sets(before: &[PcrDigests], wanted: &[PcrDigests], old: Old) -> Result<Vec<PcrDigests>, NotResealed> {
+    let mut sets: Vec<PcrDigests> =
+        before.iter().filter(|set| old == Old::Keep || wanted.contains(set)).cloned().collect();
+    for set in wanted {
+        if !sets.contains(set) {
+            sets.push(set.clone());
+        }
+    }
+    if sets.len() > MOST_SETS { Err(NotResealed::TooMany) } else { Ok(sets) }
+}
+
+/// The configuration of a binding that accepts these sets: `config` with other values in its only part of the pin `cotter-tpm2`.
+///
+/// # Errors
+/// [`NotResealed::WhichPart`].
+pub fn with_sets(pin: &str, config: &Config, bank: &str, sets: &[PcrDigests]) -> Result<Value, NotResealed> {
+    let mut value = config.field().value().clone();
+    match put(pin, &mut value, bank, sets) {
+        1 => Ok(value),
+        _ => Err(NotResealed::WhichPart),
+    }
+}
+
+const OURS: &str = "cotter-tpm2";
+
+/// Puts the sets into each part, and counts them.
+fn put(pin: &str, config: &mut Value, bank: &str, sets: &[PcrDigests]) -> usize {
+    if let Value::Array(several) = config {
+        return several.iter_mut().map(|one| put(pin, one, bank, sets)).sum();
+    }
+    let Some(members) = config.as_object_mut() else { return 0 };
+    if pin == OURS {
+        values(members, bank, sets);
+        return 1;
+    }
+    let Some(pins) = members.get_mut("pins").and_then(Value::as_object_mut) else { return 0 };
+    let names: Vec<String> = pins.iter().map(|(name, _)| name.to_owned()).collect();
+    names.iter().filter_map(|name| Some(put(name, pins.get_mut(name)?, bank, sets))).sum()
+}
+
+fn values(members: &mut Object, bank: &str, sets: &[PcrDigests]) {
+    let Some((first, more)) = sets.split_first() else { return };
+    members.insert("pcr_bank", bank);
+    members.insert("pcr_digest", b64::encode(&first.values().flatten().copied().collect::<Vec<u8>>()));
+    members.remove("accept");
+    if !more.is_empty() {
+        let more: Vec<Value> = more.iter().map(|set| clevis::measured::digests_to_json(set).into()).collect();
+        members.insert("accept", more);
+    }
+}
+
+/// Prepares the same policy with other values in the place of `binding`. Unlike [`crate::edit`] it need not be met now: the latch may be shut,
+/// and the values those of another boot. What does not open was at least sealed by this TPM.
+///
+/// # Errors
+/// As [`crate::edit`].
+pub fn reseal(
+    binding: &Binding,
+    opened: Option<&Unlocked>,
+    (pin, config): (&str, &Config),
+    ports: &Ports<'_>,
+) -> Result<Prepared, BindError> {
+    rebind::ahead(binding, opened, pin, config, ports)
+}
+
+impl fmt::Display for NotResealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotResealed::TooMany => "a binding accepts at most 8 sets of values",
+            NotResealed::WhichPart => "it has not exactly one part of the pin cotter-tpm2",
+        })
+    }
+}
+
+impl std::error::Error for NotResealed {}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crypto::SystemRandom;
+    use crypto::ec::Curve;
+    use tpm2::{Bank, NvIndex, PcrSelection};
+
+    fn bank() -> Bank {
+        Bank::from_name("sha256").unwrap()
+    }
+
+    fn state(byte: u8) -> PcrState {
+        PcrState::split(&PcrSelection::new(bank(), [4, 7]).unwrap(), &[byte; 64]).unwrap()
+    }
+
+    fn set(byte: u8) -> PcrDigests {
+        PcrDigests::from([(4, vec![byte; 32]), (7, vec![byte; 32])])
+    }
+
+    fn policy(key: &Jwk, counter: bool) -> SignedPolicy {
+        let counter = counter.then(|| Counter {
+            index: NvIndex::new(0x0180_0000).unwrap(),
+            name: [&[0, 0x0b][..], &[1; 32]].concat(),
+            value: 1,
+        });
+        let selection = PcrSelection::new(bank(), [4, 7]).unwrap();
+        SignedPolicy { key: key.point().unwrap().clone(), reference: "boot".into(), selection, counter }
+    }
+
+    fn values(approved: &Approved) -> Vec<u8> {
+        approved.approvals.iter().map(|approval| approval.values().concatenated()[0]).collect()
+    }
+
+    #[test]
+    fn new_values_are_approved_and_old_ones_go_when_they_are_told_to() {
+        let key = Jwk::signing(Curve::P256, &SystemRandom).unwrap();
+        let stranger = Jwk::signing(Curve::P256, &SystemRandom).unwrap();
+        let foreign = Approval::sign(&stranger, "boot", state(9), None).unwrap();
+        let other = Approval::sign(&key, "other", state(8), None).unwrap();
+        let there = [foreign, other, Approval::sign(&key, "boot", state(1), None).unwrap()];
+        let policy = policy(&key, false);
+        let after = approve_values(&there, &policy, &key, &[state(1), state(2)], (Old::Keep, None)).unwrap();
+        assert_eq!((values(&after), after.added, after.dropped), (vec![9, 8, 1, 2], 1, 0));
+        let again = approve_values(&after.approvals, &policy, &key, &[state(2)], (Old::Drop, None)).unwrap();
+        assert_eq!((values(&again), again.added, again.dropped), (vec![9, 8, 2], 0, 1));
+        let wrong = approve_values(&there, &policy, &stranger, &[state(3)], (Old::Keep, None));
+        assert!(matches!(wrong, Err(ApprovalError::NotASigner)));
+    }
+
+    /// With a counter all are signed for its next number, and what was copied before is worth nothing once it has counted.
+    #[test]
+    fn a_counter_that_goes_on_has_everything_signed_anew() {
+        let key = Jwk::signing(Curve::P256, &SystemRandom).unwrap();
+        let policy = policy(&key, true);
+        let first = approve_values(&[], &policy, &key, &[state(1)], (Old::Keep, Some(4))).unwrap();
+        let same = approve_values(&first.approvals, &policy, &key, &[state(1)], (Old::Keep, Some(4))).unwrap();
+        assert_eq!((same.added, same.dropped), (0, 0));
+        let next = approve_values(&first.approvals, &policy, &key, &[state(2)], (Old::Keep, Some(5))).unwrap();
+        assert_eq!((values(&next), next.added, next.dropped), (vec![2, 1], 2, 1));
+        assert!(next.approvals.iter().all(|approval| approval.counter().unwrap().value == 5));
+    }
+
+    #[test]
+    fn at_most_eight_sets_are_accepted() {
+        let eight: Vec<PcrDigests> = (0..8).map(set).collect();
+        assert_eq!(sets(&eight, &[set(3)], Old::Keep).unwrap().len(), 8);
+        assert_eq!(sets(&eight, &[set(8)], Old::Keep), Err(NotResealed::TooMany));
+        assert_eq!(sets(&eight, &[set(8), set(3)], Old::Drop).unwrap(), [set(3), set(8)]);
+    }
+
+    #[test]
+    fn the_sets_go_into_the_only_part_that_has_values() {
+        let config = |text: &str| Config::parse(text.as_bytes()).unwrap();
+        let put = |pin: &str, text: &str| {
+            with_sets(pin, &config(text), bank().name(), &[set(1), set(2)]).map(|value| value.to_compact().to_string())
+        };
+        let two = put(OURS, r#"{"pcr_ids":"4,7","latch":15,"accept":[]}"#).unwrap();
+        let digest = b64::encode(&[1; 64]);
+        assert!(
+            two.contains(&format!(r#""pcr_digest":"{digest}""#)) && two.contains(r#""accept":[{"4":"0202"#),
+            "{two}"
+        );
+        let inside = put("sss", r#"{"t":2,"pins":{"tang":{"url":"x"},"cotter-tpm2":[{"pcr_ids":"4,7"}]}}"#).unwrap();
+        assert!(inside.contains(r#""tang":{"url":"x"}"#) && inside.contains("pcr_digest"), "{inside}");
+        assert_eq!(put("tang", r#"{"url":"x"}"#), Err(NotResealed::WhichPart));
+        let several = r#"{"t":1,"pins":{"cotter-tpm2":[{"pcr_ids":"4,7"},{"pcr_ids":"7"}]}}"#;
+        assert_eq!(put("sss", several), Err(NotResealed::WhichPart));
+    }
+}
