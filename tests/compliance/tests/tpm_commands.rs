@@ -182,14 +182,27 @@ fn explain_names_the_pcr_and_the_event() {
             reboot(&mut tpm, OTHER_SCRIPT);
             let other = explain(&tpm, OTHER_SCRIPT);
             assert_eq!(other.status.code(), Some(3));
-            // The original's form has nothing but a digest.
-            let expected = if pin == "tpm2" { "unnamed" } else { "moved" };
-            assert_eq!(json(&other)["state"], expected, "{}", other.text());
-            if pin != "tpm2" {
-                assert!(other.text().contains("grub.cfg"), "{}", other.text());
-            }
+            assert_eq!(json(&other)["state"], "moved", "{}", other.text());
+            assert!(other.text().contains("grub.cfg"), "{}", other.text());
         });
     }
+    table.row("the original's binding has a digest alone", || {
+        let mut tpm = booted(GRUB);
+        let disk = Disk::formatted(Maker::Ours);
+        let bind = tpm.give(Program::new("clevis").args(["luks", "bind", "-y", "-s", "1", "-k"]));
+        let bind = bind.arg(disk.passphrase_file()).arg("-d").arg(disk.path());
+        bind.args(["tpm2", r#"{"pcr_bank":"sha256","pcr_ids":"7,9"}"#]).succeed();
+        let explain = |tpm: &Swtpm, name: &str| {
+            let words = ["tpm", "explain", "-s", "1", "--json", "--log"];
+            json(&cotter(tpm, &words).arg(log(name)).arg("-d").arg(disk.path()).run())
+        };
+        assert_eq!(explain(&tpm, GRUB)["state"], "holds");
+        tpm.extend(7, 1);
+        let later = explain(&tpm, GRUB);
+        assert_eq!((&later["state"], &later["moved"][0]["pcr"]), (&"moved".into(), &7.into()), "{later}");
+        reboot(&mut tpm, OTHER_SCRIPT);
+        assert_eq!(explain(&tpm, OTHER_SCRIPT)["state"], "unnamed");
+    });
     table.row("nothing that the TPM decides", || {
         let tpm = Swtpm::start();
         let disk = Disk::formatted(Maker::Ours);

@@ -48,8 +48,7 @@ pub struct ResealArgs {
     pub format: Format,
 }
 
-pub const RESEAL: &str = "Before an update:  cotter luks reseal -d DEV --kernel FILE --initramfs FILE
-After the restart: cotter luks reseal -d DEV --drop-old
+pub const RESEAL: &str = "Before an update, give it --kernel FILE and --initramfs FILE; after the restart, --drop-old.
 
 Bindings of the pin cotter-tpm2 with `signed` need the signing key alone (--sign). Those with values of their own are bound anew, by the TPM
 while the old values hold or by a passphrase (-k), and accept at most eight sets of values. Bindings of the pin tpm2 accept one set: it is said
