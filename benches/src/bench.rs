@@ -8,4 +8,5 @@ pub(crate) mod multiplication;
 pub(crate) mod plain;
 pub(crate) mod server;
 pub(crate) mod slot;
+pub(crate) mod threshold;
 pub(crate) mod tpm;

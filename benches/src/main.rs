@@ -28,6 +28,7 @@ type Bench = fn() -> Vec<Asked>;
 const BENCHES: &[(&str, Bench)] = &[
     ("server", bench::server::run),
     ("client", bench::client::run),
+    ("threshold", bench::threshold::run),
     ("slot", bench::slot::run),
     ("binding", bench::binding::run),
     ("bind", bench::bind::run),

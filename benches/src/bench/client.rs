@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-const PLAINTEXT: &[u8] = b"a plaintext of a usual length, such as a passphrase of forty bytes";
+pub(super) const PLAINTEXT: &[u8] = b"a plaintext of a usual length, such as a passphrase of forty bytes";
 /// The kernel shows the CPU time of children in hundredths of a second: enough runs make that exact.
 const OUR_RUNS: u64 = 60;
 const THEIR_RUNS: u64 = 5;
@@ -60,7 +60,7 @@ pub(crate) fn run() -> Vec<Asked> {
 }
 
 /// The cost of one of `runs` decryptions, which are looked at only for their result.
-fn decryptions(program: &Path, jwe: &Path, runs: u64) -> Cost {
+pub(super) fn decryptions(program: &Path, jwe: &Path, runs: u64) -> Cost {
     let work = || {
         for _ in 0..runs {
             let output = decrypt(program, jwe).output().unwrap();
