@@ -232,6 +232,8 @@ fn values_of_its_own_are_resealed_before_an_update_and_dropped_after_it() {
     assert!(opens(&tpm, &disk));
     reboot(&mut tpm, GRUB);
     assert!(!opens(&tpm, &disk), "the old boot opens no more");
+    let none = reseal(&tpm, &disk, GRUB, &["--drop-old"]).run().failed_with(1).said();
+    assert!(none.contains("nothing is dropped"), "{none}");
     // With a passphrase the way back is open.
     let key = disk.passphrase_file();
     reseal(&tpm, &disk, GRUB, &["-k", key.to_str().unwrap()]).succeed();
@@ -291,6 +293,8 @@ fn a_signed_binding_is_resealed_by_its_key_alone() {
     assert!(!opens(&tpm, &disk));
     fs::write(disk.path(), copy).unwrap();
     assert!(!opens(&tpm, &disk), "the counter has passed the copy");
+    let explained = cotter(&tpm, &["tpm", "explain", "-s", "1", "--json", "-d"]).arg(disk.path()).run();
+    assert_eq!(json(&explained)["state"], "not-approved");
     let stranger = folder.path().join("other.jwk");
     cotter(&tpm, &["tpm", "keygen"]).arg(&stranger).succeed();
     let wrong = reseal(&tpm, &disk, GRUB, &["--sign", stranger.to_str().unwrap()]).run().failed_with(1);

@@ -97,8 +97,8 @@ const EXPLAIN: &str = "Exit codes:
   0  every part that the TPM decides would open now
   3  one would not
   1  it was not found out
-Which event it was is told where that was kept when the binding was made, or can be found by trying. Whether it is the TPM that sealed, a PIN
-and a counter are not tried.";
+Which event it was is told where that was kept when the binding was made, or can be found by trying. Whether it is the TPM that sealed, and a
+PIN, are not tried.";
 
 /// `cotter tpm predict`
 #[derive(Debug, Args)]

@@ -35,7 +35,7 @@ pub fn run(args: &TpmExplainArgs) -> Result<(), CommandError> {
     let mut shut = false;
     for part in &parts {
         let held = held(part, &host)?;
-        let approved = approved(part, &binding.jwe, &approvals);
+        let approved = approved(part, &binding.jwe, &approvals, &host);
         let found = measured::explain(part, &approved, &held, &log);
         shut |= !matches!(found.state, State::Holds | State::AnySystem);
         let record = record(chosen::record(&binding), part, &found);
@@ -45,7 +45,7 @@ pub fn run(args: &TpmExplainArgs) -> Result<(), CommandError> {
 }
 
 /// The values that are approved for a part.
-fn approved(part: &Part, jwe: &jose::Jwe, approvals: &[clevis::Approval]) -> Vec<PcrDigests> {
+fn approved(part: &Part, jwe: &jose::Jwe, approvals: &[clevis::Approval], host: &Host) -> Vec<PcrDigests> {
     let policies = clevis::signed(jwe, clevis::pins::ALL).unwrap_or_default();
     let of_part = |policy: &&clevis::SignedPolicy| {
         part.compares.as_ref().is_some_and(|(bank, pcrs)| {
@@ -53,10 +53,17 @@ fn approved(part: &Part, jwe: &jose::Jwe, approvals: &[clevis::Approval]) -> Vec
         })
     };
     let Some(policy) = policies.iter().find(of_part) else { return Vec::new() };
+    let counter = policy.counter.as_ref();
+    let counted = counter.and_then(|counter| measured::count(counter.index, &host.ports(TrustPolicy::Ask)).ok());
+    let passed = |approval: &clevis::Approval| match (approval.counter(), counted) {
+        (Some(until), Some(count)) => until.value < count,
+        _ => false,
+    };
     let good = approvals.iter().filter(|approval| {
         approval.is_signed_by(&policy.key)
             && approval.reference() == policy.reference
             && approval.values().is_of(&policy.selection)
+            && !passed(approval)
     });
     good.map(|approval| approval.values().iter().map(|(pcr, value)| (pcr, value.to_vec())).collect()).collect()
 }

@@ -5,7 +5,7 @@ use crate::args::{Device, Quoted};
 use crate::command::luks::{chosen, rebind};
 use crate::error::{CommandError, visible};
 use crate::output;
-use clevis::measured::{self, Form, Part};
+use clevis::measured::{self, Form, Part, PcrDigests};
 use linux::Access;
 use unlock::{Binding, Old};
 
@@ -26,6 +26,9 @@ pub fn literal(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part)
         return original(next, device, binding, &values);
     }
     let old = next.old();
+    if old == Old::Drop && !part.accepted.contains(&values.now) {
+        return Err(told(slot, not_yet()));
+    }
     let wanted =
         if old == Old::Drop && next.parts.is_empty() { vec![values.now] } else { vec![values.now, values.next] };
     let sets = unlock::sets(&part.accepted, &wanted, old)
@@ -34,19 +37,34 @@ pub fn literal(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part)
         output::say(&format!("keyslot {slot} accepts these values already"));
         return Ok(());
     }
-    let stored = clevis::configuration(&binding.jwe, clevis::pins::ALL).map_err(|source| {
-        CommandError::failed(format!("the configuration of keyslot {slot} cannot be read"), source)
-    })?;
-    let config = unlock::with_sets(stored.pin, &stored.config, bank.name(), &sets);
-    let config = config.map_err(|source| CommandError::failed(format!("keyslot {slot} stays as it is"), source));
-    let config = clevis::Config::from_field(&config?.field("configuration"))
-        .map_err(|source| CommandError::failed("the configuration cannot be made", source))?;
+    let (pin, config) = configuration(binding, bank.name(), &sets).map_err(|error| told(slot, error))?;
     let rebinding = next.rebinding(device, slot);
     let found = rebind::find(&rebinding, Access::Write)?;
     output::say(&format!("keyslot {slot} is to accept {} sets of values, {} before", sets.len(), part.accepted.len()));
     rebind::carry_out(&rebinding, &found, next.host, |opened, ports| {
-        unlock::reseal(&found.binding, opened, (stored.pin, &config), ports)
+        unlock::reseal(&found.binding, opened, (pin, &config), ports)
     })
+}
+
+/// The configuration of a binding, with other values.
+fn configuration(
+    binding: &Binding,
+    bank: &str,
+    sets: &[PcrDigests],
+) -> Result<(&'static str, clevis::Config), CommandError> {
+    let failed = |source| CommandError::failed("its configuration cannot be read", source);
+    let stored = clevis::configuration(&binding.jwe, clevis::pins::ALL).map_err(failed)?;
+    let failed = |source| CommandError::failed("it cannot be given other values", source);
+    let config = unlock::with_sets(stored.pin, &stored.config, bank, sets).map_err(failed)?;
+    let failed = |source| CommandError::failed("its new configuration is none", source);
+    Ok((stored.pin, clevis::Config::from_field(&config.field("configuration")).map_err(failed)?))
+}
+
+/// Dropping the rest would leave nothing that is known to open.
+pub fn not_yet() -> CommandError {
+    let error =
+        CommandError::plain("none of the values that it accepts is what the PCRs hold now, so nothing is dropped");
+    error.hint("`cotter luks reseal` without --drop-old adds what they hold now")
 }
 
 /// What will become of a binding with values of its own, for who cannot change it.

@@ -1,10 +1,10 @@
 //! Signed policies: new approvals, without unsealing anything.
 
-use super::literal::compared;
-use super::next::Next;
+use super::literal::{compared, not_yet};
+use super::next::{Next, told};
 use crate::command::luks::change;
 use crate::command::luks::chosen;
-use crate::error::CommandError;
+use crate::error::{CommandError, visible};
 use crate::output;
 use crate::volume::{self, Disks};
 use ::luks::Accepted;
@@ -12,13 +12,20 @@ use clevis::measured::{self, PcrDigests};
 use clevis::{Approval, PcrState, SignedPolicy, TrustPolicy};
 use crypto::SystemRandom;
 use jose::Jwk;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use tpm2::{Bank, NvIndex};
-use unlock::{Binding, Old};
+use unlock::{Approved, Binding, Old};
 
 /// Reads the private key that signs.
 pub fn key(path: &Path) -> Result<Jwk, CommandError> {
     let what = || format!("cannot read the key in {}", path.display());
+    if path.metadata().is_ok_and(|about| about.mode() & 0o077 != 0) {
+        output::say(&visible(&format!(
+            "{} is not for its owner alone: whoever reads it says what may boot",
+            path.display()
+        )));
+    }
     let bytes = linux::read_key_file(path).map_err(|source| CommandError::failed(what(), source))?;
     let key = Jwk::parse(bytes.expose()).map_err(|source| CommandError::failed(what(), source))?;
     match key.private() {
@@ -80,21 +87,29 @@ fn one(
     let mut wanted: Vec<PcrState> =
         [&values.now, &values.next].into_iter().filter_map(|set| state(bank, set)).collect();
     wanted.dedup();
+    let is_approved =
+        |now: &PcrState| there.iter().any(|approval| approval.is_signed_by(&policy.key) && approval.values() == now);
+    if next.old() == Old::Drop && !wanted.first().is_some_and(is_approved) {
+        return Err(told(slot, not_yet()));
+    }
     let failed = |source| CommandError::failed(format!("nothing was approved for keyslot {slot}"), source);
     let approved = unlock::approve_values(there, policy, key, &wanted, (next.old(), count(next, policy)?));
     let approved = approved.map_err(failed)?;
+    tell(next, binding, policy, &approved)?;
+    Ok(approved.approvals)
+}
+
+fn tell(next: &Next<'_>, binding: &Binding, policy: &SignedPolicy, approved: &Approved) -> Result<(), CommandError> {
     let done = format!("{} approved, {} dropped", approved.added, approved.dropped);
     let would = if next.args.dry_run { "would be: " } else { "" };
-    output::say(&format!("keyslot {slot}: {would}{done}"));
-    if next.args.format.json {
-        output::record(next.args.format, chosen::record(binding).with("did", done.as_str()), String::new)?;
-    }
+    output::say(&format!("keyslot {}: {would}{done}", binding.slot));
     if next.old() == Old::Drop && policy.counter.is_none() && approved.dropped > 0 {
         output::say(
-            "without a counter in the policy a copy of what was dropped still opens: `counter` of the pin cotter-tpm2",
+            "no counter is in the policy, so a copy of what was dropped still opens: `counter` of the pin cotter-tpm2",
         );
     }
-    Ok(approved.approvals)
+    let record = chosen::record(binding).with("did", done.as_str());
+    if next.args.format.json { output::record(next.args.format, record, String::new) } else { Ok(()) }
 }
 
 /// Until which number of its counter approvals are to be good.
