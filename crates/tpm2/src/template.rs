@@ -29,6 +29,8 @@ pub enum Protection {
 
 /// A parent: a restricted decryption key of the owner hierarchy, AES-128-CFB inside, empty authorisation. The same template always gives
 /// the same key, until the TPM is cleared. The original's is counted; so is the one that systemd made anew each time before version 254.
+/// The one that systemd has made persistent since is the uncounted one, of SHA-256 (by reading): its `unique` is empty, where other programs
+/// have zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParentTemplate {
     /// Its kind.

@@ -9,7 +9,7 @@ use crypto::ec::{Curve, Point, Scalar};
 use crypto::{Hash, SystemRandom};
 use linux::TpmDevice;
 use std::fs;
-use tpm2::{Bank, Meaning, NvIndex, Purpose, Tpm, TpmError};
+use tpm2::{Bank, Meaning, NvIndex, ParentKey, ParentTemplate, Purpose, Tpm, TpmError};
 
 #[test]
 fn a_counter_counts_and_the_tools_read_the_same() {
@@ -121,24 +121,26 @@ fn a_persistent_key_is_a_parent_by_its_name() {
     let none = Tpm::begin(&device, CALM, &SystemRandom).unwrap().persistent(0x8100_0001).unwrap_err();
     assert_eq!(none.meaning(), Some(Meaning::NoHandle), "{none}");
     let attributes = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt";
-    swtpm.tool(&format!("tpm2_createprimary -Q -C o -G ecc -g sha256 -a {attributes} -c key"));
-    swtpm.tool("tpm2_evictcontrol -Q -C o -c key 0x81000001");
-    swtpm.tool("tpm2_flushcontext -t");
-    swtpm.tool("tpm2_readpublic -Q -c 0x81000001 -n name");
-    let name = fs::read(swtpm.file("name")).unwrap();
-    let tpm = Tpm::begin(&device, CALM, &SystemRandom).unwrap();
-    let parent = tpm.persistent(0x8100_0001).unwrap();
-    parent.expect_name(&name).unwrap();
-    assert!(matches!(parent.expect_name(&name[1..]), Err(TpmError::OtherParent)));
-    assert!(!parent.public().is_protected());
-    // The same template that the tools were given, so the same key.
-    assert_eq!(tpm.create_primary(OURS).unwrap().name(), name);
-    let mut session = tpm.start_session(&parent, Purpose::Authorise, Hash::Sha256).unwrap();
-    tpm.pcr_read(&sha256(&[7]), Some(&mut session)).unwrap();
-    drop((session, parent));
-    drop(tpm);
-    swtpm.tool("tpm2_readpublic -Q -c 0x81000001");
-    assert_eq!(left_behind(&device), 0);
+    for (handle, kind, key) in [(0x8100_0001, "ecc", ParentKey::Ecc), (0x8100_0002, "rsa2048", ParentKey::Rsa)] {
+        swtpm.tool(&format!("tpm2_createprimary -Q -C o -G {kind} -g sha256 -a {attributes} -c key"));
+        swtpm.tool(&format!("tpm2_evictcontrol -Q -C o -c key {handle:#x}"));
+        swtpm.tool("tpm2_flushcontext -t");
+        swtpm.tool(&format!("tpm2_readpublic -Q -c {handle:#x} -n name"));
+        let name = fs::read(swtpm.file("name")).unwrap();
+        let tpm = Tpm::begin(&device, CALM, &SystemRandom).unwrap();
+        let parent = tpm.persistent(handle).unwrap();
+        parent.expect_name(&name).unwrap();
+        assert!(matches!(parent.expect_name(&name[1..]), Err(TpmError::OtherParent)));
+        assert!(!parent.public().is_protected());
+        // The same template that the tools were given, so the same key.
+        assert_eq!(tpm.create_primary(ParentTemplate { key, ..OURS }).unwrap().name(), name);
+        let mut session = tpm.start_session(&parent, Purpose::Authorise, Hash::Sha256).unwrap();
+        tpm.pcr_read(&sha256(&[7]), Some(&mut session)).unwrap();
+        drop((session, parent));
+        drop(tpm);
+        swtpm.tool(&format!("tpm2_readpublic -Q -c {handle:#x}"));
+        assert_eq!(left_behind(&device), 0);
+    }
     let tpm = Tpm::begin(&device, CALM, &SystemRandom).unwrap();
     assert!(matches!(tpm.persistent(0x8000_0000), Err(TpmError::Unsayable { .. })));
 }

@@ -1,6 +1,7 @@
 //! swtpm on a UNIX socket, with a fresh state.
 
 use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -80,7 +81,8 @@ fn spawn(folder: &Path, flags: &str) -> Child {
         .spawn()
         .expect("this test needs swtpm: apt-get install --no-install-recommends swtpm");
     let start = Instant::now();
-    while !socket.exists() {
+    // The socket is there before anybody listens.
+    while UnixStream::connect(&socket).is_err() {
         assert!(start.elapsed() < Duration::from_secs(30), "swtpm does not come up");
         std::thread::sleep(Duration::from_millis(2));
     }
