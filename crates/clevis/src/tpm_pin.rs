@@ -20,8 +20,9 @@ pub(crate) fn ask_until_right(
     let mut wrong = None;
     for _ in 0..MOST_QUESTIONS {
         let left = tries_left(ports)?;
-        if left == 0 && wrong.is_some() {
-            break;
+        if left == 0 {
+            // Nobody types for nothing: a TPM that is locked says so before it looks at a value.
+            return attempt(&Secret::new(Vec::new())).map_err(|error| locked_by(wrong, error));
         }
         match attempt(&ask_for(left, wrong, ports)?) {
             Err(PinError::WrongPin { left }) => wrong = left,
@@ -29,6 +30,14 @@ pub(crate) fn ask_until_right(
         }
     }
     Err(PinError::WrongPin { left: tries_left(ports).ok() })
+}
+
+/// After a wrong PIN of this person that is what there is to say, and not that the TPM is locked.
+fn locked_by(wrong: Option<u32>, error: PinError) -> PinError {
+    match wrong {
+        Some(_) => PinError::WrongPin { left: Some(0) },
+        None => error,
+    }
 }
 
 /// How many wrong PINs the TPM takes yet. One that is locked says so when it is asked.

@@ -280,6 +280,8 @@ pub enum WhySkipped {
     BadSignature,
     /// It is about other PCRs.
     OtherPcrs,
+    /// It names another counter of the TPM.
+    OtherCounter,
     /// These of its PCRs hold something else now.
     OtherValues(Vec<u8>),
 }

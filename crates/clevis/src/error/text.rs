@@ -121,6 +121,7 @@ impl fmt::Display for Skipped {
             WhySkipped::OtherKey => f.write_str("of another key"),
             WhySkipped::OtherPurpose => f.write_str("for another purpose"),
             WhySkipped::BadSignature => f.write_str("its signature is wrong"),
+            WhySkipped::OtherCounter => f.write_str("of another counter"),
             WhySkipped::OtherPcrs => f.write_str("of other PCRs"),
             WhySkipped::OtherValues(pcrs) => {
                 let pcrs: Vec<String> = pcrs.iter().map(u8::to_string).collect();

@@ -226,6 +226,11 @@ fn read_conditions(binding: &Field<'_>) -> Result<Conditions, BindingError> {
     let bank = binding.optional("pcr_bank")?.map(|bank| read_bank(&bank)).transpose()?.or(Bank::of(HASH));
     let bank = bank.ok_or_else(|| binding.wrong_value("a bank"))?;
     let pcrs = binding.optional("pcr_ids")?.map(|ids| read_ids(&ids)).transpose()?.map(|(_, set)| set.in_bank(bank));
+    let signed = binding.optional("signed")?.map(|signed| SignedBy::read(&signed)).transpose()?;
+    if signed.is_some() {
+        // They name what is approved.
+        binding.member("pcr_ids")?;
+    }
     let latch = binding.optional("latch")?;
     let number = |latch: Field<'_>| {
         let number = u8::try_from(latch.integer()?).ok().filter(|pcr| *pcr < 24);
@@ -236,7 +241,7 @@ fn read_conditions(binding: &Field<'_>) -> Result<Conditions, BindingError> {
         accepted: read_accepted(binding, bank, pcrs.as_ref())?,
         pcrs,
         latch: latch.map(number).transpose()?,
-        signed: binding.optional("signed")?.map(|signed| SignedBy::read(&signed)).transpose()?,
+        signed,
         counter: binding.optional("counter")?.map(|counter| Counter::read(&counter)).transpose()?,
     })
 }

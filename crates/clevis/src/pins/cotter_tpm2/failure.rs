@@ -68,6 +68,12 @@ fn moved(source: TpmError, conditions: &Conditions, tpm: &Tpm<'_>) -> PinError {
     PinError::PcrMismatch { selection: differing.unwrap_or(selection), source }
 }
 
+/// Whether an approval speaks of no counter but that of the binding.
+pub(super) fn counts(conditions: &Conditions, approval: &Approval) -> bool {
+    let of_binding = conditions.counter.as_ref().map(|counter| &counter.name);
+    approval.counter().is_none_or(|counter| of_binding == Some(&counter.name))
+}
+
 /// None of the approvals fits, each for its own reason.
 pub(super) fn not_approved(conditions: &Conditions, now: &PcrState, approvals: &[Approval]) -> PinError {
     let why = |approval: &Approval| match &conditions.signed {
@@ -75,6 +81,7 @@ pub(super) fn not_approved(conditions: &Conditions, now: &PcrState, approvals: &
         Some(by) if !by.concerns(approval) => WhySkipped::OtherPurpose,
         Some(by) if !by.vouches_for(approval) => WhySkipped::BadSignature,
         _ if conditions.pcrs.is_none_or(|pcrs| !approval.values().is_of(&pcrs)) => WhySkipped::OtherPcrs,
+        _ if !counts(conditions, approval) => WhySkipped::OtherCounter,
         _ => WhySkipped::OtherValues(approval.values().moved(now)),
     };
     let skipped = approvals.iter().enumerate().map(|(number, approval)| Skipped { number, why: why(approval) });

@@ -58,7 +58,9 @@ fn unseal(binding: &Binding, value: &Secret, tpm: &Tpm<'_>, ports: &Ports<'_>) -
 fn choose<'a>(binding: &Binding, now: &PcrState, ports: &Ports<'a>) -> Result<&'a Approval, PinError> {
     let fits = |approval: &&Approval| {
         let by = binding.conditions.signed.as_ref();
-        approval.values() == now && by.is_some_and(|by| by.vouches_for(approval))
+        approval.values() == now
+            && failure::counts(&binding.conditions, approval)
+            && by.is_some_and(|by| by.vouches_for(approval))
     };
     let lasting = |approval: &&Approval| approval.counter().map_or(u64::MAX, |counter| counter.value);
     let found = ports.approvals.iter().filter(fits).max_by_key(lasting);
