@@ -37,7 +37,7 @@ pub fn approvals(header: &Header) -> (Vec<Approval>, Vec<FieldError>) {
 /// The change that puts these approvals in the place of those that are there; none at all takes the token away. No key is needed.
 ///
 /// # Errors
-/// [`CommitError::Edit`]: LUKS1, no room, or more than 64.
+/// [`CommitError::Edit`]: LUKS1, or no room. Beyond 64 they are left out.
 pub fn approvals_edit<'a>(
     header: &'a Accepted,
     approvals: &[Approval],
