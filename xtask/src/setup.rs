@@ -48,6 +48,8 @@ const NEEDED: &[Needed] = &[
     needed("strace", "strace"),
     needed("prlimit", "util-linux"),
     needed("systemd-socket-activate", "systemd"),
+    needed("systemd-cryptenroll", "systemd"),
+    needed("/lib/systemd/systemd-measure", "systemd"),
     // Guests with udev, made of the host's own programs.
     needed("qemu-system-x86_64", "qemu-system-x86"),
     needed("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),

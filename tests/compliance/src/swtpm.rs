@@ -29,7 +29,17 @@ pub struct Swtpm {
 impl Swtpm {
     /// A fresh TPM that has been started up. Its PCRs are as after a reset: nothing was booted.
     pub fn start() -> Swtpm {
+        Swtpm::start_in(tempfile::tempdir().unwrap())
+    }
+
+    /// A TPM as another one was left behind, switched on again.
+    pub fn with_state(left: &[u8]) -> Swtpm {
         let state = tempfile::tempdir().unwrap();
+        fs::write(state.path().join("tpm2-00.permall"), left).unwrap();
+        Swtpm::start_in(state)
+    }
+
+    fn start_in(state: TempDir) -> Swtpm {
         let start = Instant::now();
         loop {
             assert!(start.elapsed() < START_LIMIT, "swtpm does not come up");

@@ -95,9 +95,7 @@ fn authorize(
 ) -> Result<(), Stopped> {
     session.policy_pcr(&signed.pcrs)?;
     let policy = session.policy_digest()?;
-    let found = signatures.find(signed, &policy).map_err(|source| PinError::BadBinding { pin: TPM2, source })?;
-    let not_signed = || PinError::NotSigned { pcrs: signed.pcrs, path: signatures.path.clone() };
-    let signature = found.ok_or_else(not_signed)?;
+    let signature = signatures.find(signed, &policy)?;
     let key = tpm.load_external(&signed.by.key)?;
     let digest = VerifyingKey::digest(&policy, NO_REFERENCE);
     let ticket = tpm.verify_signature(&key, &signed.by.key, &digest, &signature)?;

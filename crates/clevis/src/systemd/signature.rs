@@ -2,8 +2,7 @@
 //! `{"sha256":[{"pcrs":[11],"pkfp":HEX,"pol":HEX,"sig":BASE64},…],…}`. A bank holds one for each state of the boot that is vouched for.
 
 use super::token::{Signed, bytes};
-use crate::config::ConfigError;
-use crate::error::{BindingError, PinError};
+use crate::error::{PinError, SignedPolicyError};
 use crate::pin::Ports;
 use ::tpm2::PcrSet;
 use json::{Field, FieldError, Limits, Value};
@@ -31,8 +30,8 @@ impl Signatures {
         for path in places.iter().copied() {
             match ports.files.read(path) {
                 Ok(text) => {
-                    let content = json::parse(text.expose(), &Limits::POLICY);
-                    let content = content.map_err(|source| ConfigError::NotJson { source })?;
+                    let bad = |source| bad(path, SignedPolicyError::NotJson(source));
+                    let content = json::parse(text.expose(), &Limits::POLICY).map_err(bad)?;
                     return Ok(Signatures { path: path.to_owned(), content });
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => missing = Some(error),
@@ -44,7 +43,16 @@ impl Signatures {
     }
 
     /// The signature of this key over this policy of these PCRs.
-    pub(super) fn find(&self, signed: &Signed, policy: &[u8]) -> Result<Option<Vec<u8>>, BindingError> {
+    ///
+    /// # Errors
+    /// [`PinError::SignedPolicy`] if the file says something else than such files say, [`PinError::NotSigned`] if there is none.
+    pub(super) fn find(&self, signed: &Signed, policy: &[u8]) -> Result<Vec<u8>, PinError> {
+        let found = self.look_for(signed, policy);
+        let found = found.map_err(|source| bad(&self.path, SignedPolicyError::Field(source)))?;
+        found.ok_or_else(|| PinError::NotSigned { pcrs: signed.pcrs, path: self.path.clone() })
+    }
+
+    fn look_for(&self, signed: &Signed, policy: &[u8]) -> Result<Option<Vec<u8>>, FieldError> {
         let Some(bank) = self.content.field("signatures").optional(signed.pcrs.bank().name())? else { return Ok(None) };
         for entry in bank.items()? {
             let pcrs = entry.member("pcrs")?;
@@ -57,6 +65,10 @@ impl Signatures {
         }
         Ok(None)
     }
+}
+
+fn bad(path: &str, source: SignedPolicyError) -> PinError {
+    PinError::SignedPolicy { path: path.to_owned(), source }
 }
 
 /// Whether a text is these bytes in hexadecimal digits.

@@ -214,8 +214,8 @@ fn selection(pcrs: &Field<'_>, bank: Bank) -> Result<Option<PcrSelection>, Bindi
     Ok(Some(set.in_bank(bank)))
 }
 
-pub(super) fn bytes(field: &Field<'_>, longest: usize) -> Result<Vec<u8>, BindingError> {
+pub(super) fn bytes(field: &Field<'_>, longest: usize) -> Result<Vec<u8>, FieldError> {
     let text = field.text()?;
     let bytes = (text.len() <= longest).then(|| STANDARD.decode(text).ok()).flatten();
-    bytes.ok_or_else(|| field.wrong_value("base64 of reasonable length").into())
+    bytes.ok_or_else(|| field.wrong_value("base64 of reasonable length"))
 }

@@ -79,6 +79,6 @@ pub struct NewKey {
     pub new_keyfile_offset: Option<u64>,
     /// Make a recovery key instead, and print it: 64 letters in eight groups, to be written down, read aloud and typed on any
     /// keyboard, with or without the hyphens
-    #[arg(long, conflicts_with = "new_key_file")]
+    #[arg(long, visible_alias = "recovery", conflicts_with = "new_key_file")]
     pub generate: bool,
 }
