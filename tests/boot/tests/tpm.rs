@@ -46,6 +46,8 @@ fn a_device_without_a_resource_manager_serves_and_one_that_is_taken_says_so() {
     assert_eq!(first().text("bare"), "planted");
     let busy = first().text("busy");
     assert!(busy.contains("/dev/tpm0") && busy.contains("busy"), "{busy}");
+    let status = first().text("bare-status");
+    assert!(status.contains("/dev/tpm0, which has no resource manager"), "{status}");
 }
 
 /// `cotter luks unlock` and `cotter decrypt` are shut by it; what is bound to other PCRs is not.
@@ -80,4 +82,16 @@ fn what_the_firmware_says_leads_to_what_the_tpm_holds() {
             assert!(next().text("pcrs").lines().any(|held| held == line), "not held: {line}; {}", next().text("pcrs"));
         }
     }
+}
+
+/// The same by the program itself, for a person.
+#[test]
+fn the_status_explains_every_pcr_of_the_firmware() {
+    let status = next().text("status");
+    for word in ["/dev/tpmrm0, the first with a resource manager", "IBM", "the variable SecureBoot", "the initramfs"] {
+        assert!(status.contains(word), "{word}: {status}");
+    }
+    let strange: Vec<&str> = status.lines().filter(|line| line.contains("does not explain")).collect();
+    assert!(strange.iter().all(|line| line.starts_with("sha256:10 ")), "{status}");
+    assert_eq!(status.lines().filter(|line| line.starts_with("sha256:")).count(), 24, "{status}");
 }
