@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
 
+use compliance::disk::PASSPHRASE;
 use compliance::swtpm::TCTI;
 use compliance::{Disk, Ended, Maker, Program, Swtpm, Table};
 use serde_json::Value;
@@ -202,6 +203,23 @@ fn explain_names_the_pcr_and_the_event() {
         assert_eq!((&later["state"], &later["moved"][0]["pcr"]), (&"moved".into(), &7.into()), "{later}");
         reboot(&mut tpm, OTHER_SCRIPT);
         assert_eq!(explain(&tpm, OTHER_SCRIPT)["state"], "unnamed");
+    });
+    table.row("systemd-cryptenroll enrols PCRs", || {
+        let tpm = booted(GRUB);
+        let disk = Disk::formatted(Maker::Ours);
+        let place = tpm.place();
+        let enrol = Program::new("systemd-cryptenroll").env("PASSWORD", PASSPHRASE);
+        let device = format!("--tpm2-device={place}");
+        enrol.args([device.as_str(), "--tpm2-pcrs=7+9"]).arg(disk.path()).succeed();
+        let explain = || {
+            let words = ["tpm", "explain", "-s", "1", "--json", "--log"];
+            cotter(&tpm, &words).arg(log(GRUB)).arg("-d").arg(disk.path()).run()
+        };
+        assert_eq!(json(&explain().succeeded())["state"], "holds");
+        tpm.extend(9, 1);
+        let later = explain();
+        assert_eq!(later.status.code(), Some(3));
+        assert_eq!(json(&later)["moved"][0]["pcr"], 9, "{}", later.text());
     });
     table.row("nothing that the TPM decides", || {
         let tpm = Swtpm::start();

@@ -3,6 +3,7 @@
 use super::digests::PcrDigests;
 use super::part::Part;
 use ::tpm2::event_log::{End, Event, EventLog};
+use ::tpm2::policy::{Policy, Step};
 use ::tpm2::{Bank, PcrSelection};
 use std::collections::BTreeSet;
 
@@ -146,7 +147,11 @@ fn by_digest<'a>(
             _ => held.get(pcr).map(Vec::as_slice),
         };
         let values: Option<Vec<&[u8]>> = pcrs.iter().map(value).collect();
-        let policy = values.and_then(|values| selection.policy(sealed.hash(), &values.concat()).ok());
+        let steps = |values: Vec<&[u8]>| {
+            let pcrs = Step::Pcr { selection, values: values.concat() };
+            std::iter::once(pcrs).chain(part.pin.then_some(Step::AuthValue)).collect::<Vec<Step>>()
+        };
+        let policy = values.and_then(|values| Policy::from(steps(values)).digest(sealed.hash()).ok());
         policy.is_some_and(|policy| policy == sealed.policy())
     };
     if fits(None) {

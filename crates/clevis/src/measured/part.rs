@@ -5,7 +5,7 @@ use super::trace::{Traces, read_traces};
 use crate::error::{BindingError, PinError};
 use crate::pin::{ANNOTATION, HEADER, header, pin_name};
 use crate::pins::{sss, tpm2};
-use ::tpm2::{Bank, Public, Sealed};
+use ::tpm2::{Bank, PcrSelection, Public, Sealed};
 use jose::{Jwe, b64};
 use json::{Field, Value};
 use std::collections::BTreeSet;
@@ -44,6 +44,8 @@ pub enum Form {
     Original,
     /// The pin `cotter-tpm2`.
     Ours,
+    /// A token of systemd's.
+    Systemd,
 }
 
 /// The pin `cotter-tpm2`.
@@ -52,6 +54,24 @@ const OURS: &str = "cotter-tpm2";
 const PCRS: &str = "pcrs";
 
 impl Part {
+    /// A part of systemd's: these PCRs, by the policy of the sealed object. A policy that is not theirs alone, because somebody signs, is not
+    /// looked into.
+    pub(crate) fn of_systemd(pcrs: Option<&PcrSelection>, sealed: Option<&Public>, pin: bool) -> Part {
+        Part {
+            place: String::new(),
+            form: Form::Systemd,
+            compares: pcrs.map(|pcrs| (pcrs.bank(), pcrs.pcrs().collect())),
+            latch_bank: None,
+            accepted: Vec::new(),
+            sealed: sealed.cloned(),
+            signed: false,
+            latch: None,
+            pin,
+            counter: false,
+            traces: Traces::default(),
+        }
+    }
+
     /// The bank of its PCRs, that of the latch too.
     pub fn bank(&self) -> Option<Bank> {
         self.compares.as_ref().map(|(bank, _)| *bank).or(self.latch_bank)
@@ -59,11 +79,12 @@ impl Part {
 }
 
 impl Form {
-    /// The name of the pin.
+    /// The name of the pin, or of the type of the token.
     pub fn pin(self) -> &'static str {
         match self {
             Form::Original => tpm2::NAME,
             Form::Ours => OURS,
+            Form::Systemd => "systemd-tpm2",
         }
     }
 }

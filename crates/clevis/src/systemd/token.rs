@@ -2,6 +2,7 @@
 
 use super::signer::Signer;
 use crate::error::{BindingError, Unopened};
+use crate::measured::Part;
 use crate::verdict::{Form, Pcrs, Policy, Tpm};
 use ::tpm2::{Bank, ParentKey, PcrSelection, PcrSet, Public, Sealed, TpmError};
 use base64::Engine as _;
@@ -128,6 +129,13 @@ impl Tpm2 {
             json.insert("pin", true);
         }
         json
+    }
+
+    /// What the TPM compares, to be explained.
+    pub fn part(&self) -> Part {
+        let signed = self.signed.as_ref().map(|signed| &signed.pcrs);
+        let sealed = Some(&self.public).filter(|_| signed.is_none());
+        Part::of_systemd(self.pcrs.as_ref().or(signed), sealed, self.pin.is_some())
     }
 
     /// What it is worth.

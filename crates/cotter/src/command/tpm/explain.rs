@@ -7,46 +7,84 @@ use crate::error::{CommandError, visible};
 use crate::host::Host;
 use crate::output;
 use crate::volume::Disks;
+use ::luks::{Header, Slot, TokenId};
 use clevis::TrustPolicy;
 use clevis::measured::{self, Because, Explanation, MovedPcr, Part, PcrDigests, State, to_hex};
 use json::{Object, Value};
 use linux::Access;
 use tpm2::PcrSelection;
 use tpm2::event_log::Event;
+use unlock::{Binding, Enrolled, How};
 
 /// A part would not open.
 const SHUT: u8 = 3;
 /// More events than these are counted, and not shown.
 const MOST_SHOWN: usize = 12;
 
-/// Explains each part of the binding that the TPM decides.
+/// Explains each part that the TPM decides.
 pub fn run(args: &TpmExplainArgs) -> Result<(), CommandError> {
     let header = Disks::open(&args.device, Access::Read)?.read_header()?;
-    let binding = chosen::binding(&header, &args.which, args.device.header())?;
+    let (place, what, meant) = meant(args, &header)?;
     let log = log::read(&args.log)?;
     let host = Host::new(args.patience.limit());
     host.cancel_on_signal()?;
-    let parts = measured::parts(&binding.jwe).map_err(failed)?;
+    let (parts, policies) = match meant {
+        Meant::Binding(binding) => {
+            let policies = clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default();
+            (measured::parts(&binding.jwe).map_err(failed)?, policies)
+        }
+        Meant::Systemd(part) => (vec![*part], Vec::new()),
+    };
     if parts.is_empty() {
-        let error = CommandError::plain(format!("no part of keyslot {} is decided by the TPM", binding.slot));
+        let error = CommandError::plain(format!("no part of {what} is decided by the TPM"));
         return Err(error.hint(format!("cotter luks list -d {}", Quoted(&args.device.path))));
     }
     let (approvals, _) = unlock::approvals(&header);
-    let mut shut = false;
+    let mut states = Vec::new();
     for part in &parts {
         let held = held(part, &host)?;
-        let approved = approved(part, &binding.jwe, &approvals, &host);
+        let approved = approved(part, &policies, &approvals, &host);
         let found = measured::explain(part, &approved, &held, &log);
-        shut |= !matches!(found.state, State::Holds | State::AnySystem);
-        let record = record(chosen::record(&binding), part, &found);
-        output::record(args.format, record, || text(&format!("keyslot {}", binding.slot), part, &found))?;
+        states.push(found.state);
+        output::record(args.format, record(place.clone(), part, &found), || text(&what, part, &found))?;
     }
-    if shut { Err(CommandError::plain("it would not open now").code(SHUT).silent()) } else { Ok(()) }
+    if states.contains(&State::Unknown) {
+        return Err(CommandError::plain("whether it would open is not known").silent());
+    }
+    match states.iter().all(|state| matches!(state, State::Holds | State::AnySystem)) {
+        true => Ok(()),
+        false => Err(CommandError::plain("it would not open now").code(SHUT).silent()),
+    }
+}
+
+/// What is to be explained.
+enum Meant {
+    Binding(Box<Binding>),
+    Systemd(Box<Part>),
+}
+
+/// Finds it, with the members of a record that say where it is, and the same in words.
+fn meant(args: &TpmExplainArgs, header: &Header) -> Result<(Object, String, Meant), CommandError> {
+    let numbers = |slot: Slot, token: Option<TokenId>| match (args.which.token, args.which.slot) {
+        (Some(wanted), _) => token.is_some_and(|token| u32::from(token.number()) == wanted),
+        (None, wanted) => wanted == Some(u32::from(slot.number())),
+    };
+    let enrolled = unlock::enrolled(header).into_iter().find(|found| numbers(found.slot, Some(found.token)));
+    if let Some(Enrolled { slot, token, how: How::Tpm2(tpm2) }) = enrolled {
+        let place = chosen::with_token(Object::new().with("slot", u64::from(slot.number())), Some(token));
+        return Ok((place, format!("keyslot {slot}"), Meant::Systemd(Box::new(tpm2.part()))));
+    }
+    let binding = chosen::binding(header, &args.which, args.device.header())?;
+    Ok((chosen::record(&binding), format!("keyslot {}", binding.slot), Meant::Binding(Box::new(binding))))
 }
 
 /// The values that are approved for a part.
-fn approved(part: &Part, jwe: &jose::Jwe, approvals: &[clevis::Approval], host: &Host) -> Vec<PcrDigests> {
-    let policies = clevis::signed(jwe, clevis::pins::ALL).unwrap_or_default();
+fn approved(
+    part: &Part,
+    policies: &[clevis::SignedPolicy],
+    approvals: &[clevis::Approval],
+    host: &Host,
+) -> Vec<PcrDigests> {
     let of_part = |policy: &&clevis::SignedPolicy| {
         part.compares.as_ref().is_some_and(|(bank, pcrs)| {
             policy.selection.bank() == *bank && policy.selection.pcrs().eq(pcrs.iter().copied())
