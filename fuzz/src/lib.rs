@@ -27,6 +27,7 @@ mod luks1;
 mod luks2_binary_header;
 mod luks2_json;
 mod luksmeta;
+mod policy;
 mod replayed;
 mod rescue;
 mod sparse;
@@ -39,6 +40,7 @@ pub use luks1::luks1;
 pub use luks2_binary_header::luks2_binary_header;
 pub use luks2_json::{luks2_json, sealed};
 pub use luksmeta::luksmeta;
+pub use policy::policy;
 pub use tpm_answers::tpm_answers;
 
 /// How far an input came.
@@ -72,5 +74,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "luksmeta", run: luksmeta, farthest: Reached::Accepted },
     Target { name: "crypttab", run: crypttab, farthest: Reached::Read },
     Target { name: "event_log", run: event_log, farthest: Reached::Read },
+    Target { name: "policy", run: policy, farthest: Reached::Read },
     Target { name: "tpm_answers", run: tpm_answers, farthest: Reached::Accepted },
 ];

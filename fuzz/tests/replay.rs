@@ -65,6 +65,11 @@ fn crypttab() {
 }
 
 #[test]
+fn policy() {
+    replay_named("policy");
+}
+
+#[test]
 fn tpm_answers() {
     replay_named("tpm_answers");
 }
