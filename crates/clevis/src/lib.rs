@@ -19,6 +19,7 @@ mod pin;
 pub mod pins;
 mod policy;
 mod ports;
+mod proof;
 mod remark;
 mod stored;
 pub mod systemd;
@@ -42,5 +43,6 @@ pub use ports::{
     Cancel, Deadline, Files, HttpRequest, HttpResponse, LONGEST_ANSWER, Method, Net, NetError, Person, PersonError,
     TlsFiles,
 };
+pub use proof::unproved_shares;
 pub use remark::Remark;
 pub use stored::{BoundServer, Lost, Renewal, Renewed, SignedPolicy, Stored, Wanted};

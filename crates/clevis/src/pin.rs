@@ -46,6 +46,11 @@ pub trait Pin: Sync {
         Ok(Vec::new())
     }
 
+    /// Whether this machine alone opens a JWE with this header: no server is asked, nor a person.
+    fn is_at_hand(&self, _header: &Field<'_>) -> bool {
+        false
+    }
+
     /// Called when a JWE with this header has taken the place of an older one for good: what is older may die now.
     fn settle(&self, _header: &Field<'_>, _ports: &Ports<'_>) -> Result<(), PinError> {
         Ok(())

@@ -138,12 +138,12 @@ const PASSPHRASE_BYTES: usize = 40;
 pub fn prepare(request: &BindRequest<'_>, ports: &Ports<'_>) -> Result<Prepared, BindError> {
     let said = clevis::remembered(request.pin, request.config, ports.pins).map_err(BindError::Encrypt)?;
     let place = Place::New { slot: request.slot, token: request.token, meta: request.new_meta };
-    let given = names_keys(request.config.field().value());
+    let given = names("adv", request.config.field().value());
     let may_wait = |error: &PinError| {
         // The keys were given, so that a server that is not there yet is no surprise, and that it is not there is all that went wrong. So
         // were the values of PCRs, which are those of another boot.
         let absent = given && error.next_step() == NextStep::RetryLater;
-        let ahead = matches!(error, PinError::PcrMismatch { .. }) && names_values(request.config);
+        let ahead = is_mismatch(error) && names("pcr_digest", request.config.field().value());
         request.proof == Proof::IfReachable && (absent || ahead || opens_later(error))
     };
     encrypt(request.pin, request.config, &said, place, &may_wait, ports)
@@ -167,6 +167,12 @@ pub(crate) fn encrypt(
         Err(error) if may_wait(&error) => (None, Some(error), Vec::new()),
         Err(error) => return Err(BindError::NotProved(error)),
     };
+    // The others may have sufficed.
+    let mut shares = clevis::unproved_shares(&jwe, ports).map_err(BindError::NotProved)?;
+    if let Some(refused) = shares.iter().position(|error| !may_wait(error)) {
+        return Err(BindError::NotProved(shares.swap_remove(refused)));
+    }
+    let unproved = unproved.or_else(|| shares.pop());
     let signed = clevis::signed(&jwe, ports.pins).is_ok_and(|policies| !policies.is_empty());
     let (keys, room) = (Keys::Other, Room::Beside);
     Ok(Prepared { passphrase, jwe, content_key, place, unproved, remarks, signed, keys, room })
@@ -176,6 +182,7 @@ pub(crate) fn encrypt(
 fn opens_later(error: &PinError) -> bool {
     match error {
         PinError::NotApproved { .. } | PinError::Latched { .. } => true,
+        PinError::Share { source, .. } => opens_later(source),
         PinError::TooFew { failures, .. } => {
             failures.iter().filter(|failure| failure.error.weight() > 0).all(|failure| opens_later(&failure.error))
         }
@@ -183,16 +190,19 @@ fn opens_later(error: &PinError) -> bool {
     }
 }
 
-/// Whether a configuration gives the values of PCRs.
-fn names_values(config: &Config) -> bool {
-    config.field().optional("pcr_digest").is_ok_and(|values| values.is_some())
+/// Whether PCRs differ, those of the policy itself or of a share.
+fn is_mismatch(error: &PinError) -> bool {
+    match error {
+        PinError::Share { source, .. } => is_mismatch(source),
+        other => matches!(other, PinError::PcrMismatch { .. }),
+    }
 }
 
-/// Whether a configuration gives a server's keys, at any depth of a threshold.
-fn names_keys(config: &Value) -> bool {
+/// Whether a configuration gives this, at any depth of a threshold: a server's keys, the values of PCRs.
+fn names(what: &str, config: &Value) -> bool {
     match config {
-        Value::Object(members) => members.iter().any(|(name, value)| name == "adv" || names_keys(value)),
-        Value::Array(items) => items.iter().any(names_keys),
+        Value::Object(members) => members.iter().any(|(name, value)| name == what || names(what, value)),
+        Value::Array(items) => items.iter().any(|item| names(what, item)),
         _ => false,
     }
 }

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
 
 use compliance::quiet::{BlackHole, Silent};
-use compliance::{Curve, KeyDirectory, Maker, Program, Server, Table};
+use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server, Swtpm, Table};
 use std::time::Duration;
 
 const PLAINTEXT: &[u8] = b"a shared plaintext";
@@ -97,6 +97,27 @@ fn one_of_three_answers_while_the_others_are_silent() {
             assert!(ended.took < AT_ONCE, "it took {:?}", ended.took);
         }
     }
+}
+
+/// A share that nobody needs when the policy is bound to is tried all the same: here the TPM's, for the values of another boot.
+#[test]
+fn a_share_that_was_not_needed_is_tried_by_bind() {
+    let (keys, tpm) = (KeyDirectory::new(Maker::Ours, Curve::P521), Swtpm::start());
+    let server = Server::start(Maker::Ours, &keys);
+    let sealed = |tpm2: &str| format!(r#"{{"t":1,"pins":{{"tang":{},"tpm2":{tpm2}}}}}"#, server.config());
+    // SHA-256 of one PCR, as base64url: 32 bytes of another value than the TPM has.
+    let other_boot =
+        sealed(&format!(r#"{{"pcr_bank":"sha256","pcr_ids":"7","pcr_digest":"{}"}}"#, "AAAA".repeat(10) + "AAE"));
+    let disk = Disk::formatted(Maker::Theirs);
+    let bind = |config: &str| tpm.give(disk.bind_program(Maker::Ours, "sss", config));
+    let told = bind(&other_boot).succeed();
+    assert!(told.said().contains("not proved: no share for the pin tpm2 at share 2"), "{}", told.said());
+    let refused =
+        Program::cotter().args(["luks", "bind", "-y", "--require-proof", "-k"]).arg(disk.passphrase_file()).arg("-d");
+    let refused = tpm.give(refused.arg(disk.path()).args(["sss", &other_boot])).run().failed_with(1);
+    assert!(refused.said().contains("share 2"), "{}", refused.said());
+    let told = bind(&sealed(r#"{"pcr_bank":"sha256","pcr_ids":"7"}"#)).succeed();
+    assert!(!told.said().contains("not proved"), "{}", told.said());
 }
 
 /// Nobody answers: the total limit of the exchange ends it, and every server is named.

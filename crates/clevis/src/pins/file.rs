@@ -48,6 +48,10 @@ impl Pin for File {
         Ok(Opened::new(secret, Secret::copied_from(bytes)))
     }
 
+    fn is_at_hand(&self, _: &Field<'_>) -> bool {
+        true
+    }
+
     fn describe(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Shown, PinError> {
         Ok(Shown { config: configuration(read(header)?), lossy: false })
     }

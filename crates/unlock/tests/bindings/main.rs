@@ -9,4 +9,5 @@ mod passphrases;
 mod rebind;
 mod scripted;
 mod seal;
+mod shares;
 mod state;

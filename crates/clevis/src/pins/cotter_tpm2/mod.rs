@@ -61,6 +61,10 @@ impl Pin for CotterTpm2 {
         Ok(Opened::new(secret, key))
     }
 
+    fn is_at_hand(&self, header: &Field<'_>) -> bool {
+        read(header).is_ok_and(|binding| binding.pin.is_none())
+    }
+
     fn describe(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Shown, PinError> {
         Ok(Shown { config: read(header)?.configuration().into(), lossy: false })
     }

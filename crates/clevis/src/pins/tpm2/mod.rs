@@ -69,6 +69,10 @@ impl Pin for Tpm2 {
         Ok(Opened { remarks, ..opened })
     }
 
+    fn is_at_hand(&self, _: &Field<'_>) -> bool {
+        true
+    }
+
     fn describe(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Shown, PinError> {
         Ok(Shown { config: read(header)?.configuration().into(), lossy: false })
     }

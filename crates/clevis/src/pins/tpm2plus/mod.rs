@@ -69,6 +69,10 @@ impl Pin for Tpm2Plus {
         open_by(NAME, jwe, &text)
     }
 
+    fn is_at_hand(&self, _: &Field<'_>) -> bool {
+        true
+    }
+
     fn describe(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Shown, PinError> {
         Ok(Shown { config: read(header)?.settings.configuration().into(), lossy: false })
     }
