@@ -1,6 +1,6 @@
 //! Records what is said to a TPM and what it answers, for the replays in `tpm2/tests`: seals a text and opens it again.
 //!
-//! `TPM2TOOLS_TCTI=swtpm:path=SOCKET cargo run -p linux --example record_tpm -- ecc|rsa [PCR ...] > crates/tpm2/vectors/NAME.txt`
+//! `TPM2TOOLS_TCTI=swtpm:path=SOCKET cargo run -p linux --example record_tpm -- ecc|rsa|ours [PCR ...] > crates/tpm2/vectors/NAME.txt`
 //!
 //! The random numbers are those of the replay. The TPM is one to throw away: what is sealed here is no secret.
 
@@ -11,9 +11,10 @@ use crypto::{Hash, Random, RandomFailed, Secret};
 use linux::TpmDevice;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tpm2::policy::{Policy, Step};
 use tpm2::{
-    Bank, Conversation, ParentKey, ParentTemplate, Patience, PcrSelection, Protection, Purpose, SealedTemplate, Tpm,
-    Transport, TransportError,
+    Bank, Conversation, Means, ParentKey, ParentTemplate, Patience, PcrSelection, Protection, Purpose, SealedTemplate,
+    Tpm, Transport, TransportError,
 };
 
 /// The same numbers each time: SHA-256 of a counter.
@@ -44,7 +45,10 @@ struct Talk<'a>(Box<dyn Conversation + 'a>);
 impl Conversation for Talk<'_> {
     fn exchange(&mut self, command: &[u8], patience: &Patience<'_>) -> Result<Vec<u8>, TransportError> {
         let answer = self.0.exchange(command, patience)?;
-        println!("> {}\n< {}", hex(command), hex(&answer));
+        // What it wants again (`TPM_RC_RETRY`) it has not done.
+        if answer.get(6..10) != Some(&[0, 0, 9, 0x22]) {
+            println!("> {}\n< {}", hex(command), hex(&answer));
+        }
         Ok(answer)
     }
 
@@ -59,13 +63,16 @@ fn hex(bytes: &[u8]) -> String {
 
 fn main() {
     let mut words = std::env::args().skip(1);
-    let key = if words.next().as_deref() == Some("rsa") { ParentKey::Rsa } else { ParentKey::Ecc };
+    let kind = words.next();
+    let key = if kind.as_deref() == Some("rsa") { ParentKey::Rsa } else { ParentKey::Ecc };
     let numbers: Vec<u64> = words.map(|word| word.parse().expect("a PCR is a number")).collect();
     let pcrs = PcrSelection::new(Bank::from_name("sha256").unwrap(), numbers).ok();
     let (recorder, random) = (Recorder(TpmDevice::from_environment()), Counted::default());
     let patience = Patience { until: None, at_most: None, cancelled: &|| false };
     let tpm = Tpm::begin(&recorder, patience, &random).unwrap();
-
+    if kind.as_deref() == Some("ours") {
+        return seal_and_open_ours(&tpm, pcrs.expect("a PCR"));
+    }
     let parent =
         tpm.create_primary(ParentTemplate { key, hash: Hash::Sha256, protection: Protection::Counted }).unwrap();
     let mut session = tpm.start_session(&parent, Purpose::Authorise, Hash::Sha256).unwrap();
@@ -84,4 +91,24 @@ fn main() {
         }
     };
     assert!(tpm.unseal(&object, session).unwrap().ct_eq(b"planted"));
+}
+
+/// With a parent that is not counted, a choice of states and a PIN.
+fn seal_and_open_ours(tpm: &Tpm<'_>, pcrs: PcrSelection) {
+    let template = ParentTemplate { key: ParentKey::Ecc, hash: Hash::Sha256, protection: Protection::Uncounted };
+    let parent = tpm.create_primary(template).unwrap();
+    let mut session = tpm.start_session(&parent, Purpose::Authorise, Hash::Sha256).unwrap();
+    let values = tpm.pcr_read(&pcrs, Some(&mut session)).unwrap().concatenated();
+    let now = Policy::new().then(Step::Pcr { selection: pcrs, values });
+    let branches = vec![now.digest(Hash::Sha256).unwrap(), vec![0x5a; 32]];
+    let policy = now.then(Step::Or(branches)).then(Step::AuthValue).then(Step::UnsealOnly);
+    let digest = Some(policy.digest(Hash::Sha256).unwrap());
+    let template = SealedTemplate { hash: Hash::Sha256, policy: digest, protection: Protection::Counted };
+    let (secret, pin) = (Secret::copied_from(b"planted"), Secret::copied_from(b"1234"));
+    let sealed = tpm.create_with_value(&parent, &template, &secret, &pin, session).unwrap();
+    let session = tpm.start_session(&parent, Purpose::Authorise, Hash::Sha256).unwrap();
+    let object = tpm.load_last(&parent, &sealed, session).unwrap();
+    let mut session = tpm.start_session(&parent, Purpose::Policy, Hash::Sha256).unwrap();
+    session.play(&policy, &mut Means::default()).unwrap();
+    assert!(tpm.unseal_with_value(&object, &pin, session).unwrap().ct_eq(b"planted"));
 }

@@ -8,13 +8,15 @@ use crypto::{Hash, Random, RandomFailed, Secret};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tpm2::policy::{Policy, Step};
 use tpm2::{
-    Bank, Conversation, ParentKey, ParentTemplate, Patience, PcrSelection, Protection, Purpose, SealedTemplate, Tpm,
-    TpmError, Transport, TransportError,
+    Bank, Conversation, Means, ParentKey, ParentTemplate, Patience, PcrSelection, Protection, Purpose, SealedTemplate,
+    Tpm, TpmError, Transport, TransportError,
 };
 
 const ECC_WITH_PCRS: &str = include_str!("../vectors/ecc_pcr_4_16.txt");
 const RSA: &str = include_str!("../vectors/rsa.txt");
+const OURS: &str = include_str!("../vectors/ours_pcr_4_16.txt");
 const PATIENCE: Patience<'_> = Patience { until: None, at_most: None, cancelled: &|| false };
 const FLUSH_CONTEXT: [u8; 4] = [0, 0, 1, 0x65];
 
@@ -124,6 +126,37 @@ fn seal_and_open(tape: &Tape, key: ParentKey, pcrs: Option<PcrSelection>) -> Res
     tpm.unseal(&object, session)
 }
 
+/// The same of a binding of ours: a parent that is not counted, a choice of states and a PIN.
+fn seal_and_open_ours(tape: &Tape) -> Result<Secret, TpmError> {
+    let random = Counted::default();
+    let tpm = Tpm::begin(tape, PATIENCE, &random)?;
+    let template = ParentTemplate { key: ParentKey::Ecc, hash: Hash::Sha256, protection: Protection::Uncounted };
+    let parent = tpm.create_primary(template)?;
+    let mut session = tpm.start_session(&parent, Purpose::Authorise, Hash::Sha256)?;
+    let selection = pcrs().unwrap();
+    let values = tpm.pcr_read(&selection, Some(&mut session))?.concatenated();
+    let now = Policy::new().then(Step::Pcr { selection, values });
+    let branches = vec![now.digest(Hash::Sha256)?, vec![0x5a; 32]];
+    let policy = now.then(Step::Or(branches)).then(Step::AuthValue).then(Step::UnsealOnly);
+    let digest = Some(policy.digest(Hash::Sha256)?);
+    let template = SealedTemplate { hash: Hash::Sha256, policy: digest, protection: Protection::Counted };
+    let (secret, pin) = (Secret::copied_from(b"planted"), Secret::copied_from(b"1234"));
+    let sealed = tpm.create_with_value(&parent, &template, &secret, &pin, session)?;
+    let session = tpm.start_session(&parent, Purpose::Authorise, Hash::Sha256)?;
+    let object = tpm.load_last(&parent, &sealed, session)?;
+    let mut session = tpm.start_session(&parent, Purpose::Policy, Hash::Sha256)?;
+    session.play(&policy, &mut Means::default())?;
+    tpm.unseal_with_value(&object, &pin, session)
+}
+
+/// The original's form and ours: each a recording, and what makes it again.
+fn talks() -> [(Tape, fn(&Tape) -> Result<Secret, TpmError>); 2] {
+    [
+        (Tape::load(ECC_WITH_PCRS), |tape| seal_and_open(tape, ParentKey::Ecc, pcrs())),
+        (Tape::load(OURS), seal_and_open_ours),
+    ]
+}
+
 fn pcrs() -> Option<PcrSelection> {
     Some(PcrSelection::new(Bank::from_name("sha256").unwrap(), [4, 16]).unwrap())
 }
@@ -135,10 +168,11 @@ fn unhex(text: &str) -> Vec<u8> {
 /// Byte for byte what was said then. RSA is not among it: the padding of its salt is drawn by the library.
 #[test]
 fn the_same_is_said_again() {
-    let tape = Tape::load(ECC_WITH_PCRS);
-    assert!(seal_and_open(&tape, ParentKey::Ecc, pcrs()).unwrap().ct_eq(b"planted"));
-    let recorded: Vec<Vec<u8>> = tape.answers.iter().map(|(command, _)| command.clone()).collect();
-    assert_eq!(*tape.said.lock().unwrap(), recorded);
+    for (tape, talk) in talks() {
+        assert!(talk(&tape).unwrap().ct_eq(b"planted"));
+        let recorded: Vec<Vec<u8>> = tape.answers.iter().map(|(command, _)| command.clone()).collect();
+        assert_eq!(*tape.said.lock().unwrap(), recorded);
+    }
 }
 
 #[test]
@@ -148,51 +182,53 @@ fn an_rsa_parent_serves_too() {
 
 #[test]
 fn any_flipped_byte_is_an_error_or_means_nothing() {
-    let tape = Tape::load(ECC_WITH_PCRS);
-    let mut harmless = Vec::new();
-    for (number, (command, answer)) in tape.answers.iter().enumerate() {
-        for at in 0..answer.len() {
-            for mask in [0x01, 0x80] {
-                let changed = tape.with(number, |answer| answer[at] ^= mask);
-                match seal_and_open(&changed, ParentKey::Ecc, pcrs()) {
-                    Ok(secret) => {
-                        assert!(secret.ct_eq(b"planted"), "byte {at} of answer {number} gave another secret");
-                        harmless.push((u32::from_be_bytes(command[6..10].try_into().unwrap()), at, answer.len()));
+    for (tape, talk) in talks() {
+        let mut harmless = Vec::new();
+        for (number, (command, answer)) in tape.answers.iter().enumerate() {
+            for at in 0..answer.len() {
+                for mask in [0x01, 0x80] {
+                    let changed = tape.with(number, |answer| answer[at] ^= mask);
+                    match talk(&changed) {
+                        Ok(secret) => {
+                            assert!(secret.ct_eq(b"planted"), "byte {at} of answer {number} gave another secret");
+                            harmless.push((u32::from_be_bytes(command[6..10].try_into().unwrap()), at, answer.len()));
+                        }
+                        Err(error) => assert!(!error.to_string().is_empty()),
                     }
-                    Err(error) => assert!(!error.to_string().is_empty()),
                 }
             }
         }
+        // What nobody vouches for: handles, which mean what the TPM says; how the parent was made, between its public area and its name; the
+        // attributes of the empty password; and flushes.
+        let allowed = |&(code, at, len): &(u32, usize, usize)| match code {
+            0x131 => (10..14).contains(&at) || (18 + 2 + 90..len - 5 - 36).contains(&at) || at == len - 3,
+            0x176 | 0x157 => (10..14).contains(&at),
+            _ => code == 0x165,
+        };
+        let odd: Vec<_> = harmless.iter().filter(|place| !allowed(place)).collect();
+        assert!(odd.is_empty(), "these changes went unseen: {odd:x?}");
     }
-    // What nobody vouches for: handles, which mean what the TPM says; how the parent was made, between its public area and its name; the
-    // attributes of the empty password; and flushes.
-    let allowed = |&(code, at, len): &(u32, usize, usize)| match code {
-        0x131 => (10..14).contains(&at) || (18 + 2 + 90..len - 5 - 36).contains(&at) || at == len - 3,
-        0x176 | 0x157 => (10..14).contains(&at),
-        _ => code == 0x165,
-    };
-    let odd: Vec<_> = harmless.iter().filter(|place| !allowed(place)).collect();
-    assert!(odd.is_empty(), "these changes went unseen: {odd:x?}");
 }
 
 #[test]
 fn any_cut_and_anything_behind_the_end_is_an_error() {
-    let tape = Tape::load(ECC_WITH_PCRS);
-    for (number, (command, answer)) in tape.answers.iter().enumerate() {
-        if command[6..10] == FLUSH_CONTEXT {
-            continue;
-        }
-        for len in 0..answer.len() {
-            let cut = tape.with(number, |answer| answer.truncate(len));
-            assert!(seal_and_open(&cut, ParentKey::Ecc, pcrs()).is_err(), "answer {number} cut to {len}");
-        }
-        for more in [1, 4, 5000] {
-            let longer = tape.with(number, |answer| {
-                answer.resize(answer.len() + more, 0);
-                let size = u32::try_from(answer.len()).unwrap().to_be_bytes();
-                answer[2..6].copy_from_slice(&size);
-            });
-            assert!(seal_and_open(&longer, ParentKey::Ecc, pcrs()).is_err(), "answer {number} with {more} bytes more");
+    for (tape, talk) in talks() {
+        for (number, (command, answer)) in tape.answers.iter().enumerate() {
+            if command[6..10] == FLUSH_CONTEXT {
+                continue;
+            }
+            for len in 0..answer.len() {
+                let cut = tape.with(number, |answer| answer.truncate(len));
+                assert!(talk(&cut).is_err(), "answer {number} cut to {len}");
+            }
+            for more in [1, 4, 5000] {
+                let longer = tape.with(number, |answer| {
+                    answer.resize(answer.len() + more, 0);
+                    let size = u32::try_from(answer.len()).unwrap().to_be_bytes();
+                    answer[2..6].copy_from_slice(&size);
+                });
+                assert!(talk(&longer).is_err(), "answer {number} with {more} bytes more");
+            }
         }
     }
 }
@@ -200,11 +236,12 @@ fn any_cut_and_anything_behind_the_end_is_an_error() {
 /// An authentic-looking length with a body of ones: nothing is allocated or read beyond what came.
 #[test]
 fn lengths_from_outside_are_not_believed() {
-    let tape = Tape::load(ECC_WITH_PCRS);
-    for number in 0..tape.answers.len() {
-        for at in (10..tape.answers[number].1.len()).step_by(2) {
-            let huge = tape.with(number, |answer| answer.iter_mut().skip(at).take(2).for_each(|byte| *byte = 0xff));
-            let _ = seal_and_open(&huge, ParentKey::Ecc, pcrs()).map(|secret| assert!(secret.ct_eq(b"planted")));
+    for (tape, talk) in talks() {
+        for number in 0..tape.answers.len() {
+            for at in (10..tape.answers[number].1.len()).step_by(2) {
+                let huge = tape.with(number, |answer| answer.iter_mut().skip(at).take(2).for_each(|byte| *byte = 0xff));
+                let _ = talk(&huge).map(|secret| assert!(secret.ct_eq(b"planted")));
+            }
         }
     }
 }
@@ -212,16 +249,17 @@ fn lengths_from_outside_are_not_believed() {
 /// The TPM has made what its answer names, also where the rest of the answer is not believed.
 #[test]
 fn a_handle_in_a_broken_answer_is_flushed() {
-    let tape = Tape::load(ECC_WITH_PCRS);
-    let makes = |command: &[u8]| matches!(command[6..10], [0, 0, 1, 0x31 | 0x76 | 0x57]);
-    for (number, (command, answer)) in tape.answers.iter().enumerate().filter(|(_, (command, _))| makes(command)) {
-        let handle = answer[10..14].to_vec();
-        for len in [14, answer.len() / 2, answer.len() - 1] {
-            let cut = tape.with(number, |answer| answer.truncate(len));
-            assert!(seal_and_open(&cut, ParentKey::Ecc, pcrs()).is_err());
-            let said = cut.said.lock().unwrap();
-            let flushed = said.iter().any(|said| said[6..10] == FLUSH_CONTEXT && said[10..14] == handle);
-            assert!(flushed, "{:x?} is left by an answer of {len} bytes to {:x?}", handle, &command[6..10]);
+    for (tape, talk) in talks() {
+        let makes = |command: &[u8]| matches!(command[6..10], [0, 0, 1, 0x31 | 0x76 | 0x57]);
+        for (number, (command, answer)) in tape.answers.iter().enumerate().filter(|(_, (command, _))| makes(command)) {
+            let handle = answer[10..14].to_vec();
+            for len in [14, answer.len() / 2, answer.len() - 1] {
+                let cut = tape.with(number, |answer| answer.truncate(len));
+                assert!(talk(&cut).is_err());
+                let said = cut.said.lock().unwrap();
+                let flushed = said.iter().any(|said| said[6..10] == FLUSH_CONTEXT && said[10..14] == handle);
+                assert!(flushed, "{:x?} is left by an answer of {len} bytes to {:x?}", handle, &command[6..10]);
+            }
         }
     }
 }
@@ -229,31 +267,32 @@ fn a_handle_in_a_broken_answer_is_flushed() {
 /// Several changes at once, anywhere: bytes, lengths, ends. The same ones in every run.
 #[test]
 fn any_number_of_changes_is_an_error_or_means_nothing() {
-    let tape = Tape::load(ECC_WITH_PCRS);
-    let draws = Counted::default();
-    let draw = |below: usize| {
-        let mut bytes = [0; 32];
-        draws.fill(&mut bytes).unwrap();
-        usize::from_be_bytes(bytes[..8].try_into().unwrap()) % below
-    };
-    for _ in 0..2_000 {
-        let mut answers = tape.answers.clone();
-        for _ in 0..=draw(4) {
-            let number = draw(answers.len());
-            let answer = &mut answers[number].1;
-            let at = draw(answer.len().max(1));
-            match draw(5) {
-                0 => answer.truncate(at),
-                1 => answer.insert(at, [0, 1, 0x7f, 0xff][draw(4)]),
-                2 if answer.len() > 6 => {
-                    let size = u32::try_from(answer.len()).unwrap().to_be_bytes();
-                    answer[2..6].copy_from_slice(&size);
+    for (tape, talk) in talks() {
+        let draws = Counted::default();
+        let draw = |below: usize| {
+            let mut bytes = [0; 32];
+            draws.fill(&mut bytes).unwrap();
+            usize::from_be_bytes(bytes[..8].try_into().unwrap()) % below
+        };
+        for _ in 0..2_000 {
+            let mut answers = tape.answers.clone();
+            for _ in 0..=draw(4) {
+                let number = draw(answers.len());
+                let answer = &mut answers[number].1;
+                let at = draw(answer.len().max(1));
+                match draw(5) {
+                    0 => answer.truncate(at),
+                    1 => answer.insert(at, [0, 1, 0x7f, 0xff][draw(4)]),
+                    2 if answer.len() > 6 => {
+                        let size = u32::try_from(answer.len()).unwrap().to_be_bytes();
+                        answer[2..6].copy_from_slice(&size);
+                    }
+                    _ => answer.get_mut(at).into_iter().for_each(|byte| *byte = [0, 1, 0x80, 0xff][draw(4)]),
                 }
-                _ => answer.get_mut(at).into_iter().for_each(|byte| *byte = [0, 1, 0x80, 0xff][draw(4)]),
             }
-        }
-        if let Ok(secret) = seal_and_open(&Tape { answers, said: Mutex::default() }, ParentKey::Ecc, pcrs()) {
-            assert!(secret.ct_eq(b"planted"));
+            if let Ok(secret) = talk(&Tape { answers, said: Mutex::default() }) {
+                assert!(secret.ct_eq(b"planted"));
+            }
         }
     }
 }
@@ -261,19 +300,21 @@ fn any_number_of_changes_is_an_error_or_means_nothing() {
 /// Whatever command fails, what was made before is flushed.
 #[test]
 fn a_refusal_anywhere_is_followed_by_flushes() {
-    let tape = Tape::load(ECC_WITH_PCRS);
-    let makes = |command: &[u8]| matches!(command[6..10], [0, 0, 1, 0x31 | 0x76 | 0x57]);
-    let ends = |command: &[u8]| matches!(command[6..10], [0, 0, 1, 0x53 | 0x5e]);
-    for (number, (command, _)) in tape.answers.iter().enumerate() {
-        if command[6..10] == FLUSH_CONTEXT {
-            continue;
+    for (tape, talk) in talks() {
+        let makes = |command: &[u8]| matches!(command[6..10], [0, 0, 1, 0x31 | 0x76 | 0x57]);
+        // A session ends with the command that does not say that it goes on, in the attributes behind its nonce.
+        let ends = |command: &[u8]| matches!(command[6..10], [0, 0, 1, 0x53 | 0x57 | 0x5e]) && command[56] & 1 == 0;
+        for (number, (command, _)) in tape.answers.iter().enumerate() {
+            if command[6..10] == FLUSH_CONTEXT {
+                continue;
+            }
+            let refused = tape.with(number, |answer| *answer = b"\x80\x01\0\0\0\x0a\0\0\x09\x21".to_vec());
+            let error = talk(&refused).unwrap_err();
+            assert!(error.to_string().contains("TPM_RC_LOCKOUT (0x921)"), "{error}");
+            let before = &tape.answers[..number];
+            let alive = before.iter().filter(|(command, _)| makes(command)).count()
+                - before.iter().filter(|(command, _)| ends(command)).count();
+            assert_eq!(refused.flushes(), alive, "after a refusal of answer {number}");
         }
-        let refused = tape.with(number, |answer| *answer = b"\x80\x01\0\0\0\x0a\0\0\x09\x21".to_vec());
-        let error = seal_and_open(&refused, ParentKey::Ecc, pcrs()).unwrap_err();
-        assert!(error.to_string().contains("TPM_RC_LOCKOUT (0x921)"), "{error}");
-        let before = &tape.answers[..number];
-        let alive = before.iter().filter(|(command, _)| makes(command)).count()
-            - before.iter().filter(|(command, _)| ends(command)).count();
-        assert_eq!(refused.flushes(), alive, "after a refusal of answer {number}");
     }
 }
