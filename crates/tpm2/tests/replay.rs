@@ -149,8 +149,11 @@ fn seal_and_open_ours(tape: &Tape) -> Result<Secret, TpmError> {
     tpm.unseal_with_value(&object, &pin, session)
 }
 
-/// The original's form and ours: each a recording, and what makes it again.
-fn talks() -> [(Tape, fn(&Tape) -> Result<Secret, TpmError>); 2] {
+/// What makes a recording again.
+type Talk = fn(&Tape) -> Result<Secret, TpmError>;
+
+/// The original's form and ours.
+fn talks() -> [(Tape, Talk); 2] {
     [
         (Tape::load(ECC_WITH_PCRS), |tape| seal_and_open(tape, ParentKey::Ecc, pcrs())),
         (Tape::load(OURS), seal_and_open_ours),
