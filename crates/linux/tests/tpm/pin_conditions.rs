@@ -188,6 +188,17 @@ fn another_tpm_and_a_cleared_one_are_refused_by_name() {
     refused(&world);
 }
 
+#[test]
+fn a_tpm_that_somebody_owns_says_so() {
+    let world = World::new();
+    let jwe = world.bind("{}");
+    world.tpm.tool("tpm2_changeauth -c owner secret");
+    for error in [world.open(&jwe).unwrap_err(), world.try_bind(NAME, "{}", &world.device).unwrap_err()] {
+        assert!(error.to_string().contains("the TPM wants a password"), "{error}");
+        assert!(error.hint().contains("owner hierarchy"), "{}", error.hint());
+    }
+}
+
 /// Works inside of a threshold as any other.
 #[test]
 fn a_threshold_takes_it() {
