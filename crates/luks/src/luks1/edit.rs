@@ -167,7 +167,10 @@ impl<'a> Luks1Edit<'a> {
         let before = self.change.header.meta().present().filter(|_| !self.change.meta.nuked).map(|meta| *meta.table());
         let taken = [Some(&table), before.as_ref()];
         let taken: Vec<&Table> = taken.into_iter().flatten().collect();
-        let area = Table::first_fit(&taken, gap, length).ok_or(no_room)?;
+        let area = Table::first_fit(&taken, gap, length).ok_or_else(|| {
+            let in_whole = self.gap().is_ok_and(|whole| Table::first_fit(&taken, whole, length).is_some());
+            if in_whole { self.gap_behind_disk() } else { no_room }
+        })?;
         table.set(slot, Some(MetaSlot::new(uuid, area, gap, data)));
         self.change.meta.table = Some(table);
         self.change.meta.new.push((slot, data.to_vec()));

@@ -524,7 +524,8 @@ fn a_gap_that_the_disk_does_not_have() {
     assert_eq!(said, expected);
     let after = edit(&some, |edit| edit.init_meta().unwrap()).header;
     assert_eq!(after.as_luks1().unwrap().meta().present().unwrap().gap(), meta_of(&some).gap());
-    assert!(matches!(save(&some, None, CLEVIS, &data(1, 4096 * 3 + 1)), Err(EditError::NoRoomForMeta { .. })));
+    // It would fit into the gap, and not into what the disk has of it.
+    assert!(matches!(save(&some, None, CLEVIS, &data(1, 4096 * 3 + 1)), Err(EditError::GapBehindDisk { .. })));
     save(&some, Some(2), CLEVIS, &data(1, 4096 * 3)).unwrap();
     assert_eq!(meta_of(&some).data(slot(2)).unwrap().unwrap(), data(1, 4096 * 3));
     // Data that ends behind the disk goes as far as it is there.

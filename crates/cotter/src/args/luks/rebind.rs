@@ -15,8 +15,8 @@ pub struct Rebinding {
     pub which: BindingChoice,
     #[command(flatten)]
     pub key: KeyInstead,
-    /// With no room for a second copy of the keyslot (LUKS1 with all eight in use), write over the only one; if the power fails
-    /// meanwhile, that keyslot is lost
+    /// With no room for a second copy of the keyslot (LUKS1 with all eight in use, LUKS2 with a full keyslots area), write over the
+    /// only one; if the power fails meanwhile, that keyslot is lost
     #[arg(long)]
     pub in_place: bool,
     /// Trust the servers' keys without asking. Whether to go on is another question, which -q of `regen` and `report` and -c of

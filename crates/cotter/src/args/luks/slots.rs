@@ -95,8 +95,8 @@ pub struct PasswdArgs {
     /// Change this keyslot [default: the one that the old passphrase opens]
     #[arg(short = 's', long, visible_alias = "key-slot", short_alias = 'S', value_name = "SLOT")]
     pub slot: Option<u32>,
-    /// With no room for a second copy of the keyslot (LUKS1 with all eight in use), write over the only one; if the power fails
-    /// meanwhile, that keyslot is lost
+    /// With no room for a second copy of the keyslot (LUKS1 with all eight in use, LUKS2 with a full keyslots area), write over the
+    /// only one; if the power fails meanwhile, that keyslot is lost
     #[arg(long)]
     pub in_place: bool,
     /// Hash of the anti-forensic split and of PBKDF2 [default: that of the first keyslot]

@@ -153,7 +153,9 @@ fn code_of(error: &CommandError) -> u8 {
     let commit = error.source().and_then(|source| source.downcast_ref::<CommitError>());
     match commit {
         Some(CommitError::Edit(EditError::NoMeta | EditError::Meta { .. })) => exit::NOT_THERE,
-        Some(CommitError::Edit(EditError::NoGap | EditError::NoRoomForMeta { .. })) => exit::NO_ROOM,
+        Some(CommitError::Edit(
+            EditError::NoGap | EditError::NoRoomForMeta { .. } | EditError::GapBehindDisk { .. },
+        )) => exit::NO_ROOM,
         Some(CommitError::Edit(EditError::MetaInUse { .. })) => exit::TAKEN_OR_EMPTY,
         Some(CommitError::Edit(EditError::ReservedUuid)) => exit::USAGE,
         Some(CommitError::Edit(EditError::NoFreeSlot)) => exit::NO_ROOM,
