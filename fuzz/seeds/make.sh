@@ -216,3 +216,11 @@ for name in seals opens opens_signed opens_with_pin keeps persistent agrees; do
 done
 # The answer to TPM2_Unseal is not the TPM's.
 { printf '\002'; head -c 9 /dev/zero; printf '\003'; head -c 110 /dev/zero; } >tpm_answers/forged
+
+# Tokens of systemd's are the vectors of the tests that open them, and one that is only named.
+mkdir -p systemd_token
+for name in all pcrs pin signed; do
+    cp "../../tests/compliance/vectors/systemd_257/$name.json" "systemd_token/257_$name"
+done
+cp ../../crates/clevis/vectors/systemd/252.json systemd_token/252
+sed 's/^{/{"tpm2_pcrlock":true,/' ../../crates/clevis/vectors/systemd/252.json >systemd_token/pcrlock

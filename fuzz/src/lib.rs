@@ -31,6 +31,7 @@ mod policy;
 mod replayed;
 mod rescue;
 mod sparse;
+mod systemd_token;
 mod touched;
 mod tpm_answers;
 
@@ -41,6 +42,7 @@ pub use luks2_binary_header::luks2_binary_header;
 pub use luks2_json::{luks2_json, sealed};
 pub use luksmeta::luksmeta;
 pub use policy::policy;
+pub use systemd_token::systemd_token;
 pub use tpm_answers::tpm_answers;
 
 /// How far an input came.
@@ -75,5 +77,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "crypttab", run: crypttab, farthest: Reached::Read },
     Target { name: "event_log", run: event_log, farthest: Reached::Read },
     Target { name: "policy", run: policy, farthest: Reached::Read },
+    Target { name: "systemd_token", run: systemd_token, farthest: Reached::Accepted },
     Target { name: "tpm_answers", run: tpm_answers, farthest: Reached::Accepted },
 ];

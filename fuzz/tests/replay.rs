@@ -70,6 +70,11 @@ fn policy() {
 }
 
 #[test]
+fn systemd_token() {
+    replay_named("systemd_token");
+}
+
+#[test]
 fn tpm_answers() {
     replay_named("tpm_answers");
 }
