@@ -313,10 +313,18 @@ fn a_signed_binding_is_resealed_by_its_key_alone() {
     assert!(!opens(&tpm, &disk), "the counter has passed the copy");
     let explained = cotter(&tpm, &["tpm", "explain", "-s", "1", "--json", "-d"]).arg(disk.path()).run();
     assert_eq!(json(&explained)["state"], "not-approved");
+    // Another binding, by another key, does not keep this one from being approved.
     let stranger = folder.path().join("other.jwk");
     cotter(&tpm, &["tpm", "keygen"]).arg(&stranger).succeed();
     let wrong = reseal(&tpm, &disk, GRUB, &["--sign", stranger.to_str().unwrap()]).run().failed_with(1);
     assert!(wrong.said().contains("signed by another key"), "{}", wrong.said());
+    let config = format!(r#"{{"pcr_ids":"9","signed":{{"key":"{}"}}}}"#, stranger.display());
+    let bind = cotter(&tpm, &["luks", "bind", "-y", "-s", "2", "-k"]).arg(disk.passphrase_file());
+    bind.arg("-d").arg(disk.path()).args(["cotter-tpm2", &config]).succeed();
+    let one = reseal(&tpm, &disk, GRUB, &["--sign", stranger.to_str().unwrap()]).run().failed_with(1).said();
+    assert!(one.contains("keyslot 2: 1 approved") && one.contains("keyslot 1 is signed by another key"), "{one}");
+    let pass = cotter(&tpm, &["luks", "pass", "-s", "2", "-d"]).arg(disk.path());
+    pass.succeed();
 }
 
 /// The original's form is told about and left alone.

@@ -20,27 +20,17 @@ const IN_THE_INITRAMFS: &[&str] = &["enter-initrd"];
 /// The PCR that it extends.
 const PCR_UNIFIED: u8 = 11;
 
-/// Says of each PCR of `held` what it will hold after these parts were exchanged, at the moment when volumes are opened: the PCR of a
-/// latch has its first value, and PCR 11 what it has in the initramfs.
+/// Says of each PCR of `held` what it will hold after these parts were exchanged, at the moment when volumes are opened: PCR 11 has
+/// what it has in the initramfs. The PCR of a latch is not one of those that a binding names, and has its first value then.
 ///
 /// # Errors
 /// [`NotLocated`] if the log has no place for a part.
-pub fn predict(
-    log: &EventLog,
-    bank: Bank,
-    held: &PcrDigests,
-    latch: Option<u8>,
-    parts: &[Part<'_>],
-) -> Result<Predicted, NotLocated> {
+pub fn predict(log: &EventLog, bank: Bank, held: &PcrDigests, parts: &[Part<'_>]) -> Result<Predicted, NotLocated> {
     let located = parts.iter().map(|part| log.locate(part)).collect::<Result<Vec<_>, _>>()?;
     let exchanges: Vec<Exchange<'_>> = located.iter().map(|located| located.exchange()).collect();
     let hash = bank.hash();
     let mut predicted = Predicted { bank, values: PcrDigests::new(), unpredictable: Vec::new() };
     for (pcr, value) in held {
-        if latch == Some(*pcr) && log.of_pcr(*pcr).next().is_none() {
-            predicted.values.insert(*pcr, vec![0; hash.len()]);
-            continue;
-        }
         let (value, phases) = match log.phases(hash, value).filter(|_| *pcr == PCR_UNIFIED) {
             Some([]) | None => (value.clone(), &[][..]),
             Some(_) => (in_the_initramfs(log, bank), IN_THE_INITRAMFS),

@@ -158,3 +158,25 @@ fn a_record_that_is_none_is_passed_over() {
         ours(r#"{"pcr_bank":"sha256","pcr_ids":"9","accepted":[]}"#, said);
     }
 }
+
+/// systemd extends PCR 11 on and on; a volume is opened after the first word.
+#[test]
+fn what_is_predicted_is_what_holds_when_volumes_are_opened() {
+    let log = EventLog::read(include_bytes!("../../../tpm2/vectors/event_log/ovmf_unified.log"));
+    let extended = |value: &[u8], word: &str| {
+        let word = Hash::Sha256.digest(&[word.as_bytes()]);
+        Hash::Sha256.digest(&[value, word.as_ref()]).as_ref().to_vec()
+    };
+    let bank = ::tpm2::Bank::of(Hash::Sha256).unwrap();
+    let booted = held(&log, &[4, 7, 11]);
+    let opened = extended(&booted[&11], "enter-initrd");
+    let later = extended(&extended(&opened, "leave-initrd"), "sysinit");
+    for (now, expected) in [(&booted[&11], &booted[&11]), (&opened, &opened), (&later, &opened)] {
+        let held = PcrDigests::from([(4, booted[&4].clone()), (11, now.clone())]);
+        let predicted = clevis::measured::predict(&log, bank, &held, &[]).unwrap();
+        assert_eq!((&predicted.values[&4], &predicted.values[&11]), (&booted[&4], expected));
+    }
+    let unknown = PcrDigests::from([(11, vec![1; 32])]);
+    let predicted = clevis::measured::predict(&log, bank, &unknown, &[]).unwrap();
+    assert_eq!((predicted.values.len(), predicted.unpredictable.len()), (0, 1));
+}

@@ -30,7 +30,7 @@ pub fn run(args: &PredictArgs) -> Result<(), CommandError> {
     host.cancel_on_signal()?;
     let held = held(args, &log, bank, &host)?;
     let parts = files.parts();
-    let predicted = measured::predict(&log, bank, &held, None, &parts).map_err(|source| {
+    let predicted = measured::predict(&log, bank, &held, &parts).map_err(|source| {
         CommandError::failed("nothing can be predicted", source)
             .hint("the places that there are: `cotter tpm status -v`")
     })?;

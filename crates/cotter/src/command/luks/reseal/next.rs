@@ -43,17 +43,17 @@ impl Next<'_> {
     pub fn part_values(&self, part: &Part) -> Result<Values, CommandError> {
         let Some((bank, pcrs)) = &part.compares else { return Err(CommandError::plain("it compares no PCR")) };
         let selection = PcrSelection::new(*bank, pcrs.iter().map(|pcr| u64::from(*pcr)));
-        self.values(&selection.map_err(|source| CommandError::failed("the PCRs cannot be read", source))?, part.latch)
+        self.values(&selection.map_err(|source| CommandError::failed("the PCRs cannot be read", source))?)
     }
 
     /// What these PCRs hold when volumes are opened, now and after the update.
-    pub fn values(&self, selection: &PcrSelection, latch: Option<u8>) -> Result<Values, CommandError> {
+    pub fn values(&self, selection: &PcrSelection) -> Result<Values, CommandError> {
         let held = measured::held(selection, &self.host.ports(TrustPolicy::Ask)).map_err(|source| {
             let hint = source.hint();
             CommandError::failed("the PCRs cannot be read", source).hint(hint)
         })?;
         let predict = |parts: &[event_log::Part<'_>]| {
-            measured::predict(&self.log, selection.bank(), &held, latch, parts)
+            measured::predict(&self.log, selection.bank(), &held, parts)
                 .map_err(|source| CommandError::failed("the next boot cannot be predicted", source))
         };
         let mut now = held.clone();

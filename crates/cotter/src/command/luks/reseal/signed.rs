@@ -1,6 +1,6 @@
 //! Signed policies: new approvals, without unsealing anything.
 
-use super::literal::{compared, not_yet};
+use super::literal::not_yet;
 use super::next::{Next, told};
 use crate::command::luks::change;
 use crate::command::luks::chosen;
@@ -42,11 +42,18 @@ pub fn reseal(next: &Next<'_>, disks: &Disks, header: &Accepted, bindings: &[Bin
     }
     let mut after = there.clone();
     let mut raised: Vec<NvIndex> = Vec::new();
+    let mut failed = None;
     for binding in bindings {
         let policies = clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default();
-        let latch = compared(binding)?.into_iter().find(|part| part.signed).and_then(|part| part.latch);
         for policy in policies {
-            after = one(next, binding, &policy, latch, &after)?;
+            match one(next, binding, &policy, &after) {
+                Ok(approvals) => after = approvals,
+                // The others are not to suffer.
+                Err(error) => {
+                    failed = failed.or(Some(error));
+                    continue;
+                }
+            }
             let index = policy.counter.map(|counter| counter.index);
             raised.extend(index.filter(|index| next.args.revoke && !raised.contains(index)));
         }
@@ -54,8 +61,11 @@ pub fn reseal(next: &Next<'_>, disks: &Disks, header: &Accepted, bindings: &[Bin
     if after != there {
         write(next, disks, header, &after)?;
     }
-    // Only now: until the new ones are there the old ones are needed.
-    if next.args.dry_run { Ok(()) } else { raised.into_iter().try_for_each(|index| raise(next, index)) }
+    // Only now: until the new ones are there the old ones are needed; and whoever got none may have the same counter.
+    if !next.args.dry_run && failed.is_none() {
+        raised.into_iter().try_for_each(|index| raise(next, index))?;
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 fn write(next: &Next<'_>, disks: &Disks, header: &Accepted, after: &[Approval]) -> Result<(), CommandError> {
@@ -73,7 +83,6 @@ fn one(
     next: &Next<'_>,
     binding: &Binding,
     policy: &SignedPolicy,
-    latch: Option<u8>,
     there: &[Approval],
 ) -> Result<Vec<Approval>, CommandError> {
     let slot = binding.slot;
@@ -82,7 +91,7 @@ fn one(
         let error = CommandError::plain(format!("keyslot {slot} {wrong}, so nothing was approved for it"));
         return Err(error.hint("--sign FILE, with the private half of its key"));
     };
-    let values = next.values(&policy.selection, latch)?;
+    let values = next.values(&policy.selection)?;
     let bank = policy.selection.bank();
     let mut wanted: Vec<PcrState> =
         [&values.now, &values.next].into_iter().filter_map(|set| state(bank, set)).collect();
