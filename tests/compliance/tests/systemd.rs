@@ -224,6 +224,8 @@ fn both_kinds_are_tried_side_by_side() {
     assert_eq!(text.lines().map(|line| &line[..4]).collect::<Vec<_>>(), ["1: t", "2: s"], "{text}");
     unlock(&tpm, &disk, &["--test-passphrase"]).succeeded();
     assert_eq!(disk.cotter(["list", "-p"]).succeed().text(), "systemd-tpm2\ntang");
+    let said = disk.cotter(["unbind", "-f", "-s", "2"]).run().failed_with(1).said();
+    assert!(said.contains("cotter luks kill -s 2"), "{said}");
     tpm.extend(7, 1);
     let said = unlock(&tpm, &disk, &["--test-passphrase"]).failed_with(1).said();
     assert!(said.contains("keyslot 1: ") && said.contains("keyslot 2: "), "{said}");
@@ -375,6 +377,7 @@ fn recovery_keys_are_systemds() {
         let key = program.arg(disk.path()).succeed().text().trim().to_owned();
         assert!(disk.opens_for_us(key.as_bytes()) && disk.opens_for_us(key.replace('-', "").as_bytes()), "{key}");
         assert_eq!(listed(&disk), "1: systemd-recovery (a recovery key, which a person types)");
+        assert!(disk.cotter(["unbind", "-f", "-s", "1"]).run().failed_with(1).said().contains("not bound"));
         // The person's own slot may go: this one is a person's too.
         disk.cotter(["kill", "-q", "-s", "0"]).succeed();
         assert!(!disk.cotter(["kill", "-q", "-s", "1"]).run().status.success());

@@ -25,7 +25,7 @@ pub fn binding(header: &Header, which: &BindingChoice, device: &std::path::Path)
     let list = format!("cotter luks list -d {}", Quoted(device));
     match (found.pop(), found.as_slice()) {
         (Some(binding), []) => Ok(binding),
-        (None, _) => Err(CommandError::plain(what).hint(unreadable(header, which).unwrap_or(list))),
+        (None, _) => Err(CommandError::plain(what).hint(instead(header, which).unwrap_or(list))),
         (Some(last), rest) => {
             let all: Vec<String> = rest.iter().chain([&last]).map(name).collect();
             Err(CommandError::plain(format!("several bindings are meant: {}", all.join(", "))).hint(list))
@@ -53,8 +53,14 @@ fn is_meant(which: &BindingChoice, attempt: &Attempt) -> bool {
     }
 }
 
-/// What stands in the way of a binding that cannot be read.
-fn unreadable(header: &Header, which: &BindingChoice) -> Option<String> {
+/// What stands in the way of a binding: it is systemd's, or cannot be read.
+fn instead(header: &Header, which: &BindingChoice) -> Option<String> {
+    let enrolled = unlock::plan_all(header, None)
+        .into_iter()
+        .find(|attempt| !matches!(attempt.way, Way::Policy(_)) && is_meant(which, attempt));
+    if let Some(Attempt { slot, .. }) = enrolled {
+        return Some(format!("systemd has enrolled keyslot {slot}; to remove it: cotter luks kill -s {slot}"));
+    }
     let slot = which.slot.and_then(|slot| volume::slot(slot).ok())?;
     let found = unlock::unreadable(header).into_iter().find(|found| found.slots.contains(&slot))?;
     Some(format!("{} should bind it: {}", found.place(), volume::reasons(&found.why)))
