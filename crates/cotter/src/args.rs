@@ -239,7 +239,7 @@ const PINS: &str = r#"Pins and their configuration (JSON):
 /// A pin and its configuration, the two words of every policy.
 #[derive(Debug, Args)]
 pub struct Policy {
-    /// The kind of policy: tang, tpm2, cotter-tpm2, tpm2plus, sss (several, of which some number must agree), null (no protection, for tests)
+    /// The kind of policy: tang, tpm2, cotter-tpm2, tpm2plus, sss (several, of which some number must agree), file, null (no protection, for tests)
     #[arg(value_name = "PIN")]
     pub pin: String,
     /// Its configuration in JSON, such as '{"url":"http://keys.example:7500"}'
