@@ -34,6 +34,7 @@ mod sparse;
 mod systemd_token;
 mod touched;
 mod tpm_answers;
+mod volumes;
 
 pub use crypttab::crypttab;
 pub use event_log::event_log;
@@ -44,6 +45,7 @@ pub use luksmeta::luksmeta;
 pub use policy::policy;
 pub use systemd_token::systemd_token;
 pub use tpm_answers::tpm_answers;
+pub use volumes::volumes;
 
 /// How far an input came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,4 +81,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "policy", run: policy, farthest: Reached::Read },
     Target { name: "systemd_token", run: systemd_token, farthest: Reached::Accepted },
     Target { name: "tpm_answers", run: tpm_answers, farthest: Reached::Accepted },
+    Target { name: "volumes", run: volumes, farthest: Reached::Read },
 ];

@@ -102,3 +102,8 @@ fn each_target_has_a_program_and_a_corpus() {
         assert!(!files("seeds", name).is_empty() && !files("corpus", name).is_empty(), "{name} has no inputs");
     }
 }
+
+#[test]
+fn volumes() {
+    replay_named("volumes");
+}
