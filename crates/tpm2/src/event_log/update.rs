@@ -105,6 +105,10 @@ impl EventLog {
             }
             Part::At { place, content } => match self.file_at(place) {
                 true => Ok(Located::file(place, None, content)),
+                // A unified image whose stub measures its sections is one under whatever name it is given.
+                false if self.has_sections() => program(Some((*place).to_owned()), place, content, |image| {
+                    if image.section(".linux").is_some() { What::Unified(image) } else { What::Program(image) }
+                }),
                 false => program(Some((*place).to_owned()), place, content, What::Program),
             },
             Part::Variable(variable) => {

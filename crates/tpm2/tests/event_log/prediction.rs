@@ -170,7 +170,7 @@ fn a_kernel_that_shim_lets_run_is_in_two_pcrs() {
 }
 
 /// A PE32+ program with two sections, which nobody would run.
-fn program() -> Vec<u8> {
+pub(crate) fn program() -> Vec<u8> {
     let mut bytes = vec![0; 0x600];
     let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
     put(0, b"MZ");

@@ -1,5 +1,6 @@
 //! The parts of an update, found in recorded logs by the names of their files; and what an old value says of this boot.
 
+use crate::prediction::program;
 use crate::{log, pcr, pcrs, vector};
 use crypto::Hash;
 use tpm2::event_log::{Booted, Exchange, ImageError, NewFile, NotLocated, Part, Prediction, Variable, predict};
@@ -43,6 +44,17 @@ fn any_file_is_found_by_its_place() {
     }
     let script = [Part::At { place: "/grub.cfg", content: &content }];
     assert_eq!(after("ovmf_grub", &[9], &script).values, [(9, pcr("ovmf_grub_other_script", 9))]);
+}
+
+/// Whoever names the file of a unified image by its place changes its sections too.
+#[test]
+fn a_unified_image_is_one_by_its_place_too() {
+    let image = program();
+    let by_place = [Part::At { place: "\\EFI\\BOOT\\BOOTX64.EFI", content: &image }];
+    let by_name = [Part::Unified(NewFile { name: "BOOTX64.EFI", content: &image })];
+    let [place, name] = [by_place, by_name].map(|parts| after("ovmf_unified", &[4, 7, 9, 11], &parts));
+    assert_eq!((&place.values, &place.unpredictable), (&name.values, &name.unpredictable));
+    assert!(!place.values.contains(&(11, pcr("ovmf_unified", 11))));
 }
 
 #[test]
