@@ -156,6 +156,8 @@ fn what_is_signed_opens() {
         let words = ["--test-passphrase", "--tpm2-signature", signed.signature().to_str().unwrap()].map(str::to_owned);
         let words = words.each_ref().map(String::as_str);
         unlock(&tpm, &disk, &words).succeeded();
+        let pass = tpm.give(disk.cotter(["pass", "-s", "1"]).arg("--tpm2-signature").arg(signed.signature()));
+        assert!(disk.opens_with(&pass.run().succeeded().stdout));
         let said = unlock(&tpm, &disk, &["--test-passphrase"]).failed_with(1).said();
         assert!(said.contains("/run/systemd/tpm2-pcr-signature.json"), "{said}");
         let text = fs::read_to_string(signed.signature()).unwrap();

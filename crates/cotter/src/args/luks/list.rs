@@ -46,6 +46,9 @@ pub struct PassArgs {
     pub device: Device,
     #[command(flatten)]
     pub which: BindingChoice,
+    /// For a keyslot that systemd has enrolled with signed PCRs: the signatures, as `luks unlock` takes them
+    #[arg(long, value_name = "FILE")]
+    pub tpm2_signature: Option<String>,
     #[command(flatten)]
     pub expect: Expect,
     #[command(flatten)]
