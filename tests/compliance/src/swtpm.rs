@@ -194,6 +194,19 @@ impl Eavesdropper {
     pub fn heard(&self) -> Vec<u8> {
         self.heard.lock().unwrap().clone()
     }
+
+    /// The codes of the commands that went over it; between them are the answers.
+    pub fn commands(&self) -> Vec<u32> {
+        let (mut codes, heard) = (Vec::new(), self.heard());
+        let mut rest = heard.as_slice();
+        let word = |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+        while !rest.is_empty() {
+            codes.push(word(rest, 6));
+            rest = &rest[word(rest, 2) as usize..];
+            rest = &rest[word(rest, 2) as usize..];
+        }
+        codes
+    }
 }
 
 /// One connection: as many commands as come, each with its answer.

@@ -254,11 +254,18 @@ fn nothing_secret_is_on_the_line() {
         let heard = line.heard();
         let secrets = [PIN.as_bytes(), &Sha256::digest(PIN)[..]];
         assert!(secrets.iter().all(|secret| !heard.windows(secret.len()).any(|part| part == *secret)));
-        commands(&heard)
+        line.commands()
     };
     let opening = [CREATE_PRIMARY, START, LOAD, START, FLUSH];
     let pcrs = [&opening[..], &[POLICY_PCR, UNSEAL, FLUSH]].concat();
     assert_eq!(codes(&["--tpm2-pcrs=7"], false), pcrs);
+    let signed = Signed::boot(&tpm);
+    enroll(&tpm, &disk, &["--tpm2-pcrs=", &signed.key_option(), "--wipe-slot=tpm2"]);
+    let line = Eavesdropper::listening(&tpm);
+    let program = disk.cotter(["unlock", "--test-passphrase"]).arg("--tpm2-signature").arg(signed.signature());
+    program.env(TCTI, line.place()).succeed();
+    let approved = [POLICY_GET_DIGEST, LOAD_EXTERNAL, VERIFY_SIGNATURE, POLICY_AUTHORIZE, FLUSH];
+    assert_eq!(line.commands(), [&opening[..], &[POLICY_PCR], &approved, &[UNSEAL, FLUSH]].concat());
     let with_pin = [&[GET_CAPABILITY][..], &opening, &[POLICY_PCR, POLICY_AUTH_VALUE, UNSEAL, FLUSH]].concat();
     assert_eq!(codes(&["--tpm2-pcrs=7", "--tpm2-with-pin=yes"], true), with_pin);
 }
@@ -267,22 +274,15 @@ const CREATE_PRIMARY: u32 = 0x131;
 const LOAD: u32 = 0x157;
 const UNSEAL: u32 = 0x15e;
 const FLUSH: u32 = 0x165;
+const LOAD_EXTERNAL: u32 = 0x167;
+const POLICY_AUTHORIZE: u32 = 0x16a;
 const POLICY_AUTH_VALUE: u32 = 0x16b;
 const START: u32 = 0x176;
 const GET_CAPABILITY: u32 = 0x17a;
+const VERIFY_SIGNATURE: u32 = 0x177;
 const POLICY_PCR: u32 = 0x17f;
-
-/// The codes of the commands, between which are the answers.
-fn commands(heard: &[u8]) -> Vec<u32> {
-    let (mut codes, mut rest) = (Vec::new(), heard);
-    let word = |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
-    while !rest.is_empty() {
-        codes.push(word(rest, 6));
-        rest = &rest[word(rest, 2) as usize..];
-        rest = &rest[word(rest, 2) as usize..];
-    }
-    codes
-}
+const POLICY_GET_DIGEST: u32 = 0x189;
+const READ_PUBLIC: u32 = 0x173;
 
 /// What systemd 257 enrols: under the storage root key that stays in the TPM, the PIN salted. The TPM is the one of the recording.
 #[test]
@@ -307,7 +307,11 @@ fn what_a_later_systemd_enrolled_opens() {
             disk.add(Maker::Theirs, &String::from_utf8(read(&format!("{name}.passphrase"))).unwrap(), &[]);
             import(&disk, &read(&format!("{name}.json")));
             if pins.is_empty() {
-                unlock(&tpm, &disk, &[&["--test-passphrase"], words].concat()).succeeded();
+                let line = Eavesdropper::listening(&tpm);
+                disk.cotter(["unlock", "--test-passphrase"]).args(words).env(TCTI, line.place()).succeed();
+                // One less to flush: the storage root key stays where it is.
+                assert_eq!(line.commands()[..4], [READ_PUBLIC, START, LOAD, START]);
+                assert_eq!(line.commands().iter().filter(|code| **code == FLUSH).count(), 1 + words.len() / 2);
             } else {
                 unlock_typed(&tpm, &disk, words, pins).0.succeeded();
             }

@@ -7,6 +7,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use compliance::swtpm::{Eavesdropper, TCTI};
 use compliance::{Ended, Program, Swtpm, Table, replacement};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -233,6 +234,39 @@ fn a_wrong_signature_or_another_key_opens_nothing() {
     refused("cannot be read");
     fs::copy(other.file("public.json"), signer.file("public.json")).unwrap();
     refused("its key is not the one that the binding was made for");
+}
+
+/// No more is sent than is documented, and no key in clear.
+#[test]
+fn no_more_commands_than_are_documented() {
+    const OPENING: [u32; 13] = [
+        0x131, // CreatePrimary
+        0x176, // StartAuthSession
+        0x167, // LoadExternal
+        0x17e, // PCR_Read
+        0x177, // VerifySignature
+        0x165, // FlushContext
+        0x157, // Load
+        0x176, // StartAuthSession
+        0x17f, // PolicyPCR
+        0x16a, // PolicyAuthorize
+        0x15e, // Unseal
+        0x165, // FlushContext
+        0x165, // FlushContext
+    ];
+    let (signer, tpm) = (Signer::new("RSASSA"), Swtpm::start());
+    let line = Eavesdropper::listening(&tpm);
+    let encrypt = Program::cotter().args(["encrypt", "tpm2plus", &signer.config("")]);
+    let jwe = encrypt.input(PLAINTEXT).env(TCTI, line.place()).succeed().stdout;
+    assert_eq!(line.commands(), [0x131, 0x176, 0x153, 0x165]);
+    signer.write(&[signer.sign("", &pcr_7(&tpm))]);
+    let opening = Eavesdropper::listening(&tpm);
+    let decrypt = Program::cotter().arg("decrypt").input(jwe.clone()).env(TCTI, opening.place());
+    assert_eq!(decrypt.succeed().stdout, PLAINTEXT);
+    assert_eq!(opening.commands(), OPENING);
+    for heard in [line.heard(), opening.heard()] {
+        assert!(!heard.windows(6).any(|part| part == b"\"kty\":"));
+    }
 }
 
 /// That program says of both together that it is not implemented; so does ours, before anything is sealed.
