@@ -346,7 +346,12 @@ mod tests {
     #[test]
     fn an_interrupt_reaches_what_the_program_started() {
         let running = Program::new("sh").args(["-c", "sleep 30; true"]).start();
-        std::thread::sleep(Duration::from_millis(100));
+        let children = format!("/proc/{0}/task/{0}/children", running.pid());
+        let start = Instant::now();
+        while std::fs::read_to_string(&children).unwrap().is_empty() {
+            assert!(start.elapsed() < LIMIT, "it starts nothing");
+            std::thread::sleep(GLANCE);
+        }
         running.interrupt();
         assert!(running.wait().took < Duration::from_secs(10));
     }
