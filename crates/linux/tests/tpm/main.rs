@@ -8,6 +8,7 @@ mod capabilities;
 mod line;
 mod memory;
 mod pin;
+mod pin_commands;
 mod pin_conditions;
 mod pin_line;
 mod pin_person;
