@@ -3,10 +3,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
 
-use compliance::disk::Cipher;
 use compliance::program::Ended;
 use compliance::swtpm::{Swtpm, TCTI};
-use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server, Table};
+use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server, Table, Version};
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
@@ -15,11 +14,11 @@ use std::time::{Duration, Instant};
 /// The volume is not the one that it should be.
 const ALARM: i32 = 3;
 
-const KDF: [&str; 4] = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1001"];
-
 /// A disk with this UUID, made and bound by somebody else.
-fn foreign(uuid: &str) -> Disk {
-    Disk::formatted_with(Maker::Theirs, Cipher::USUAL, &[&KDF[..], &["--uuid", uuid]].concat())
+fn foreign(version: Version, uuid: &str) -> Disk {
+    let disk = Disk::of(Maker::Theirs, version);
+    Program::new("cryptsetup").args(["luksUUID", "-q", "--uuid", uuid]).arg(disk.path()).succeed();
+    disk
 }
 
 /// The list with this disk in it.
@@ -69,16 +68,19 @@ fn a_foreign_disk_with_the_uuid_of_yours_gets_nothing() {
     let servers = [Server::start(Maker::Ours, &ours), Server::start(Maker::Theirs, &theirs)];
     let two = format!(r#"{{"t":1,"pins":{{"tang":[{},{}]}}}}"#, servers[0].config(), servers[1].config());
     let policies = [
-        ("tang", servers[0].config()),
-        ("tang", servers[1].config()),
-        ("sss", two),
-        ("tpm2", "{}".to_owned()),
-        ("null", "{}".to_owned()),
+        (Version::Luks2, "tang", servers[0].config()),
+        (Version::Luks2, "tang", servers[1].config()),
+        (Version::Luks2, "sss", two),
+        (Version::Luks2, "tpm2", "{}".to_owned()),
+        (Version::Luks2, "cotter-tpm2", r#"{"pcr_ids":"7"}"#.to_owned()),
+        (Version::Luks2, "null", "{}".to_owned()),
+        (Version::Luks1, "tang", servers[0].config()),
+        (Version::Luks1, "cotter-tpm2", r#"{"pcr_ids":"7"}"#.to_owned()),
     ];
-    for (pin, config) in policies {
-        table.row(format!("{pin} {config}"), || {
-            let yours = Disk::formatted(Maker::Theirs);
-            let (list, other) = (listed(&yours), foreign(&yours.uuid()));
+    for (version, pin, config) in policies {
+        table.row(format!("{version}, {pin} {config}"), || {
+            let yours = Disk::of(Maker::Theirs, version);
+            let (list, other) = (listed(&yours), foreign(version, &yours.uuid()));
             for disk in [&yours, &other] {
                 disk.bind_program(Maker::Ours, pin, &config).env(TCTI, tpm.place()).succeed();
             }
