@@ -38,11 +38,11 @@ pub use pin::{
     Description, Opened, Pin, Ports, Shown, TrustPolicy, decrypt, describe, encrypt, encrypt_with, open, pin_name,
     settle,
 };
-pub use policy::{ServerReport, configuration, meets, renew, report, servers, signed};
+pub use policy::{ServerReport, configuration, meets, parents, renew, report, servers, signed};
 pub use ports::{
     Cancel, Deadline, Files, HttpRequest, HttpResponse, LONGEST_ANSWER, Method, Net, NetError, Person, PersonError,
     TlsFiles,
 };
 pub use proof::unproved_shares;
 pub use remark::Remark;
-pub use stored::{BoundServer, Lost, Renewal, Renewed, SignedPolicy, Stored, Wanted};
+pub use stored::{BoundParent, BoundServer, Lost, Renewal, Renewed, SignedPolicy, Stored, Wanted};

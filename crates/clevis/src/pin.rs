@@ -5,7 +5,7 @@ use crate::config::{Config, ConfigError};
 use crate::error::{BindingError, Name, PinError, WrongShare};
 use crate::ports::{Cancel, Deadline, Files, Net, Person};
 use crate::remark::Remark;
-use crate::stored::{BoundServer, Lost, Renewal, Renewed, SignedPolicy};
+use crate::stored::{BoundParent, BoundServer, Lost, Renewal, Renewed, SignedPolicy};
 use crypto::{Random, Secret};
 use jose::Jwe;
 use json::{Field, Object, Value};
@@ -38,6 +38,11 @@ pub trait Pin: Sync {
 
     /// The key servers that the header names.
     fn servers(&self, _header: &Field<'_>, _pins: &[&dyn Pin]) -> Result<Vec<BoundServer>, PinError> {
+        Ok(Vec::new())
+    }
+
+    /// The keys in a TPM that the header names.
+    fn parents(&self, _header: &Field<'_>, _pins: &[&dyn Pin]) -> Result<Vec<BoundParent>, PinError> {
         Ok(Vec::new())
     }
 
@@ -93,6 +98,8 @@ pub struct Ports<'a> {
     pub tpm: Option<&'a dyn tpm2::Transport>,
     /// What was approved for policies that want that.
     pub approvals: &'a [Approval],
+    /// The keys of the TPM that are known from before: another one of the same kind is told nothing when something is sealed.
+    pub parents: &'a [BoundParent],
     /// Files that a configuration names.
     pub files: &'a dyn Files,
     /// The person at the terminal.

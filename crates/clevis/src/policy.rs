@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::error::{Asked, PinError, Url};
 use crate::pin::{HEADER, Pin, Ports, find, header, pin_of};
 use crate::pins::tang;
-use crate::stored::{BoundServer, Lost, Renewal, Renewed, SignedPolicy, Stored};
+use crate::stored::{BoundParent, BoundServer, Lost, Renewal, Renewed, SignedPolicy, Stored};
 use ::tang::{Advertisement, Request, Trust};
 use jose::{Jwe, Jwk, Thumbprint, ThumbprintHash};
 use std::panic::resume_unwind;
@@ -72,6 +72,14 @@ pub fn meets(pin_name: &str, config: &Config, jwe: &Jwe, pins: &[&dyn Pin]) -> R
 /// [`PinError::UnknownPin`] and [`PinError::BadBinding`].
 pub fn servers(jwe: &Jwe, pins: &[&dyn Pin]) -> Result<Vec<BoundServer>, PinError> {
     pin_of(jwe, pins)?.servers(&header(jwe).field(HEADER), pins)
+}
+
+/// The keys in a TPM that `jwe` names, at any depth of a threshold, in the order of the configuration.
+///
+/// # Errors
+/// [`PinError::UnknownPin`] and [`PinError::BadBinding`].
+pub fn parents(jwe: &Jwe, pins: &[&dyn Pin]) -> Result<Vec<BoundParent>, PinError> {
+    pin_of(jwe, pins)?.parents(&header(jwe).field(HEADER), pins)
 }
 
 /// The policies in `jwe` that open for what somebody has approved, at any depth of a threshold, in the order of the configuration.

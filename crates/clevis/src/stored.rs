@@ -8,7 +8,7 @@ use crypto::ec::Point;
 use jose::{Jwk, KeyOperation, Required, ThumbprintHash};
 use json::{Field, Value};
 use std::fmt;
-use tpm2::PcrSelection;
+use tpm2::{ParentKey, PcrSelection};
 
 /// The configuration of a JWE, as its maker gave it or as its header tells it.
 #[derive(Debug)]
@@ -59,6 +59,15 @@ pub struct SignedPolicy {
     pub selection: PcrSelection,
     /// The counter that approvals are to name, and where it stood when the policy was made.
     pub counter: Option<Counter>,
+}
+
+/// A key in a TPM that a binding names and is sealed under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundParent {
+    /// Its kind: of each a TPM has one.
+    pub key: ParentKey,
+    /// Its name.
+    pub name: Vec<u8>,
 }
 
 /// What a policy is made anew for.

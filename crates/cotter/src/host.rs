@@ -186,6 +186,7 @@ impl Host {
             net: &self.net,
             tpm: Some(&self.tpm),
             approvals: &[],
+            parents: &[],
             files: &self.files,
             person: &self.person,
             random: &self.random,

@@ -58,6 +58,7 @@ pub struct Prepared {
     /// Whether it opens for what somebody approves, which is kept beside it.
     pub(crate) signed: bool,
     pub(crate) keys: Keys,
+    pub(crate) parents: Parents,
     pub(crate) room: Room,
 }
 
@@ -79,6 +80,15 @@ pub enum Keys {
     Other,
 }
 
+/// Whether the keys in a TPM that a binding names are known from before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parents {
+    /// All of them are, or there are none.
+    Known,
+    /// What the TPM said when this was sealed is believed, as it is the first time.
+    Believed,
+}
+
 impl Prepared {
     /// The same with its key material there.
     #[must_use]
@@ -94,6 +104,11 @@ impl Prepared {
     /// Whether it is made to the keys that the binding before it had.
     pub fn keys(&self) -> Keys {
         self.keys
+    }
+
+    /// Whether the keys in a TPM that it is sealed under are those of before.
+    pub fn parents(&self) -> Parents {
+        self.parents
     }
 }
 
@@ -174,8 +189,10 @@ pub(crate) fn encrypt(
     }
     let unproved = unproved.or_else(|| shares.pop());
     let signed = clevis::signed(&jwe, ports.pins).is_ok_and(|policies| !policies.is_empty());
+    let known = clevis::parents(&jwe, ports.pins).is_ok_and(|all| all.iter().all(|one| ports.parents.contains(one)));
+    let parents = if known { Parents::Known } else { Parents::Believed };
     let (keys, room) = (Keys::Other, Room::Beside);
-    Ok(Prepared { passphrase, jwe, content_key, place, unproved, remarks, signed, keys, room })
+    Ok(Prepared { passphrase, jwe, content_key, place, unproved, remarks, signed, keys, parents, room })
 }
 
 /// Whether the policy was made for another time than this: before anybody has approved anything, or after the latch was shut.

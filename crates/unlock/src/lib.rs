@@ -32,7 +32,7 @@ mod store;
 mod volume;
 
 pub use approvals::{APPROVALS, MOST_APPROVALS, approvals, approvals_edit, approve};
-pub use bind::{BindError, BindRequest, Keys, NewMeta, Prepared, Proof, Room, prepare};
+pub use bind::{BindError, BindRequest, Keys, NewMeta, Parents, Prepared, Proof, Room, prepare};
 pub use binding::{Binding, CLEVIS, TokenError, Unreadable, bindings, unreadable};
 pub use by_passphrase::{ByPassphrase, NotOpened, open_by_passphrase, open_by_passphrase_unsealed};
 pub use change::{

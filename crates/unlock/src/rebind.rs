@@ -6,13 +6,14 @@ use crate::bind::{BindError, Keys, Place, Prepared, encrypt};
 use crate::binding::Binding;
 use crate::run::Unlocked;
 use clevis::{BoundServer, Config, PinError, Ports, Renewal, Wanted};
-use jose::ThumbprintHash;
+use jose::{Jwe, ThumbprintHash};
 use std::collections::BTreeSet;
 
 /// Prepares the same policy with the keys of today and a new passphrase, in the place of `binding`.
 ///
 /// `opened` is what opening this very binding gave, if it still opens. Then the keys that it has of its servers vouch for those after
-/// them, and nobody is asked; else a person is, because anybody could have written what stands on the disk.
+/// them, and nobody is asked, and no other parent key in a TPM is told anything than the one that it names. Else a person is asked, because
+/// anybody could have written what stands on the disk, and the parent key is believed: the TPM may be a new one.
 ///
 /// # Errors
 /// [`BindError::Incomplete`] if the binding does not tell its whole configuration, [`BindError::Renew`] if the keys of today are not
@@ -67,7 +68,9 @@ fn rebind(
     (wanted, met): (Wanted, Met),
     ports: &Ports<'_>,
 ) -> Result<Prepared, BindError> {
-    let known = known_servers(binding, opened, ports).map_err(BindError::Unreadable)?;
+    let known = named(binding, opened, |jwe| clevis::servers(jwe, ports.pins)).map_err(BindError::Unreadable)?;
+    let parents = named(binding, opened, |jwe| clevis::parents(jwe, ports.pins)).map_err(BindError::Unreadable)?;
+    let ports = &Ports { parents: &parents, ..*ports };
     let renewed = clevis::renew(pin, config, &Renewal { known: &known, wanted }, ports).map_err(BindError::Renew)?;
     let read = |value: &json::Value| Config::from_field(&value.field("configuration"));
     let read = |value| read(value).map_err(|source| BindError::Encrypt(PinError::Config(source)));
@@ -91,14 +94,14 @@ fn key_sets(servers: &[BoundServer]) -> BTreeSet<(&str, BTreeSet<String>)> {
     servers.iter().map(|server| (server.url.as_str(), thumbprints(server))).collect()
 }
 
-/// The servers that an opened binding names; none if it was not opened.
-fn known_servers(
+/// What an opened binding names: its servers, or keys in a TPM; nothing if it was not opened.
+fn named<T>(
     binding: &Binding,
     opened: Option<&Unlocked>,
-    ports: &Ports<'_>,
-) -> Result<Vec<BoundServer>, PinError> {
+    by: impl FnOnce(&Jwe) -> Result<Vec<T>, PinError>,
+) -> Result<Vec<T>, PinError> {
     match opened.and_then(|opened| opened.proved.as_ref()).filter(|proved| proved.binding.is_same(binding)) {
-        Some(proved) => clevis::servers(&proved.binding.jwe, ports.pins),
+        Some(proved) => by(&proved.binding.jwe),
         None => Ok(Vec::new()),
     }
 }

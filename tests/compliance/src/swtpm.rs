@@ -150,6 +150,9 @@ fn place(port: u16) -> String {
     format!("swtpm:host=127.0.0.1,port={port}")
 }
 
+/// The code of `TPM2_CreatePrimary`.
+const CREATE_PRIMARY: [u8; 4] = [0, 0, 1, 0x31];
+
 /// What is done to the n-th answer, counted from 0: nothing to send ends the connection.
 pub type Change = dyn Fn(usize, Vec<u8>) -> Vec<u8> + Send + Sync;
 
@@ -169,17 +172,29 @@ impl Eavesdropper {
 
     /// Changes answers.
     pub fn changing(tpm: &Swtpm, change: Box<Change>) -> Eavesdropper {
+        Eavesdropper::between([tpm.port; 2], change)
+    }
+
+    /// The first who makes a parent key speaks with one TPM, all that come after him with another.
+    pub fn swapping(first: &Swtpm, then: &Swtpm) -> Eavesdropper {
+        Eavesdropper::between([first.port, then.port], Box::new(|_, answer| answer))
+    }
+
+    fn between(ports: [u16; 2], change: Box<Change>) -> Eavesdropper {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (heard, stop, to) = (Arc::default(), Arc::new(AtomicBool::new(false)), tpm.port);
+        let (heard, stop) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let (log, stopped) = (Arc::clone(&heard), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
-            let count = AtomicUsize::new(0);
-            for socket in listener.incoming().map_while(Result::ok) {
+            let (count, mut parents) = (AtomicUsize::new(0), 0);
+            for mut socket in listener.incoming().map_while(Result::ok) {
                 if stopped.load(Ordering::SeqCst) {
                     break;
                 }
-                hand_on(socket, to, &log, &|answer| change(count.fetch_add(1, Ordering::SeqCst), answer));
+                let Some(first) = message(&mut socket) else { continue };
+                parents += usize::from(first[6..10] == CREATE_PRIMARY);
+                let to = ports[usize::from(parents > 1)];
+                hand_on((socket, first), to, &log, &|answer| change(count.fetch_add(1, Ordering::SeqCst), answer));
             }
         });
         Eavesdropper { port, heard, stop, thread: Some(thread) }
@@ -210,9 +225,15 @@ impl Eavesdropper {
 }
 
 /// One connection: as many commands as come, each with its answer.
-fn hand_on(mut near: TcpStream, to: u16, log: &Mutex<Vec<u8>>, change: &dyn Fn(Vec<u8>) -> Vec<u8>) {
+fn hand_on(
+    (mut near, first): (TcpStream, Vec<u8>),
+    to: u16,
+    log: &Mutex<Vec<u8>>,
+    change: &dyn Fn(Vec<u8>) -> Vec<u8>,
+) {
     let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)) else { return };
-    while let Some(command) = message(&mut near) {
+    let mut next = Some(first);
+    while let Some(command) = next.take().or_else(|| message(&mut near)) {
         log.lock().unwrap().extend(&command);
         if far.write_all(&command).is_err() {
             return;

@@ -61,6 +61,41 @@ fn a_disk_lives_with_it() {
     table.finish();
 }
 
+/// Between the opening of a binding and the sealing of the one that takes its place somebody puts another TPM there: it hears nothing. Where
+/// the old one is not opened, because the TPM is a new one, that is believed and said.
+#[test]
+fn a_tpm_that_is_swapped_while_a_binding_is_made_anew_is_told_nothing() {
+    const BELIEVED: &str = "nothing from before vouches for the TPM's parent key";
+    let mut table = Table::new("a swapped TPM when a binding is made anew");
+    let shared = format!(r#"{{"t":1,"pins":{{"{PIN}":{{"pcr_ids":"7"}}}}}}"#);
+    for (pin, config, words) in [
+        (PIN, r#"{"pcr_ids":"7"}"#, &["regen", "-q"][..]),
+        (PIN, r#"{"key":"rsa"}"#, &["regen", "-q"]),
+        (PIN, r#"{"pcr_ids":"7"}"#, &["edit", "-f", "-c", r#"{"pcr_ids":"4"}"#]),
+        ("sss", &shared, &["regen", "-q"]),
+    ] {
+        table.row(format!("{pin} {config}, {}", words[0]), || {
+            let (tpm, other) = (Swtpm::start(), Swtpm::start());
+            let disk = Disk::of(Maker::Theirs, Version::Luks2);
+            tpm.give(disk.bind_program(Maker::Ours, pin, config)).succeed();
+            let anew = |place: String| disk.cotter(words.iter().copied()).args(["-s", "1"]).env(TCTI, place);
+            let (before, line) = (disk.bytes(), Eavesdropper::swapping(&tpm, &other));
+            let said = anew(line.place()).run().failed_with(1).said();
+            assert!(said.contains("the TPM's parent key is not the one"), "{said}");
+            let heard = line.commands();
+            let last = heard.iter().rposition(|code| *code == 0x131).unwrap();
+            assert!(last > 1 && heard[last + 1..].iter().all(|code| *code == 0x165), "{heard:x?}");
+            assert!(disk.bytes() == before, "the disk was changed");
+            assert!(!anew(tpm.place()).succeed().said().contains(BELIEVED));
+            let key = disk.passphrase_file();
+            let said = anew(other.place()).arg("-k").arg(&key).succeed().said();
+            assert!(said.contains("does not open by its binding") && said.contains(BELIEVED), "{said}");
+            assert!(disk.opens_with(&pass(&other, &disk, "1").succeeded().stdout));
+        });
+    }
+    table.finish();
+}
+
 /// Clevis says that it does not know the pin, and touches nothing.
 #[test]
 fn clevis_refuses_it_as_unknown() {

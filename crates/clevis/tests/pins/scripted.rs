@@ -107,6 +107,7 @@ impl World {
             net: self,
             tpm: None,
             approvals: &[],
+            parents: &[],
             files: self,
             person: self,
             random: &self.random,

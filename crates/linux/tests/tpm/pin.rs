@@ -2,8 +2,8 @@
 
 use crate::swtpm::Swtpm;
 use clevis::{
-    Approval, Cancel, Config, Counter, Deadline, Files, HttpRequest, HttpResponse, Net, NetError, PcrState, Person,
-    PersonError, PinError, Ports, TrustPolicy,
+    Approval, BoundParent, Cancel, Config, Counter, Deadline, Files, HttpRequest, HttpResponse, Net, NetError,
+    PcrState, Person, PersonError, PinError, Ports, TrustPolicy,
 };
 use crypto::ec::Curve;
 use crypto::{Secret, SystemRandom};
@@ -22,6 +22,7 @@ pub(crate) struct World {
     pub(crate) tpm: Swtpm,
     pub(crate) device: TpmDevice,
     pub(crate) approvals: Vec<Approval>,
+    pub(crate) parents: Vec<BoundParent>,
     answers: Mutex<VecDeque<&'static str>>,
     pub(crate) questions: Mutex<Vec<String>>,
     cancel: Cancel,
@@ -35,7 +36,15 @@ impl World {
     pub(crate) fn of(tpm: Swtpm) -> World {
         let device = TpmDevice::at(&tpm.place()).unwrap();
         let (answers, questions) = (Mutex::default(), Mutex::default());
-        let world = World { tpm, device, approvals: Vec::new(), answers, questions, cancel: Cancel::new() };
+        let world = World {
+            tpm,
+            device,
+            approvals: Vec::new(),
+            parents: Vec::new(),
+            answers,
+            questions,
+            cancel: Cancel::new(),
+        };
         world.extend(7, 0x77);
         world
     }
@@ -52,6 +61,7 @@ impl World {
             net: self,
             tpm: Some(transport),
             approvals: &self.approvals,
+            parents: &self.parents,
             files: self,
             person: self,
             random: &SystemRandom,

@@ -144,6 +144,31 @@ fn a_swapped_primary_is_told_nothing() {
     assert!(after.iter().all(|code| *code == FLUSH), "{after:x?}");
 }
 
+/// He hears no more when something is sealed anew, for whom the old binding says who it must be: neither the PIN nor what is sealed.
+#[test]
+fn a_swapped_primary_is_told_nothing_new_either() {
+    let (mut world, stranger) = (World::new(), World::new());
+    for (config, other) in [(r#"{"pin":true,"pcr_ids":"7"}"#, r#"{"key":"rsa"}"#), (r#"{"key":"rsa"}"#, "{}")] {
+        let old = world.types(&["1234", "1234"]).bind(config);
+        let shared = world.types(&["1234", "1234"]).try_bind(
+            "sss",
+            &format!(r#"{{"t":1,"pins":{{"{NAME}":{config}}}}}"#),
+            &world.device,
+        );
+        let known = clevis::parents(&old, clevis::pins::ALL).unwrap();
+        assert_eq!(clevis::parents(&shared.unwrap(), clevis::pins::ALL).unwrap(), known, "a share names it too");
+        world.parents = known;
+        let line = Line::listening(&stranger.device);
+        let error = world.types(&["1234", "1234"]).try_bind(NAME, config, &line).unwrap_err();
+        assert!(matches!(error, PinError::Tpm { source: TpmError::OtherParent, .. }), "{error}");
+        assert_eq!(line.codes(), [CREATE_PRIMARY, FLUSH]);
+        // The right one is, and of a key of the other kind nothing is known.
+        world.types(&["1234", "1234"]).bind(config);
+        world.try_bind(NAME, other, &stranger.device).unwrap();
+        world.parents.clear();
+    }
+}
+
 /// An answer with a creation ticket and a key: long, and with a transient handle.
 fn is_primary(answer: &[u8]) -> bool {
     answer.len() > 150 && answer.get(10) == Some(&0x80)

@@ -154,6 +154,7 @@ pub(crate) fn ports<'a>(net: &'a OneServer, cancel: &'a Cancel) -> Ports<'a> {
         net,
         tpm: None,
         approvals: &[],
+        parents: &[],
         files: net,
         person: net,
         random: &SystemRandom,

@@ -23,7 +23,7 @@ mod signer;
 use crate::config::{Config, ConfigError};
 use crate::error::PinError;
 use crate::pin::{HEADER, Opened, Pin, Ports, Shown, header};
-use crate::stored::{Lost, SignedPolicy};
+use crate::stored::{BoundParent, Lost, SignedPolicy};
 use binding::{Binding, NAME};
 use crypto::Secret;
 use jose::{Jwe, Jwk};
@@ -84,6 +84,11 @@ impl Pin for CotterTpm2 {
         bare.remove("pcr_digest");
         bare.remove("accept");
         Ok(bare.into())
+    }
+
+    fn parents(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Vec<BoundParent>, PinError> {
+        let binding = read(header)?;
+        Ok(vec![BoundParent { key: binding.key.key, name: binding.parent }])
     }
 
     fn signed(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Vec<SignedPolicy>, PinError> {

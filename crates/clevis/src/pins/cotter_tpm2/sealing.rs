@@ -33,6 +33,9 @@ pub(super) fn seal(settings: &Settings, key: &Secret, ports: &Ports<'_>) -> Resu
     let cancelled = || ports.cancel.is_cancelled();
     let tpm = begin(ports, &cancelled)?;
     let parent = tpm.create_primary(parent_template(settings.key)).map_err(failed)?;
+    // Whoever is not the one of before hears neither what is sealed nor the PIN.
+    let mut known = ports.parents.iter().filter(|known| known.key == settings.key.key);
+    known.try_for_each(|known| parent.expect_name(&known.name)).map_err(failed)?;
     let mut session = tpm.start_session(&parent, Purpose::Authorise, HASH).map_err(failed)?;
     let conditions = Conditions {
         bank: settings.bank,

@@ -19,7 +19,7 @@ mod tree;
 use crate::config::{Config, ConfigError};
 use crate::error::PinError;
 use crate::pin::{self, ANNOTATION, HEADER, Opened, Pin, Ports, Shown, header};
-use crate::stored::{BoundServer, Lost, Renewal, Renewed, SignedPolicy};
+use crate::stored::{BoundParent, BoundServer, Lost, Renewal, Renewed, SignedPolicy};
 pub(crate) use binding::NAME;
 use binding::{Binding, bad_binding};
 use check::{CHECK, Check};
@@ -81,6 +81,10 @@ impl Pin for Sss {
 
     fn servers(&self, header: &Field<'_>, pins: &[&dyn Pin]) -> Result<Vec<BoundServer>, PinError> {
         Ok(told::servers(&read(header)?, pins))
+    }
+
+    fn parents(&self, header: &Field<'_>, pins: &[&dyn Pin]) -> Result<Vec<BoundParent>, PinError> {
+        Ok(told::parents(&read(header)?, pins))
     }
 
     fn signed(&self, header: &Field<'_>, pins: &[&dyn Pin]) -> Result<Vec<SignedPolicy>, PinError> {

@@ -4,7 +4,7 @@ use super::binding::Binding;
 use super::children::Child;
 use crate::error::{Name, PinError};
 use crate::pin::{self, HEADER, Pin, Ports};
-use crate::stored::{BoundServer, Lost, SignedPolicy};
+use crate::stored::{BoundParent, BoundServer, Lost, SignedPolicy};
 use jose::Jwe;
 use json::{Object, Value};
 
@@ -69,6 +69,12 @@ pub(super) fn all_met(wanted: &[Child], binding: &Binding, pins: &[&dyn Pin]) ->
 /// The servers of all shares that can be read.
 pub(super) fn servers(binding: &Binding, pins: &[&dyn Pin]) -> Vec<BoundServer> {
     let of = |share: Share<'_>| share.pin.servers(&share.header.field(HEADER), pins).unwrap_or_default();
+    readable(binding, pins).flat_map(of).collect()
+}
+
+/// The keys in a TPM of all shares that can be read.
+pub(super) fn parents(binding: &Binding, pins: &[&dyn Pin]) -> Vec<BoundParent> {
+    let of = |share: Share<'_>| share.pin.parents(&share.header.field(HEADER), pins).unwrap_or_default();
     readable(binding, pins).flat_map(of).collect()
 }
 

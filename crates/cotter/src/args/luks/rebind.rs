@@ -42,7 +42,8 @@ pub struct RegenArgs {
     /// Do not ask whether to go on
     #[arg(short = 'q', long, alias = "batch-mode")]
     pub quiet: bool,
-    /// Ask whether to trust the servers' keys even where the old ones vouch for them: an old signing key may have been stolen
+    /// Ask whether to trust the servers' keys even where the old ones vouch for them: an old signing key may have been stolen. The
+    /// TPM's parent key is believed then too: it may be another TPM
     #[arg(long, conflicts_with = "yes")]
     pub ask: bool,
 }

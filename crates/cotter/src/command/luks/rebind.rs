@@ -14,7 +14,7 @@ use crypto::{SystemRandom, VolumeKey};
 use json::{Object, Value};
 use linux::{Access, Terminal};
 use unlock::identity::Closed;
-use unlock::{BindError, Binding, CommitError, Keys, Prepared, Room, Unlocked};
+use unlock::{BindError, Binding, CommitError, Keys, Parents, Prepared, Room, Unlocked};
 
 /// A volume and the binding in it that is meant.
 pub struct Found {
@@ -69,6 +69,9 @@ pub fn carry_out(
     let prepared = if args.in_place { prepared.with_room(Room::InPlace) } else { prepared };
     if prepared.keys() == Keys::Unchanged {
         output::say("the servers' keys are those of before");
+    }
+    if prepared.parents() == Parents::Believed {
+        output::say("nothing from before vouches for the TPM's parent key: it is believed, as at a first binding");
     }
     let failed = |source| {
         let no_room = matches!(source, CommitError::Edit(EditError::NoSlotToSpare { .. } | EditError::NoRoom { .. }));
