@@ -5,6 +5,7 @@ use crate::transport::TransportError;
 use crypto::RandomFailed;
 use std::error::Error;
 use std::fmt;
+use std::io::ErrorKind;
 
 /// Why a TPM did not do what was asked.
 #[derive(Debug)]
@@ -101,7 +102,7 @@ fn transport_hint(error: &TransportError) -> &'static str {
         TransportError::Setting { .. } => {
             "it is `device:/dev/tpmrm0`, `swtpm:host=IP,port=PORT` or `swtpm:path=SOCKET`"
         }
-        TransportError::Open { .. } => "be root or in the group tss; see `ls -l /dev/tpm*`",
+        TransportError::Open { source, .. } => open_hint(source.kind()),
         TransportError::Broken { .. } | TransportError::TooLong => {
             "see `dmesg` for the TPM's driver, or the log of swtpm"
         }
@@ -109,6 +110,17 @@ fn transport_hint(error: &TransportError) -> &'static str {
             "some TPMs take a minute for an RSA key: give it time by `--timeout`; else somebody may use it, or it is broken"
         }
         TransportError::Cancelled => "nothing to do: another attempt was faster, or somebody gave up",
+    }
+}
+
+fn open_hint(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::PermissionDenied => "be root or in the group tss; see `ls -l /dev/tpm*`",
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+            "no TPM is there: see `dmesg` for its driver, or start swtpm; TPM2TOOLS_TCTI names another place"
+        }
+        ErrorKind::ResourceBusy => "another program has the TPM to itself: end it, or use /dev/tpmrm0, which is shared",
+        _ => "see `ls -l /dev/tpm*`, and `dmesg` for the TPM's driver",
     }
 }
 
@@ -122,7 +134,9 @@ fn refusal_hint(meaning: Meaning) -> &'static str {
         Meaning::PolicyFailed => {
             "what was booted is not what the binding was made for: use a passphrase, then bind again"
         }
-        Meaning::AuthFailed => "the TPM's owner hierarchy has a password; this binding needs it to be empty",
+        Meaning::AuthFailed => {
+            "the TPM's owner hierarchy has a password, and this needs it to be empty: `tpm2_changeauth -c owner -p OLD`"
+        }
         Meaning::WrongValue => "type the PIN again; after some wrong ones the TPM locks for a while",
         Meaning::WrongSignature => "the approval is not by the key of the binding, or was changed: sign it again",
         Meaning::NoIndex => "the TPM was cleared, or its counter was removed: use a passphrase, then bind again",
@@ -202,6 +216,31 @@ impl Error for TpmError {
             TpmError::Transport(error) => error.source(),
             TpmError::Random(source) => Some(source),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only a door that is shut is opened by being root.
+    #[test]
+    fn each_reason_not_to_open_has_its_own_step() {
+        let hint = |kind: ErrorKind| {
+            let error = TransportError::Open { place: "/dev/tpmrm0".into(), source: kind.into() };
+            TpmError::from(error).hint()
+        };
+        let kinds = [
+            (ErrorKind::PermissionDenied, "group tss"),
+            (ErrorKind::NotFound, "no TPM is there"),
+            (ErrorKind::ConnectionRefused, "start swtpm"),
+            (ErrorKind::ResourceBusy, "another program"),
+            (ErrorKind::Other, "dmesg"),
+        ];
+        for (kind, expected) in kinds {
+            assert!(hint(kind).contains(expected), "{kind:?}: {}", hint(kind));
+            assert_eq!(hint(kind).contains("be root"), kind == ErrorKind::PermissionDenied, "{kind:?}");
         }
     }
 }

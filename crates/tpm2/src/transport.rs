@@ -59,7 +59,7 @@ pub enum TransportError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The TPM is there and cannot be used.
+    /// The place is named, and no conversation can be begun there.
     Open {
         /// The device or the socket.
         place: String,

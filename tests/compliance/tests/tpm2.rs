@@ -157,62 +157,6 @@ fn another_state_or_another_tpm_opens_nothing() {
     table.finish();
 }
 
-/// Locks a TPM out: one failure is enough, and here it is.
-fn lock(tpm: &Swtpm) {
-    let folder = tempfile::tempdir().unwrap();
-    let (parent, child) = (folder.path().join("parent"), folder.path().join("child"));
-    tpm.tool("tpm2_dictionarylockout").args(["-s", "-n", "1", "-t", "100", "-l", "100"]).succeed();
-    tpm.tool("tpm2_createprimary").args(["-Q", "-C", "o", "-p", "word", "-c"]).arg(&parent).succeed();
-    let wrong = tpm.tool("tpm2_create").args(["-Q", "-P", "wrong", "-C"]).arg(&parent).arg("-u").arg(&child);
-    assert!(!wrong.run().status.success());
-    tpm.tool("tpm2_flushcontext").arg("-t").succeed();
-}
-
-/// Each state of a TPM in which it opens nothing has its own words and its own next step.
-#[test]
-fn each_state_of_a_tpm_has_its_words() {
-    type Change<'a> = &'a dyn Fn(&Swtpm);
-    let tool = |tpm: &Swtpm, words: &[&str]| drop(tpm.tool(words[0]).args(&words[1..]).succeed());
-    let states: [(&str, Change<'_>, &[&str]); 4] = [
-        ("cleared", &|tpm| tool(tpm, &["tpm2_clear", "-Q"]), &["TPM_RC_INTEGRITY", "or the TPM was cleared"]),
-        (
-            "locked out",
-            &lock,
-            &[
-                "TPM_RC_LOCKOUT (0x921)",
-                "1 of 1 failures count",
-                "every 100 s",
-                "tpm2_dictionarylockout --clear-lockout",
-            ],
-        ),
-        (
-            "owned",
-            &|tpm| tool(tpm, &["tpm2_changeauth", "-Q", "-c", "owner", "word"]),
-            &["the TPM wants a password", "owner hierarchy"],
-        ),
-        (
-            "switched off",
-            &|tpm| tool(tpm, &["tpm2_hierarchycontrol", "-C", "p", "shEnable", "clear"]),
-            &["the TPM's hierarchy is switched off", "firmware"],
-        ),
-    ];
-    let mut table = Table::new("tpm2: states of a TPM");
-    for (state, change, expected) in states {
-        table.row(format!("{state}: neither opens, cotter says why"), || {
-            let tpm = Swtpm::start();
-            let jwe = encrypt(&tpm, Maker::Ours, "{}").succeeded().stdout;
-            change(&tpm);
-            assert!(!decrypt(&tpm, Maker::Theirs, &jwe).status.success());
-            tpm.tool("tpm2_flushcontext").arg("-t").run();
-            let said = decrypt(&tpm, Maker::Ours, &jwe).failed_with(1).said();
-            for word in expected {
-                assert!(said.contains(word), "{said} has no {word}");
-            }
-        });
-    }
-    table.finish();
-}
-
 /// Halves of the sealed object that were cut or changed are a damaged binding, and no TPM to be blamed.
 #[test]
 fn a_damaged_binding_is_called_one() {
@@ -507,20 +451,6 @@ fn a_silent_tpm_is_given_up() {
     let program = Program::cotter().args(["encrypt", "tpm2", "{}", "--timeout", "1"]).env(TCTI, place);
     let said = program.input(PLAINTEXT).limit(Duration::from_secs(30)).run().failed_with(1).said();
     assert!(said.contains("the TPM gave no answer within"), "{said}");
-}
-
-/// A machine without a TPM, and a word that names none.
-#[test]
-fn no_tpm_is_named() {
-    for (place, expected) in [
-        ("tabrmd:", "TPM2TOOLS_TCTI=tabrmd:"),
-        ("device:/no/such/tpm", "the TPM at /no/such/tpm cannot be used"),
-        ("swtpm:port=1", "the TPM at 127.0.0.1:1 cannot be used"),
-    ] {
-        let program = Program::cotter().args(["encrypt", "tpm2", "{}"]).env(TCTI, place).input(PLAINTEXT);
-        let said = program.run().failed_with(1).said();
-        assert!(said.contains(expected), "{place}: {said}");
-    }
 }
 
 fn with_length(mut answer: Vec<u8>) -> Vec<u8> {
