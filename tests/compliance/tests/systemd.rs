@@ -344,24 +344,55 @@ fn what_is_not_opened_is_named() {
         token.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         token
     };
-    for (token, expected) in [
+    let fido2 = json!({"type": "systemd-fido2", "keyslots": ["0"], "fido2-credential": "", "fido2-salt": ""});
+    let pkcs11 = json!({"type": "systemd-pkcs11", "keyslots": ["0"], "pkcs11-uri": "", "pkcs11-key": ""});
+    for (token, name, why, option) in [
+        (fido2, "systemd-fido2", "a security key (FIDO2), which is not used here", "fido2-device=auto"),
+        (pkcs11, "systemd-pkcs11", "a smart card (PKCS#11), which is not used here", "pkcs11-uri=auto"),
         (
-            json!({"type": "systemd-fido2", "keyslots": ["0"], "fido2-credential": "", "fido2-salt": ""}),
-            "fido2-device=auto",
+            tpm2(json!({"tpm2_pcrlock": true, "tpm2_pcrlock_nv": ""})),
+            "systemd-tpm2",
+            "the TPM by a policy of systemd-pcrlock, which is not followed here",
+            "tpm2-device=auto",
         ),
-        (json!({"type": "systemd-pkcs11", "keyslots": ["0"], "pkcs11-uri": "", "pkcs11-key": ""}), "pkcs11-uri=auto"),
-        (tpm2(json!({"tpm2_pcrlock": true, "tpm2_pcrlock_nv": ""})), "tpm2-device=auto"),
-        (tpm2(json!({"tpm2-blob": ["AAA=", "AAA="]})), "tpm2-device=auto"),
-        (tpm2(json!({"tpm2_new": 1})), "tpm2-device=auto"),
-        (tpm2(json!({})), "what the TPM sealed is not in it"),
-        (tpm2(json!({"tpm2-pcrs": [24]})), "token.tpm2-"),
+        (
+            tpm2(json!({"tpm2-blob": ["AAA=", "AAA="]})),
+            "systemd-tpm2",
+            "the TPM in several parts, which are not put together here",
+            "tpm2-device=auto",
+        ),
+        (
+            tpm2(json!({"tpm2_new": 1})),
+            "systemd-tpm2",
+            "a later systemd has enrolled the TPM in a form that is not known here",
+            "tpm2-device=auto",
+        ),
     ] {
         let disk = luks2();
+        import(&disk, token.to_string().as_bytes());
+        let line = listed(&disk);
+        assert!(line.starts_with(&format!("0: {name} (")) && line.ends_with(&format!("{why})")), "{line}");
+        let said = disk.cotter(["unlock", "--test-passphrase"]).run().failed_with(1).said();
+        let hint = format!("`systemd-cryptsetup attach NAME DEVICE - {option}`");
+        assert!(said.contains(&format!("{why}\n")) && said.contains(&hint), "{token}: {said}");
+        assert!(disk.opens_with(PASSPHRASE.as_bytes()));
+    }
+}
+
+/// A token that is damaged is no later systemd's, and no TPM's fault.
+#[test]
+fn a_damaged_token_is_named() {
+    for (member, value, expected) in
+        [("tpm2-blob", json!("AAA="), "what the TPM sealed is not in it"), ("tpm2-pcrs", json!([24]), "token.tpm2-")]
+    {
+        let disk = luks2();
+        let mut token = json!({"type": "systemd-tpm2", "keyslots": ["0"], "tpm2-blob": "AAA=", "tpm2-pcrs": [7]});
+        token[member] = value;
         import(&disk, token.to_string().as_bytes());
         let list = disk.cotter(["list"]).succeed();
         assert!(format!("{}{}", list.text(), list.said()).contains("systemd"), "{}", list.said());
         let said = disk.cotter(["unlock", "--test-passphrase"]).run().failed_with(1).said();
-        assert!(said.contains(expected) || token["tpm2-pcrs"] == json!([24]), "{token}: {said}");
+        assert!(said.contains(expected) || member == "tpm2-pcrs", "{token}: {said}");
         assert!(disk.opens_with(PASSPHRASE.as_bytes()));
     }
 }

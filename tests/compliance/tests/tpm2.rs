@@ -24,7 +24,10 @@ const CONFIGS: &[&str] = &[
     r#"{"hash":"sha256"}"#,
     r#"{"hash":"sha384"}"#,
     r#"{"hash":"sha512"}"#,
+    r#"{"key":"ecc256"}"#,
+    r#"{"key":"rsa2048"}"#,
     r#"{"hash":"sha384","key":"rsa"}"#,
+    r#"{"hash":"sha512","key":"rsa"}"#,
     r#"{"hash":"sha1","key":"rsa"}"#,
     r#"{"pcr_ids":"7"}"#,
     r#"{"pcr_bank":"sha1","pcr_ids":"0,7"}"#,
@@ -41,6 +44,8 @@ const CONFIGS: &[&str] = &[
 const HASH_AND_PCRS: &[&str] = &[
     r#"{"hash":"sha1","pcr_bank":"sha256","pcr_ids":"7"}"#,
     r#"{"hash":"sha384","pcr_bank":"sha256","pcr_ids":"7"}"#,
+    r#"{"hash":"sha384","pcr_bank":"sha384","pcr_ids":"7"}"#,
+    r#"{"hash":"sha512","pcr_bank":"sha256","pcr_ids":["16",4]}"#,
     r#"{"hash":"sha512","key":"rsa","pcr_bank":"sha1","pcr_ids":"7"}"#,
 ];
 
@@ -187,22 +192,53 @@ fn a_damaged_binding_is_called_one() {
     assert!(said.contains("TPM_RC_INTEGRITY"), "{said}");
 }
 
-/// Values that are given instead of read: the PCR gets there later, and then both sides open it.
+/// A configuration but for `pcr_digest`, its bank, its PCRs, and whether the original opens what it seals by it.
+const GIVEN: &[(&str, &str, &[u8], bool)] = &[
+    (r#""pcr_bank":"sha256","pcr_ids":"16""#, "sha256", &[16], true),
+    (r#""pcr_bank":"sha256","pcr_ids":"16,4,23""#, "sha256", &[4, 16, 23], true),
+    (r#""key":"rsa","pcr_bank":"sha256","pcr_ids":[4,"16"]"#, "sha256", &[4, 16], true),
+    (r#""pcr_bank":"sha1","pcr_ids":"4,16""#, "sha1", &[4, 16], true),
+    (r#""hash":"sha384","pcr_bank":"sha256","pcr_ids":"16""#, "sha256", &[16], false),
+];
+
+/// Values that are given instead of read: the PCRs get there later, and then both sides open it. One that gets elsewhere opens nothing.
 #[test]
 fn given_values_are_sealed_to() {
     let mut table = Table::new("tpm2: pcr_digest");
-    let digest: [u8; 32] = Sha256::digest([[0; 32], [0x41; 32]].concat()).into();
-    let config =
-        format!(r#"{{"pcr_bank":"sha256","pcr_ids":"16","pcr_digest":"{}"}}"#, BASE64_URL_SAFE_NO_PAD.encode(digest));
-    for sealing in Maker::BOTH {
-        for opening in Maker::BOTH {
-            table.row(format!("{} seals, {} opens", sealing.client_name(), opening.client_name()), || {
-                let tpm = Swtpm::start();
-                let jwe = encrypt(&tpm, sealing, &config).succeeded().stdout;
-                decrypt(&tpm, opening, &jwe).failed_with(1);
-                tpm.extend(16, 0x41);
-                assert_eq!(decrypt(&tpm, opening, &jwe).succeeded().stdout, PLAINTEXT);
-            });
+    let boot = |tpm: &Swtpm, bank: &str, pcrs: &[u8]| {
+        let len = if bank == "sha1" { 20 } else { 32 };
+        for pcr in pcrs {
+            let digest = format!("{:02x}", 0x40 + pcr).repeat(len);
+            tpm.tool("tpm2_pcrextend").arg(format!("{pcr}:{bank}={digest}")).succeed();
+        }
+    };
+    for (members, bank, pcrs, theirs_opens) in GIVEN {
+        // What they will hold, as the original's tools write it: one value behind the other.
+        let to_come = Swtpm::start();
+        boot(&to_come, bank, pcrs);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pcrs");
+        let ids = pcrs.iter().map(u8::to_string).collect::<Vec<_>>().join(",");
+        to_come.tool("tpm2_pcrread").args(["-Q", "-o"]).arg(&file).arg(format!("{bank}:{ids}")).succeed();
+        let values = std::fs::read(&file).unwrap();
+        let config = format!(r#"{{{members},"pcr_digest":"{}"}}"#, BASE64_URL_SAFE_NO_PAD.encode(values));
+        for sealing in Maker::BOTH {
+            let opening = Maker::BOTH.into_iter();
+            for opening in
+                opening.filter(|opening| (sealing, *opening) != (Maker::Theirs, Maker::Theirs) || *theirs_opens)
+            {
+                let (from, to) = (sealing.client_name(), opening.client_name());
+                table.row(format!("{from} seals, {to} opens, {members}"), || {
+                    let tpm = Swtpm::start();
+                    let jwe = encrypt(&tpm, sealing, &config).succeeded().stdout;
+                    decrypt(&tpm, opening, &jwe).failed_with(1);
+                    boot(&tpm, bank, pcrs);
+                    assert_eq!(decrypt(&tpm, opening, &jwe).succeeded().stdout, PLAINTEXT);
+                    // The last of them counts as well.
+                    boot(&tpm, bank, &pcrs[pcrs.len() - 1..]);
+                    decrypt(&tpm, opening, &jwe).failed_with(1);
+                });
+            }
         }
     }
     table.finish();
@@ -241,6 +277,8 @@ fn a_configuration_that_means_less_than_it_says_is_refused() {
 #[test]
 fn a_pcr_is_a_number_too() {
     let tpm = Swtpm::start();
+    let theirs = encrypt(&tpm, Maker::Theirs, r#"{"pcr_ids":7}"#).failed_with(1);
+    assert!(theirs.stdout.is_empty() && theirs.said().contains("Parsing the requested policy failed"), "{theirs:?}");
     let jwe = encrypt(&tpm, Maker::Ours, r#"{"pcr_ids":7}"#).succeeded().stdout;
     assert_eq!(header(&jwe)["clevis"]["tpm2"]["pcr_ids"], "7");
     assert_eq!(header(&jwe)["clevis"]["tpm2"]["pcr_bank"], "sha256");
