@@ -106,16 +106,24 @@ impl CommandError {
     }
 }
 
-/// `what: cause: its cause`, and the hint on a line of its own.
+/// `what: cause: its cause`, and the hint on a line of its own: of an error inside, that one's, if this one has none.
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
-        let mut cause = self.source.as_deref().map(|source| source as &dyn Error);
+        let mut hint = self.hint.as_deref();
+        let mut cause = self.source();
         while let Some(error) = cause {
-            write!(f, ": {}", visible(&error.to_string()))?;
+            match error.downcast_ref::<CommandError>() {
+                // Its own causes come next.
+                Some(inner) => {
+                    write!(f, ": {}", visible(&inner.what))?;
+                    hint = hint.or(inner.hint.as_deref());
+                }
+                None => write!(f, ": {}", visible(&error.to_string()))?,
+            }
             cause = error.source();
         }
-        match &self.hint {
+        match hint {
             Some(hint) => write!(f, "\n  try: {}", visible(hint)),
             None => Ok(()),
         }
@@ -134,6 +142,12 @@ pub fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// The same of what may have several lines, as a command of GRUB's, on one.
+pub fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    visible(&lines.collect::<Vec<&str>>().join("; "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,10 +155,21 @@ mod tests {
     #[test]
     fn every_cause_is_shown_and_the_hint_stands_apart() {
         let inner = CommandError::failed("no connection", std::io::Error::other("refused\x1b[2J"));
-        let error = CommandError::failed("cannot bind", inner).hint("check the network");
-        let text = error.to_string();
-        assert!(text.starts_with("cannot bind: no connection: refused\u{fffd}[2J"), "{text}");
-        assert!(text.ends_with("\n  try: check the network"), "{text}");
+        let error = CommandError::failed("cannot bind", inner.hint("the server's log")).hint("check the network");
+        assert_eq!(error.to_string(), "cannot bind: no connection: refused\u{fffd}[2J\n  try: check the network");
         assert_eq!((error.exit_code(), CommandError::usage("x").exit_code()), (1, 2));
+    }
+
+    #[test]
+    fn the_hint_of_an_error_inside_is_not_lost() {
+        let inner = CommandError::plain("nothing is dropped").hint("reseal first");
+        let error = CommandError::failed("keyslot 1 stays", inner);
+        assert_eq!(error.to_string(), "keyslot 1 stays: nothing is dropped\n  try: reseal first");
+    }
+
+    #[test]
+    fn several_lines_become_one() {
+        assert_eq!(one_line("menuentry {\n  load_video\n}\n"), "menuentry {; load_video; }");
+        assert_eq!(one_line("a\x1bb"), "a\u{fffd}b");
     }
 }

@@ -230,6 +230,90 @@ fn explain_names_the_pcr_and_the_event() {
     table.finish();
 }
 
+/// One wrong try, and one is too many.
+fn lock(tpm: &Swtpm) {
+    let folder = tempfile::tempdir().unwrap();
+    let (parent, child) = (folder.path().join("parent"), folder.path().join("child"));
+    tpm.tool("tpm2_dictionarylockout").args(["-s", "-n", "1", "-t", "1000", "-l", "1000"]).succeed();
+    tpm.tool("tpm2_createprimary").args(["-Q", "-C", "o", "-p", "word", "-c"]).arg(&parent).succeed();
+    let wrong = tpm.tool("tpm2_create").args(["-Q", "-P", "wrong", "-C"]).arg(&parent).arg("-u").arg(&child);
+    assert!(!wrong.run().status.success());
+    tpm.tool("tpm2_flushcontext").arg("-t").succeed();
+}
+
+/// What no PCR tells: another TPM, a locked one, a counter that has passed. And a PIN, which is not tried.
+#[test]
+fn explain_looks_at_the_tpm_too() {
+    let mut table = Table::new("tpm explain: the TPM");
+    let explain = |tpm: &Swtpm, disk: &Disk| {
+        let ended = cotter(tpm, &["tpm", "explain", "-s", "1", "--json", "-d"]).arg(disk.path()).run();
+        (ended.status.code(), json(&ended)["state"].as_str().unwrap().to_owned())
+    };
+    let shut = |state: &str| (Some(3), state.to_owned());
+    for (pin, config, locked) in [
+        ("tpm2", "{}", "locked-out"),
+        ("tpm2", r#"{"pcr_bank":"sha256","pcr_ids":"7"}"#, "locked-out"),
+        ("cotter-tpm2", r#"{"pcr_ids":"7"}"#, "holds"),
+    ] {
+        table.row(format!("{pin} {config}"), || {
+            let tpm = Swtpm::start();
+            let disk = Disk::formatted(Maker::Ours);
+            bind(&tpm, &disk, pin, config);
+            assert_eq!(explain(&tpm, &disk).0, Some(0));
+            let other = Swtpm::start();
+            assert_eq!(explain(&other, &disk), shut("other-tpm"));
+            other.extend(7, 1);
+            assert_eq!(explain(&other, &disk), shut("other-tpm"), "no story of what moved");
+            assert_eq!((tpm.left_behind(), other.left_behind()), (String::new(), String::new()));
+            lock(&tpm);
+            assert_eq!(explain(&tpm, &disk).1, locked);
+            assert_eq!(explain(&tpm, &disk).0 == Some(0), opens(&tpm, &disk));
+        });
+    }
+    table.row("systemd's", || {
+        let tpm = Swtpm::start();
+        let disk = Disk::formatted(Maker::Ours);
+        let device = format!("--tpm2-device={}", tpm.place());
+        let enrol = Program::new("systemd-cryptenroll").env("PASSWORD", PASSPHRASE);
+        enrol.args([device.as_str(), "--tpm2-pcrs=7"]).arg(disk.path()).succeed();
+        assert_eq!(explain(&tpm, &disk), (Some(0), "holds".to_owned()));
+        assert_eq!(explain(&Swtpm::start(), &disk), shut("other-tpm"));
+        lock(&tpm);
+        assert_eq!(explain(&tpm, &disk), shut("locked-out"));
+    });
+    table.row("a counter that has passed", || {
+        let tpm = Swtpm::start();
+        let disk = Disk::formatted(Maker::Ours);
+        bind(&tpm, &disk, "cotter-tpm2", r#"{"counter":true}"#);
+        assert_eq!(explain(&tpm, &disk).0, Some(0));
+        let indices = tpm.tool("tpm2_getcap").arg("handles-nv-index").succeed().text();
+        let index = indices.split_whitespace().find(|word| word.starts_with("0x")).unwrap().to_owned();
+        tpm.tool("tpm2_nvincrement").args(["-C", "o", &index]).succeed();
+        assert_eq!(explain(&tpm, &disk), shut("counter-passed"));
+        tpm.tool("tpm2_nvundefine").args(["-C", "o", &index]).succeed();
+        assert_eq!(explain(&tpm, &disk), shut("no-counter"));
+    });
+    table.finish();
+}
+
+/// A boot of which there is no log has no story either.
+#[test]
+fn without_a_log_explain_says_that_there_is_none() {
+    let tpm = Swtpm::start();
+    let disk = Disk::formatted(Maker::Ours);
+    bind(&tpm, &disk, "cotter-tpm2", r#"{"pcr_ids":"7"}"#);
+    tpm.extend(7, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("log");
+    for content in ["", "root:x:0:0:root:/root:/bin/bash\n"] {
+        fs::write(&empty, content).unwrap();
+        let explain = cotter(&tpm, &["tpm", "explain", "-s", "1", "--json", "--log"]).arg(&empty);
+        let ended = explain.arg("-d").arg(disk.path()).run();
+        assert_eq!(ended.status.code(), Some(3));
+        assert_eq!(json(&ended)["moved"][0]["because"], "no-log", "{}", ended.text());
+    }
+}
+
 /// Before the update both boots are accepted, afterwards the new one alone.
 #[test]
 fn values_of_its_own_are_resealed_before_an_update_and_dropped_after_it() {
@@ -251,7 +335,8 @@ fn values_of_its_own_are_resealed_before_an_update_and_dropped_after_it() {
     reboot(&mut tpm, GRUB);
     assert!(!opens(&tpm, &disk), "the old boot opens no more");
     let none = reseal(&tpm, &disk, GRUB, &["--drop-old"]).run().failed_with(1).said();
-    assert!(none.contains("nothing is dropped"), "{none}");
+    assert!(none.contains("nothing is dropped\n  try: "), "{none}");
+    assert!(!none.contains('\u{fffd}'), "{none}");
     // With a passphrase the way back is open.
     let key = disk.passphrase_file();
     reseal(&tpm, &disk, GRUB, &["-k", key.to_str().unwrap()]).succeed();

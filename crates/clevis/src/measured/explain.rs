@@ -65,6 +65,8 @@ pub enum Because<'a> {
         /// All of them.
         events: Vec<&'a Event>,
     },
+    /// There is no log of the boot, or nothing in it that could be read.
+    NoLog,
     /// The log does not lead to the value that it has.
     NotExplained {
         /// How the log ends.
@@ -118,7 +120,8 @@ fn because<'a>(
     let explained = log.explains(hash, pcr, &is) == ::tpm2::event_log::Explained::Yes;
     let trace = part.traces.get(&(bank.name().to_owned(), pcr)).filter(|_| explained);
     let because = match (cause, trace) {
-        (Some(cause), _) if cause.events.is_empty() => Because::Later,
+        _ if is_none(log) => Because::NoLog,
+        (Some(cause), _) if cause.events.is_empty() => led_to_it(log),
         // Four bytes of each event that was there, against those that are.
         (_, Some(trace)) => {
             let moved = log.moved(hash, pcr, trace);
@@ -129,6 +132,19 @@ fn because<'a>(
         (None, None) => Because::NotExplained { end: log.end },
     };
     Some(MovedPcr { pcr, was, is, because })
+}
+
+/// Whether nothing can be told from a log. One that is whole and has no event tells that nothing was measured.
+fn is_none(log: &EventLog) -> bool {
+    log.events.is_empty() && log.end != End::Complete
+}
+
+/// All of the log leads to the value of before. If it has no end, what followed is perhaps not in it.
+fn led_to_it<'a>(log: &EventLog) -> Because<'a> {
+    match log.end {
+        End::Complete => Because::Later,
+        end => Because::NotExplained { end },
+    }
 }
 
 /// A policy of which only the digest is known: it fits what is held, or what is held but for one PCR that had less in it.
@@ -160,7 +176,8 @@ fn by_digest<'a>(
     let suspect = |pcr: &u8| {
         let cause = log.cause(bank.hash(), *pcr, |value| fits(Some((*pcr, value))))?;
         let because = match cause.events.as_slice() {
-            [] => Because::Later,
+            _ if is_none(log) => Because::NoLog,
+            [] => led_to_it(log),
             _ => Because::Events { events: cause.events, before: None },
         };
         Some(MovedPcr { pcr: *pcr, was: cause.value, is: held.get(pcr)?.clone(), because })

@@ -9,6 +9,7 @@ mod explain;
 mod part;
 mod predict;
 mod trace;
+mod under;
 
 pub use counter::{count, raise};
 pub use digests::{PcrDigests, digests_to_json, from_hex, read_digests, to_hex};
@@ -16,6 +17,8 @@ pub use explain::{Because, Explanation, MovedPcr, State, explain};
 pub use part::{Form, Part, parts};
 pub use predict::{Predicted, predict, replayed};
 pub use trace::{BOOT_LOG, record};
+pub use under::{Hindrance, hindrance};
+pub(crate) use under::{Parent, Under};
 
 use crate::error::PinError;
 use crate::pin::Ports;

@@ -2,6 +2,7 @@
 
 use super::digests::{PcrDigests, read_digests};
 use super::trace::{Traces, read_traces};
+use super::under::{Parent, Under};
 use crate::error::{BindingError, PinError};
 use crate::pin::{ANNOTATION, HEADER, header, pin_name};
 use crate::pins::{sss, tpm2};
@@ -35,6 +36,8 @@ pub struct Part {
     pub counter: bool,
     /// What extended these PCRs when it was made, as far as that was kept.
     pub(super) traces: Traces,
+    /// What lies in the TPM for it, and under which key, as far as it tells that.
+    pub(super) under: Option<Under>,
 }
 
 /// Whose form it has.
@@ -56,7 +59,7 @@ const PCRS: &str = "pcrs";
 impl Part {
     /// A part of systemd's: these PCRs, by the policy of the sealed object. A policy that is not theirs alone, because somebody signs, is not
     /// looked into.
-    pub(crate) fn of_systemd(pcrs: Option<&PcrSelection>, sealed: Option<&Public>, pin: bool) -> Part {
+    pub(crate) fn of_systemd(pcrs: Option<&PcrSelection>, sealed: Option<&Public>, pin: bool, under: Under) -> Part {
         Part {
             place: String::new(),
             form: Form::Systemd,
@@ -69,6 +72,7 @@ impl Part {
             pin,
             counter: false,
             traces: Traces::default(),
+            under: Some(under),
         }
     }
 
@@ -125,8 +129,8 @@ fn collect(jwe: &Jwe, place: &str, outer: &Traces, found: &mut Vec<Part>) -> Res
 }
 
 fn original(header: &Field<'_>, place: &str, traces: &Traces) -> Result<Part, BindingError> {
-    let (compares, sealed) = tpm2::compared(header)?;
-    let compares = compares.map(|selection| (selection.bank(), selection.pcrs().collect::<BTreeSet<u8>>()));
+    let tpm2::Compared { pcrs, public, sealed, parent } = tpm2::compared(header)?;
+    let compares = pcrs.map(|selection| (selection.bank(), selection.pcrs().collect::<BTreeSet<u8>>()));
     let kept = header.optional(ANNOTATION)?.map_or(Ok(None), |ours| ours.optional(PCRS))?;
     let accepted = match (&compares, kept) {
         (Some((bank, pcrs)), Some(kept)) => accepted(&[kept], *bank, pcrs)?,
@@ -138,12 +142,13 @@ fn original(header: &Field<'_>, place: &str, traces: &Traces) -> Result<Part, Bi
         compares,
         latch_bank: None,
         accepted,
-        sealed: Some(sealed),
+        sealed: Some(public),
         signed: false,
         latch: None,
         pin: false,
         counter: false,
         traces: traces.clone(),
+        under: Some(Under { parent: Parent::Made(parent, None), sealed, counter: None }),
     })
 }
 
@@ -179,6 +184,7 @@ fn ours(header: &Field<'_>, place: &str, traces: &Traces) -> Result<Part, Bindin
         pin: has("pin")?,
         counter: has("counter")?,
         traces: traces.clone(),
+        under: Under::of_ours(&binding)?,
     })
 }
 

@@ -2,9 +2,9 @@
 
 use super::signer::Signer;
 use crate::error::{BindingError, Unopened};
-use crate::measured::Part;
+use crate::measured::{self, Part, Under};
 use crate::verdict::{Form, Pcrs, Policy, Tpm};
-use ::tpm2::{Bank, ParentKey, PcrSelection, PcrSet, Public, Sealed, TpmError};
+use ::tpm2::{Bank, ParentKey, ParentTemplate, PcrSelection, PcrSet, Protection, Public, Sealed, TpmError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crypto::Hash;
@@ -135,7 +135,15 @@ impl Tpm2 {
     pub fn part(&self) -> Part {
         let signed = self.signed.as_ref().map(|signed| &signed.pcrs);
         let sealed = Some(&self.public).filter(|_| signed.is_none());
-        Part::of_systemd(self.pcrs.as_ref().or(signed), sealed, self.pin.is_some())
+        let parent = match &self.parent {
+            Parent::Made(key) => {
+                let template = ParentTemplate { key: *key, hash: Hash::Sha256, protection: Protection::Counted };
+                measured::Parent::Made(template, None)
+            }
+            Parent::Stored { handle, name } => measured::Parent::Stored(*handle, name.clone()),
+        };
+        let under = Under { parent, sealed: self.sealed.clone(), counter: None };
+        Part::of_systemd(self.pcrs.as_ref().or(signed), sealed, self.pin.is_some(), under)
     }
 
     /// What it is worth.

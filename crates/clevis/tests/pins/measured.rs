@@ -82,6 +82,10 @@ fn of_a_digest_the_single_pcr_that_had_less_in_it_is_found() {
     let later = PcrDigests::from([(16, vec![1; 32])]);
     let found = explain(&part, &[], &later, &empty);
     assert_eq!((found.state, &found.moved[0].because), (State::Moved, &Because::Later));
+    for end in [End::Absent, End::Truncated { offset: 0 }, End::Malformed { offset: 0 }] {
+        let none = EventLog { end, ..log(&[]) };
+        assert_eq!(explain(&part, &[], &later, &none).moved[0].because, Because::NoLog, "{end:?}");
+    }
     let any = explain(&of(PLAIN), &[], &PcrDigests::new(), &empty);
     assert_eq!(any.state, State::AnySystem);
 }

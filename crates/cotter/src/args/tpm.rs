@@ -97,8 +97,9 @@ const EXPLAIN: &str = "Exit codes:
   0  every part that the TPM decides would open now
   3  one would not
   1  it was not found out
-Which event it was is told where that was kept when the binding was made, or can be found by trying. Whether it is the TPM that sealed, and a
-PIN, are not tried.";
+The PCRs are compared, and whether this TPM sealed it, whether it is locked and where a counter stands is looked at. Nothing is unsealed, a PIN
+is not tried, and the other shares of a threshold are not asked. Which event it was is told where that was kept when the binding was made, or
+can be found by trying.";
 
 /// `cotter tpm predict`
 #[derive(Debug, Args)]

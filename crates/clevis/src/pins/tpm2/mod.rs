@@ -19,7 +19,10 @@ use crate::pcr_state::PcrState;
 use crate::pin::{ANNOTATION, HEADER, Opened, Pin, Ports, Shown, header};
 use crate::remark::Remark;
 use crate::stored::Lost;
-use ::tpm2::{Bank, Patience, PcrSelection, Protection, Public, Purpose, SealedTemplate, Session, Tpm, TpmError};
+use ::tpm2::{
+    Bank, ParentTemplate, Patience, PcrSelection, Protection, Public, Purpose, Sealed, SealedTemplate, Session,
+};
+use ::tpm2::{Tpm, TpmError};
 use binding::Binding;
 use crypto::{Hash, Secret};
 use failure::failed_with;
@@ -104,10 +107,19 @@ fn read(header: &Field<'_>) -> Result<Binding, PinError> {
     Binding::read(header).map_err(bad_binding)
 }
 
+/// What a header has the TPM compare.
+pub(crate) struct Compared {
+    pub(crate) pcrs: Option<PcrSelection>,
+    pub(crate) public: Public,
+    pub(crate) sealed: Sealed,
+    pub(crate) parent: ParentTemplate,
+}
+
 /// The PCRs that a header compares, and the object that it seals.
-pub(crate) fn compared(header: &Field<'_>) -> Result<(Option<PcrSelection>, Public), BindingError> {
+pub(crate) fn compared(header: &Field<'_>) -> Result<Compared, BindingError> {
     let binding = Binding::read(header)?;
-    Ok((binding.pcrs.map(|(selection, _)| selection), binding.public))
+    let (parent, pcrs) = (binding.parent(), binding.pcrs.map(|(selection, _)| selection));
+    Ok(Compared { pcrs, public: binding.public, sealed: binding.sealed, parent })
 }
 
 fn bad_binding(source: BindingError) -> PinError {

@@ -3,13 +3,13 @@
 use super::log;
 use crate::args::{Quoted, TpmExplainArgs};
 use crate::command::luks::chosen;
-use crate::error::{CommandError, visible};
+use crate::error::{CommandError, one_line};
 use crate::host::Host;
 use crate::output;
 use crate::volume::Disks;
 use ::luks::{Header, Slot, TokenId};
 use clevis::TrustPolicy;
-use clevis::measured::{self, Because, Explanation, MovedPcr, Part, PcrDigests, State, to_hex};
+use clevis::measured::{self, Because, Explanation, Hindrance, MovedPcr, Part, PcrDigests, State, to_hex};
 use json::{Object, Value};
 use linux::Access;
 use tpm2::PcrSelection;
@@ -42,19 +42,32 @@ pub fn run(args: &TpmExplainArgs) -> Result<(), CommandError> {
     let (approvals, _) = unlock::approvals(&header);
     let mut states = Vec::new();
     for part in &parts {
-        let held = held(part, &host)?;
-        let approved = approved(part, &policies, &approvals, &host);
-        let found = measured::explain(part, &approved, &held, &log);
-        states.push(found.state);
-        output::record(args.format, record(place.clone(), part, &found), || text(&what, part, &found))?;
+        let hindrance = measured::hindrance(part, &host.ports(TrustPolicy::Ask)).map_err(failed)?;
+        let found = if hindrance == Some(Hindrance::OtherTpm) {
+            // What its PCRs hold says nothing of this part.
+            Explanation { state: State::Unknown, moved: Vec::new() }
+        } else {
+            let approved = approved(part, &policies, &approvals, &host);
+            measured::explain(part, &approved, &held(part, &host)?, &log)
+        };
+        let told = Told { part, found, hindrance };
+        states.push(told.opens());
+        output::record(args.format, told.record(place.clone()), || told.text(&what))?;
     }
-    if states.contains(&State::Unknown) {
-        return Err(CommandError::plain("whether it would open is not known").silent());
+    if states.contains(&Some(false)) {
+        return Err(CommandError::plain("it would not open now").code(SHUT).silent());
     }
-    match states.iter().all(|state| matches!(state, State::Holds | State::AnySystem)) {
-        true => Ok(()),
-        false => Err(CommandError::plain("it would not open now").code(SHUT).silent()),
+    match states.contains(&None) {
+        true => Err(CommandError::plain("whether it would open is not known").silent()),
+        false => Ok(()),
     }
+}
+
+/// What is told of a part.
+struct Told<'a> {
+    part: &'a Part,
+    found: Explanation<'a>,
+    hindrance: Option<Hindrance>,
 }
 
 /// What is to be explained.
@@ -94,8 +107,8 @@ fn approved(
     let counter = policy.counter.as_ref();
     let counted = counter.and_then(|counter| measured::count(counter.index, &host.ports(TrustPolicy::Ask)).ok());
     let passed = |approval: &clevis::Approval| match (approval.counter(), counted) {
-        (Some(until), Some(count)) => until.value < count,
-        _ => false,
+        (Some(until), count) => count.is_none_or(|count| until.value < count),
+        (None, _) => false,
     };
     let good = approvals.iter().filter(|approval| {
         approval.is_signed_by(&policy.key)
@@ -119,7 +132,10 @@ fn held(part: &Part, host: &Host) -> Result<PcrDigests, CommandError> {
     measured::held(&selection, &host.ports(TrustPolicy::Ask)).map_err(failed)
 }
 
-/// The state as one word, and in words.
+/// How the words of what opens begin.
+const NOW: &str = "would open now";
+
+/// The state of the PCRs as one word, and in words.
 fn words(state: State) -> (&'static str, &'static str) {
     match state {
         State::AnySystem => ("any-system", "would open now: it compares no PCR"),
@@ -135,18 +151,98 @@ fn words(state: State) -> (&'static str, &'static str) {
     }
 }
 
-fn record(place: Object, part: &Part, found: &Explanation<'_>) -> Object {
-    let record = place.with("pin", part.form.pin());
-    let record = if part.place.is_empty() { record } else { record.with("share", part.place.as_str()) };
-    let record = match &part.compares {
-        None => record,
-        Some((bank, pcrs)) => {
-            let pcrs: Vec<Value> = pcrs.iter().map(|pcr| u64::from(*pcr).into()).collect();
-            record.with("pcr_bank", bank.name()).with("pcrs", pcrs)
+impl Told<'_> {
+    /// Whether the part would open, if that is known.
+    fn opens(&self) -> Option<bool> {
+        match (self.hindrance, self.found.state) {
+            (None, State::Holds | State::AnySystem) => Some(true),
+            (None, State::Unknown) => None,
+            _ => Some(false),
         }
-    };
-    let moved: Vec<Value> = found.moved.iter().map(|moved| moved_record(moved).into()).collect();
-    record.with("state", words(found.state).0).with("moved", moved)
+    }
+
+    /// The state as one word, and in words: the PCRs first, what else there is if they would do.
+    fn words(&self) -> (&'static str, String) {
+        let fits = matches!(self.found.state, State::Holds | State::AnySystem | State::Unknown);
+        if let Some(hindrance) = self.hindrance.filter(|_| fits) {
+            return hindrance_words(hindrance);
+        }
+        let (word, text) = words(self.found.state);
+        let text = match text.strip_prefix(NOW).filter(|_| self.part.pin) {
+            Some(rest) => format!("{NOW} if its PIN is typed, which was not tried{rest}"),
+            None => text.to_owned(),
+        };
+        (word, text)
+    }
+
+    fn record(&self, place: Object) -> Object {
+        let part = self.part;
+        let record = place.with("pin", part.form.pin());
+        let record = if part.place.is_empty() { record } else { record.with("share", part.place.as_str()) };
+        let record = match &part.compares {
+            None => record,
+            Some((bank, pcrs)) => {
+                let pcrs: Vec<Value> = pcrs.iter().map(|pcr| u64::from(*pcr).into()).collect();
+                record.with("pcr_bank", bank.name()).with("pcrs", pcrs)
+            }
+        };
+        let moved: Vec<Value> = self.found.moved.iter().map(|moved| moved_record(moved).into()).collect();
+        let record = record.with("state", self.words().0).with("moved", moved);
+        let record = record.with("asks_pin", Value::Bool(part.pin));
+        match self.hindrance {
+            Some(hindrance) => record.with("hindrance", hindrance_words(hindrance).0),
+            None => record,
+        }
+    }
+
+    fn text(&self, slot: &str) -> String {
+        let part = self.part;
+        let place = if part.place.is_empty() { String::new() } else { format!(", {}", part.place) };
+        let pcrs = part.compares.as_ref().map_or(String::new(), |(bank, pcrs)| {
+            format!(" {}:{}", bank.name(), pcrs.iter().map(u8::to_string).collect::<Vec<String>>().join(","))
+        });
+        let (word, words) = self.words();
+        let mut lines = vec![format!("{slot}{place}: {}{pcrs} {}", part.form.pin(), words)];
+        for moved in &self.found.moved {
+            lines.push(format!("  PCR {} moved", moved.pcr));
+            lines.push(format!("    was {}", to_hex(&moved.was)));
+            lines.push(format!("    is  {}", to_hex(&moved.is)));
+            lines.push(format!("    {}", because(&moved.because).1));
+            if let Because::Events { events, .. } | Because::OneOf { events } = &moved.because {
+                let shown = events.iter().take(MOST_SHOWN);
+                lines
+                    .extend(shown.map(|event| {
+                        format!("      {}", one_line(&format!("{} ({})", event.component(), event.kind)))
+                    }));
+                if let more @ 1.. = events.len().saturating_sub(MOST_SHOWN) {
+                    lines.push(format!("      and {more} more"));
+                }
+            }
+        }
+        if let Some(also) = self.hindrance.map(hindrance_words).filter(|(other, _)| *other != word) {
+            lines.push(format!("  besides, it {}", also.1));
+        }
+        lines.join("\n")
+    }
+}
+
+/// The same of what no PCR tells.
+fn hindrance_words(hindrance: Hindrance) -> (&'static str, String) {
+    match hindrance {
+        Hindrance::OtherTpm => {
+            ("other-tpm", "would not open: another TPM sealed it, or this one was cleared since".into())
+        }
+        Hindrance::LockedOut => {
+            let hint = "see `cotter tpm status`";
+            ("locked-out", format!("would not open now: the TPM is locked after too many failures; {hint}"))
+        }
+        Hindrance::CounterPassed(index) => {
+            ("counter-passed", format!("would never open again: the counter {index} has passed its number"))
+        }
+        Hindrance::NoCounter(index) => {
+            ("no-counter", format!("would not open: its counter {index} is gone, or another stands in its place"))
+        }
+    }
 }
 
 fn moved_record(moved: &MovedPcr<'_>) -> Object {
@@ -173,32 +269,11 @@ fn because(because: &Because<'_>) -> (&'static str, String) {
             "one-of",
             format!("what was measured then was not kept; one or more of these {} is another:", events.len()),
         ),
+        Because::NoLog => ("no-log", "there is no log of the boot here: what moved it cannot be said".into()),
         Because::NotExplained { .. } => ("not-explained", "the log does not explain this PCR".into()),
     }
 }
 
 fn counted(events: usize) -> String {
     if events == 1 { "1 event".to_owned() } else { format!("{events} events") }
-}
-
-fn text(slot: &str, part: &Part, found: &Explanation<'_>) -> String {
-    let place = if part.place.is_empty() { String::new() } else { format!(", {}", part.place) };
-    let pcrs = part.compares.as_ref().map_or(String::new(), |(bank, pcrs)| {
-        format!(" {}:{}", bank.name(), pcrs.iter().map(u8::to_string).collect::<Vec<String>>().join(","))
-    });
-    let mut lines = vec![format!("{slot}{place}: {}{pcrs} {}", part.form.pin(), words(found.state).1)];
-    for moved in &found.moved {
-        lines.push(format!("  PCR {} moved", moved.pcr));
-        lines.push(format!("    was {}", to_hex(&moved.was)));
-        lines.push(format!("    is  {}", to_hex(&moved.is)));
-        lines.push(format!("    {}", because(&moved.because).1));
-        if let Because::Events { events, .. } | Because::OneOf { events } = &moved.because {
-            let shown = events.iter().take(MOST_SHOWN);
-            lines.extend(shown.map(|event| visible(&format!("      {} ({})", event.component(), event.kind))));
-            if let more @ 1.. = events.len().saturating_sub(MOST_SHOWN) {
-                lines.push(format!("      and {more} more"));
-            }
-        }
-    }
-    lines.join("\n")
 }

@@ -2,7 +2,7 @@
 
 use super::{log, update};
 use crate::args::TpmStatusArgs;
-use crate::error::{CommandError, visible};
+use crate::error::{CommandError, one_line, visible};
 use crate::host::Host;
 use crate::output;
 use crate::volume;
@@ -137,7 +137,8 @@ impl Found<'_> {
     }
 
     fn pcr_lines(&self, bank: Bank, pcr: u8, value: &[u8], verbose: bool) -> Vec<String> {
-        let components: Vec<String> = self.log.of_pcr(pcr).map(|event| event.component().to_string()).collect();
+        let components: Vec<String> =
+            self.log.of_pcr(pcr).map(|event| one_line(&event.component().to_string())).collect();
         let word = match self.log.explains(bank.hash(), pcr, value) {
             Explained::Yes => named(&components, verbose),
             Explained::Untouched => "nothing was measured".to_owned(),

@@ -48,7 +48,7 @@ fn reseal(args: &ResealArgs, version: Option<&str>) -> Result<(), CommandError> 
     let next = Next { args, log, parts: files.parts(), key, host: &host };
     for device in &volumes {
         if let Err(error) = one(&next, device) {
-            output::say(&visible(&format!("cotter: {}: {error}", device.path.display())));
+            output::say(&format!("cotter: {}: {error}", visible(&device.path.display().to_string())));
         }
     }
     Ok(())

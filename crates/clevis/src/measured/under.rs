@@ -1,0 +1,139 @@
+//! What no PCR tells: whether it is the TPM that sealed, whether it is locked, and where the counter stands.
+
+use super::ask;
+use super::part::Part;
+use crate::error::{BindingError, PinError};
+use crate::pin::Ports;
+use ::tpm2::{Meaning, NvIndex, Object, ParentKey, ParentTemplate, Protection, Purpose, Sealed, Tpm, TpmError};
+use crypto::Hash;
+use jose::b64;
+use json::Field;
+
+/// What lies in the TPM for a part, and under which key.
+#[derive(Clone, Debug)]
+pub(crate) struct Under {
+    /// The key.
+    pub(crate) parent: Parent,
+    /// Both halves.
+    pub(crate) sealed: Sealed,
+    /// What may not have counted further.
+    pub(crate) counter: Option<Counted>,
+}
+
+/// A counter of the TPM.
+#[derive(Clone, Debug)]
+pub(crate) struct Counted {
+    index: NvIndex,
+    name: Vec<u8>,
+    /// The highest number at which the part opens.
+    at_most: u64,
+}
+
+/// A parent key.
+#[derive(Clone, Debug)]
+pub(crate) enum Parent {
+    /// Made anew each time; with the name that it must have, where that was kept.
+    Made(ParentTemplate, Option<Vec<u8>>),
+    /// It stays in the TPM.
+    Stored(u32, Vec<u8>),
+}
+
+/// What keeps a part from opening, whatever the PCRs hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hindrance {
+    /// Another TPM sealed it, or this one was cleared since.
+    OtherTpm,
+    /// The TPM is locked after too many failures.
+    LockedOut,
+    /// The counter has counted further.
+    CounterPassed(NvIndex),
+    /// The counter is gone, or another stands in its place.
+    NoCounter(NvIndex),
+}
+
+impl Under {
+    /// Of our own pin; nothing if the header names no parent key.
+    pub(super) fn of_ours(binding: &Field<'_>) -> Result<Option<Under>, BindingError> {
+        let Some(parent) = binding.optional("parent")? else { return Ok(None) };
+        let halves = binding.member("sealed")?;
+        let sealed = Sealed { public: bytes(&halves, "public")?, private: bytes(&halves, "private")? };
+        let key = parent.member("key")?;
+        let key = match key.text()? {
+            "ecc" => ParentKey::Ecc,
+            "rsa" => ParentKey::Rsa,
+            _ => return Err(key.wrong_value("ecc or rsa").into()),
+        };
+        let template = ParentTemplate { key, hash: Hash::Sha256, protection: Protection::Uncounted };
+        let counter = binding.optional("counter")?.map(|counter| Counted::read(&counter)).transpose()?;
+        Ok(Some(Under { parent: Parent::Made(template, Some(bytes(&parent, "name")?)), sealed, counter }))
+    }
+
+    /// Loads it: only the TPM that sealed it does that, and a locked one does not where it counts.
+    fn load(&self, tpm: &Tpm<'_>, part: &Part) -> Result<Option<Hindrance>, TpmError> {
+        let parent = match self.key(tpm) {
+            Ok(parent) => parent,
+            Err(error) => return hindered(error),
+        };
+        let mut session = tpm.start_session(&parent, Purpose::Authorise, Hash::Sha256)?;
+        if let Err(error) = tpm.load(&parent, &self.sealed, &mut session) {
+            return hindered(error);
+        }
+        if part.pin && tpm.dictionary_attack()?.locked_out {
+            return Ok(Some(Hindrance::LockedOut));
+        }
+        let Some(counter) = self.counter.as_ref().filter(|_| !part.signed) else { return Ok(None) };
+        let gone = Ok(Some(Hindrance::NoCounter(counter.index)));
+        let public = match tpm.nv_read_public(counter.index) {
+            Ok(public) if public.name() == counter.name => public,
+            Err(error) if !matches!(error.meaning(), Some(Meaning::NoIndex | Meaning::NoHandle)) => return Err(error),
+            _ => return gone,
+        };
+        let count = tpm.nv_read_counter(&public, &mut session)?;
+        Ok((count > counter.at_most).then_some(Hindrance::CounterPassed(counter.index)))
+    }
+
+    fn key<'t, 'a>(&self, tpm: &'t Tpm<'a>) -> Result<Object<'t, 'a>, TpmError> {
+        let (parent, name) = match &self.parent {
+            Parent::Made(template, name) => (tpm.create_primary(*template)?, name.as_ref()),
+            Parent::Stored(handle, name) => (tpm.persistent(*handle)?, Some(name)),
+        };
+        name.map_or(Ok(()), |name| parent.expect_name(name)).map(|()| parent)
+    }
+}
+
+impl Counted {
+    fn read(field: &Field<'_>) -> Result<Counted, BindingError> {
+        let index = field.member("index")?;
+        let number = index.text()?.strip_prefix("0x").and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let number = number.and_then(NvIndex::new).ok_or_else(|| index.wrong_value("an index of the TPM"))?;
+        Ok(Counted { index: number, name: bytes(field, "name")?, at_most: field.member("value")?.integer()? })
+    }
+}
+
+fn bytes(field: &Field<'_>, name: &str) -> Result<Vec<u8>, BindingError> {
+    let member = field.member(name)?;
+    let place = || member.place().to_owned();
+    b64::decode(member.text()?).map_err(|source| BindingError::Base64 { place: place(), source })
+}
+
+/// What a refusal says of the part; any other failure says nothing.
+fn hindered(error: TpmError) -> Result<Option<Hindrance>, TpmError> {
+    match (&error, error.meaning()) {
+        (TpmError::OtherParent, _) | (_, Some(Meaning::NotOurs)) => Ok(Some(Hindrance::OtherTpm)),
+        // A storage root key that is not there is one that another TPM has, or that was removed.
+        (TpmError::Refused { command: "TPM2_ReadPublic", .. }, Some(Meaning::NoHandle | Meaning::Other)) => {
+            Ok(Some(Hindrance::OtherTpm))
+        }
+        (_, Some(Meaning::LockedOut)) => Ok(Some(Hindrance::LockedOut)),
+        _ => Err(error),
+    }
+}
+
+/// Asks the TPM. No secret is unsealed, and no try of a PIN is used up.
+///
+/// # Errors
+/// [`PinError::NoTpm`], [`PinError::Tpm`], [`PinError::Cancelled`].
+pub fn hindrance(part: &Part, ports: &Ports<'_>) -> Result<Option<Hindrance>, PinError> {
+    let Some(under) = &part.under else { return Ok(None) };
+    ask(ports, |tpm| under.load(tpm, part))
+}
