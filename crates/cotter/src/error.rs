@@ -63,6 +63,17 @@ impl CommandError {
         self
     }
 
+    /// As [`CommandError::hint`], unless it has one, or an error inside has.
+    #[must_use]
+    pub fn or_hint(self, hint: impl Into<String>) -> CommandError {
+        if self.has_hint() { self } else { self.hint(hint) }
+    }
+
+    fn has_hint(&self) -> bool {
+        let inner = self.source().and_then(|source| source.downcast_ref::<CommandError>());
+        self.hint.is_some() || inner.is_some_and(CommandError::has_hint)
+    }
+
     /// The same with the exit code of the program whose command it is; one that was given first stays.
     #[must_use]
     pub fn code(mut self, code: u8) -> CommandError {
@@ -164,7 +175,9 @@ mod tests {
     fn the_hint_of_an_error_inside_is_not_lost() {
         let inner = CommandError::plain("nothing is dropped").hint("reseal first");
         let error = CommandError::failed("keyslot 1 stays", inner);
-        assert_eq!(error.to_string(), "keyslot 1 stays: nothing is dropped\n  try: reseal first");
+        assert_eq!(error.or_hint("bind").to_string(), "keyslot 1 stays: nothing is dropped\n  try: reseal first");
+        let bare = CommandError::failed("keyslot 1 stays", CommandError::plain("no"));
+        assert_eq!(bare.or_hint("bind").to_string(), "keyslot 1 stays: no\n  try: bind");
     }
 
     #[test]

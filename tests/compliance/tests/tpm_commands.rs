@@ -424,4 +424,23 @@ fn the_originals_binding_is_told_about() {
     let told = reseal(&tpm, &disk, GRUB, &[]).succeed();
     assert!(told.said().contains("not touched"), "{}", told.said());
     assert!(before == fs::read(disk.path()).unwrap());
+    // One that does not open is told about, and the others of the volume are not forgotten for it.
+    let more = cotter(&tpm, &["luks", "bind", "-y", "-s", "2", "-k"]).arg(disk.passphrase_file());
+    more.arg("-d").arg(disk.path()).args(["cotter-tpm2", r#"{"pcr_ids":"9"}"#]).succeed();
+    tpm.extend(9, 1);
+    let told = reseal(&tpm, &disk, GRUB, &[]).run().said();
+    let words = ["keyslot 1 (tpm2) does not open now: PCR 9 moved", "cotter luks regen -d", "-s 1 -k -", "keyslot 2 "];
+    assert!(words.iter().all(|words| told.contains(words)), "{told}");
+}
+
+/// What systemd has enrolled systemd renews.
+#[test]
+fn systemds_keyslot_is_told_about() {
+    let tpm = booted(GRUB);
+    let disk = Disk::formatted(Maker::Ours);
+    let device = format!("--tpm2-device={}", tpm.place());
+    let enrol = Program::new("systemd-cryptenroll").env("PASSWORD", PASSPHRASE);
+    enrol.args([device.as_str(), "--tpm2-pcrs=7"]).arg(disk.path()).succeed();
+    let told = reseal(&tpm, &disk, GRUB, &[]).succeed().said();
+    assert!(told.contains("systemd-cryptenroll --wipe-slot=tpm2"), "{told}");
 }

@@ -17,7 +17,7 @@ pub use explain::{Because, Explanation, MovedPcr, State, explain};
 pub use part::{Form, Part, parts};
 pub use predict::{Predicted, predict, replayed};
 pub use trace::{BOOT_LOG, record};
-pub use under::{Hindrance, hindrance};
+pub use under::Hindrance;
 pub(crate) use under::{Parent, Under};
 
 use crate::error::PinError;
@@ -32,6 +32,15 @@ use ::tpm2::{PcrSelection, Tpm, TpmError};
 pub fn held(selection: &PcrSelection, ports: &Ports<'_>) -> Result<PcrDigests, PinError> {
     let values = ask(ports, |tpm| tpm.pcr_read(selection, None))?;
     Ok(values.iter().map(|(pcr, value)| (pcr, value.to_vec())).collect())
+}
+
+/// What keeps a part from opening, whatever the PCRs hold. No secret is unsealed, and no try of a PIN is used up.
+///
+/// # Errors
+/// As [`held`].
+pub fn hindrance(part: &Part, ports: &Ports<'_>) -> Result<Option<Hindrance>, PinError> {
+    let Some(under) = &part.under else { return Ok(None) };
+    ask(ports, |tpm| under.load(tpm, part.pin, part.signed))
 }
 
 /// Asks the TPM of these ports something that needs no key.

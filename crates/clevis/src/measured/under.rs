@@ -1,9 +1,6 @@
 //! What no PCR tells: whether it is the TPM that sealed, whether it is locked, and where the counter stands.
 
-use super::ask;
-use super::part::Part;
-use crate::error::{BindingError, PinError};
-use crate::pin::Ports;
+use crate::error::BindingError;
 use ::tpm2::{Meaning, NvIndex, Object, ParentKey, ParentTemplate, Protection, Purpose, Sealed, Tpm, TpmError};
 use crypto::Hash;
 use jose::b64;
@@ -68,8 +65,9 @@ impl Under {
         Ok(Some(Under { parent: Parent::Made(template, Some(bytes(&parent, "name")?)), sealed, counter }))
     }
 
-    /// Loads it: only the TPM that sealed it does that, and a locked one does not where it counts.
-    fn load(&self, tpm: &Tpm<'_>, part: &Part) -> Result<Option<Hindrance>, TpmError> {
+    /// Loads it: only the TPM that sealed it does that, and a locked one does not where it counts. With a signature the counter is another
+    /// matter: the approval names its number.
+    pub(super) fn load(&self, tpm: &Tpm<'_>, pin: bool, signed: bool) -> Result<Option<Hindrance>, TpmError> {
         let parent = match self.key(tpm) {
             Ok(parent) => parent,
             Err(error) => return hindered(error),
@@ -78,10 +76,10 @@ impl Under {
         if let Err(error) = tpm.load(&parent, &self.sealed, &mut session) {
             return hindered(error);
         }
-        if part.pin && tpm.dictionary_attack()?.locked_out {
+        if pin && tpm.dictionary_attack()?.locked_out {
             return Ok(Some(Hindrance::LockedOut));
         }
-        let Some(counter) = self.counter.as_ref().filter(|_| !part.signed) else { return Ok(None) };
+        let Some(counter) = self.counter.as_ref().filter(|_| !signed) else { return Ok(None) };
         let gone = Ok(Some(Hindrance::NoCounter(counter.index)));
         let public = match tpm.nv_read_public(counter.index) {
             Ok(public) if public.name() == counter.name => public,
@@ -127,13 +125,4 @@ fn hindered(error: TpmError) -> Result<Option<Hindrance>, TpmError> {
         (_, Some(Meaning::LockedOut)) => Ok(Some(Hindrance::LockedOut)),
         _ => Err(error),
     }
-}
-
-/// Asks the TPM. No secret is unsealed, and no try of a PIN is used up.
-///
-/// # Errors
-/// [`PinError::NoTpm`], [`PinError::Tpm`], [`PinError::Cancelled`].
-pub fn hindrance(part: &Part, ports: &Ports<'_>) -> Result<Option<Hindrance>, PinError> {
-    let Some(under) = &part.under else { return Ok(None) };
-    ask(ports, |tpm| under.load(tpm, part))
 }

@@ -10,10 +10,12 @@ use crate::command::tpm::log;
 use crate::command::tpm::update::Update;
 use crate::error::CommandError;
 use crate::host::Host;
+use crate::output;
 use crate::volume::{self, Disks};
 use linux::Access;
 use literal::{compared, literal};
 use next::Next;
+use unlock::How;
 
 /// Reseals the bindings of one volume, or of all.
 pub fn run(args: &ResealArgs) -> Result<(), CommandError> {
@@ -43,15 +45,29 @@ fn volume(next: &Next<'_>, device: &Device) -> Result<(), CommandError> {
     let mut failed = signed::reseal(next, &disks, &header, &bindings).err();
     let mut any = false;
     for binding in &bindings {
-        for part in compared(binding)? {
-            any = true;
-            if !part.signed {
-                let done = literal(next, device, binding, &part);
-                failed = failed.or(done.err());
-            }
+        let done = compared(binding).and_then(|parts| {
+            any |= !parts.is_empty();
+            parts.iter().filter(|part| !part.signed).try_for_each(|part| literal(next, device, binding, part))
+        });
+        // The first is told in the end, the others where they are met.
+        match (done, &failed) {
+            (Err(error), Some(_)) => output::say(&error.to_string()),
+            (Err(error), None) => failed = Some(error),
+            (Ok(()), _) => {}
         }
     }
     drop(disks);
+    let enrolled = unlock::enrolled(header.header()).into_iter();
+    let enrolled = enrolled.filter(|found| only.is_none_or(|slot| slot == found.slot));
+    if let Some(found) = enrolled.into_iter().find(|found| matches!(found.how, How::Tpm2(_))) {
+        any = true;
+        output::say(&format!(
+            "keyslot {} was enrolled by systemd-cryptenroll, which alone renews it: systemd-cryptenroll --wipe-slot=tpm2 \
+             --tpm2-device=auto --tpm2-pcrs=PCRS {}",
+            found.slot,
+            Quoted(&device.path)
+        ));
+    }
     match failed {
         Some(error) => Err(error),
         None if any => Ok(()),

@@ -1,11 +1,11 @@
 //! Bindings that have values of their own: bound anew, or told about.
 
-use super::next::{Next, Values, told};
+use super::next::{Next, told};
 use crate::args::{Device, Quoted};
 use crate::command::luks::{chosen, rebind};
 use crate::error::{CommandError, visible};
 use crate::output;
-use clevis::measured::{self, Form, Part, PcrDigests};
+use clevis::measured::{self, Form, Part, PcrDigests, State};
 use linux::Access;
 use unlock::{Binding, Old};
 
@@ -21,10 +21,12 @@ pub fn compared(binding: &Binding) -> Result<Vec<Part>, CommandError> {
 pub fn literal(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part) -> Result<(), CommandError> {
     let slot = binding.slot;
     let Some((bank, _)) = &part.compares else { return Ok(()) };
-    let values = next.part_values(part).map_err(|error| told(slot, error))?;
     if part.form == Form::Original {
-        return original(next, device, binding, &values);
+        return original(next, device, binding, part);
     }
+    let later =
+        format!("after the restart, with a passphrase: cotter luks reseal -d {} -s {slot} -k -", Quoted(&device.path));
+    let values = next.part_values(part).map_err(|error| told(slot, error).or_hint(later))?;
     let old = next.old();
     if old == Old::Drop && !part.accepted.contains(&values.now) {
         return Err(told(slot, not_yet()));
@@ -70,10 +72,10 @@ pub fn not_yet() -> CommandError {
 /// What will become of a binding with values of its own, for who cannot change it.
 pub fn foretell(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part) -> Result<(), CommandError> {
     let slot = binding.slot;
-    let values = next.part_values(part).map_err(|error| told(slot, error))?;
     if part.form == Form::Original {
-        return original(next, device, binding, &values);
+        return original(next, device, binding, part);
     }
+    let values = next.part_values(part).map_err(|error| told(slot, error))?;
     if part.accepted.contains(&values.next) {
         return Ok(());
     }
@@ -86,8 +88,21 @@ pub fn foretell(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part
 }
 
 /// The original's form has one set, and no binding of it is made for a boot that was not seen.
-fn original(next: &Next<'_>, device: &Device, binding: &Binding, values: &Values) -> Result<(), CommandError> {
+fn original(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part) -> Result<(), CommandError> {
     let slot = binding.slot;
+    let again = format!("cotter luks regen -d {} -s {slot}", Quoted(&device.path));
+    let later = format!("after the restart, with a passphrase: {again} -k -");
+    let values = next.part_values(part).map_err(|error| told(slot, error).or_hint(later))?;
+    let found = measured::explain(part, &[], &values.now, &next.log);
+    if matches!(found.state, State::Moved | State::Unnamed) {
+        let moved: Vec<String> = found.moved.iter().map(|moved| moved.pcr.to_string()).collect();
+        let moved = if moved.is_empty() { "a PCR".to_owned() } else { format!("PCR {}", moved.join(",")) };
+        output::say(&visible(&format!(
+            "keyslot {slot} (tpm2) does not open now: {moved} moved since it was bound, and this form accepts one set of values. With a \
+             passphrase, once what is to hold holds: {again} -k -"
+        )));
+        return Ok(());
+    }
     if values.now == values.next {
         output::say(&format!("keyslot {slot} (tpm2) is not touched by this"));
         return Ok(());
@@ -106,8 +121,7 @@ fn original(next: &Next<'_>, device: &Device, binding: &Binding, values: &Values
     }
     output::say(&visible(&format!(
         "keyslot {slot} (tpm2) will not open by itself after the restart: PCR {moves} moves, and this form accepts one set of values. A \
-         passphrase will be asked for; then: cotter luks regen -d {} -s {slot}",
-        Quoted(&device.path)
+         passphrase will be asked for; then: {again} -k -"
     )));
     Ok(())
 }

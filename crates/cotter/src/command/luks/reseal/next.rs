@@ -64,10 +64,7 @@ impl Next<'_> {
         let next = predict(&self.parts)?;
         match next.unpredictable.first() {
             None => Ok(Values { now, next: next.values }),
-            Some((pcr, why)) => {
-                let error = CommandError::plain(visible(&format!("PCR {pcr} cannot be predicted: {why}")));
-                Err(error.hint("after the restart a passphrase, then `cotter luks reseal -k -`"))
-            }
+            Some((pcr, why)) => Err(CommandError::plain(visible(&format!("PCR {pcr} cannot be predicted: {why}")))),
         }
     }
 

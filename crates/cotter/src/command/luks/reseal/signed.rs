@@ -91,7 +91,7 @@ fn one(
         let error = CommandError::plain(format!("keyslot {slot} {wrong}, so nothing was approved for it"));
         return Err(error.hint("--sign FILE, with the private half of its key"));
     };
-    let values = next.values(&policy.selection)?;
+    let values = next.values(&policy.selection).map_err(|error| told(slot, error).or_hint(AFTER))?;
     let bank = policy.selection.bank();
     let mut wanted: Vec<PcrState> =
         [&values.now, &values.next].into_iter().filter_map(|set| state(bank, set)).collect();
@@ -107,6 +107,8 @@ fn one(
     tell(next, binding, policy, &approved)?;
     Ok(approved.approvals)
 }
+
+const AFTER: &str = "after the restart, with a passphrase: `cotter luks reseal --sign FILE`";
 
 fn tell(next: &Next<'_>, binding: &Binding, policy: &SignedPolicy, approved: &Approved) -> Result<(), CommandError> {
     let done = format!("{} approved, {} dropped", approved.added, approved.dropped);
