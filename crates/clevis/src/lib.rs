@@ -35,8 +35,8 @@ pub use error::{
 };
 pub use pcr_state::PcrState;
 pub use pin::{
-    Description, Opened, Pin, Ports, Shown, TrustPolicy, decrypt, describe, encrypt, encrypt_with, open, pin_name,
-    settle,
+    Description, Opened, Pin, Ports, Shown, TrustPolicy, check, decrypt, describe, encrypt, encrypt_with, open,
+    pin_name, settle,
 };
 pub use policy::{ServerReport, configuration, meets, parents, renew, report, servers, signed};
 pub use ports::{

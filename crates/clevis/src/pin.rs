@@ -15,6 +15,9 @@ pub trait Pin: Sync {
     /// Name in the JWE header, `clevis.pin`.
     fn name(&self) -> &'static str;
 
+    /// Refuses a configuration that [`Pin::encrypt`] refuses whatever the machine and its servers say.
+    fn check(&self, config: &Config, pins: &[&dyn Pin]) -> Result<(), PinError>;
+
     /// Encrypts `secret` so that only a machine meeting `config` can bring it back. `beside` holds further members of the protected
     /// header, which mean nothing to the pin.
     fn encrypt(&self, config: &Config, secret: &Secret, beside: &Object, ports: &Ports<'_>) -> Result<Jwe, PinError>;
@@ -139,6 +142,14 @@ pub struct Description {
     pub pin: &'static str,
     /// Its configuration.
     pub shown: Shown,
+}
+
+/// Whether binding by this pin and configuration is refused whatever the machine and its servers say. Nobody is asked.
+///
+/// # Errors
+/// [`PinError::UnknownPin`] and [`PinError::Config`], of shares inside [`PinError::Share`].
+pub fn check(pin_name: &str, config: &Config, pins: &[&dyn Pin]) -> Result<(), PinError> {
+    find(pin_name, pins)?.check(config, pins)
 }
 
 /// Encrypts `secret` by the pin called `pin_name`.

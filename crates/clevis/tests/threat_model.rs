@@ -35,6 +35,7 @@ fn judged(heading: &str) -> Judged<'_> {
     let (words, suffix) = heading.strip_prefix('`').unwrap().rsplit_once('`').unwrap();
     let (pin, config) = words.split_once(" '").unwrap();
     let config = Config::parse(config.strip_suffix('\'').unwrap().as_bytes()).unwrap();
+    clevis::check(pin, &config, clevis::pins::ALL).unwrap_or_else(|why| panic!("{heading}: {why}"));
     let policy = Policy::read(pin, &config).unwrap();
     let around = AROUND.iter().find(|(words, _)| *words == suffix);
     let (_, around) = around.unwrap_or_else(|| panic!("{suffix}: no such surroundings"));

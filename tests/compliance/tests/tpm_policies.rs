@@ -136,19 +136,35 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
         (r#"{"latch":16}"#.into(), "from 8 to 15"),
         (r#"{"latch":23}"#.into(), "from 8 to 15"),
         (r#"{"latch":0}"#.into(), "from 8 to 15"),
-        (r#"{"latch":"x"}"#.into(), "configuration.latch"),
+        (r#"{"latch":"yes"}"#.into(), "configuration.latch is not true or a PCR from 8 to 15"),
         (format!(r#"{{"signed":{signed}}}"#), "without pcr_ids"),
         (format!(r#"{{"pcr_ids":"15","latch":15,"signed":{signed}}}"#), "without pcr_ids"),
         (format!(r#"{{"pcr_ids":"7","accept":[],"signed":{signed}}}"#), "the signature says"),
         (r#"{"pcr_ids":"7","signed":{"key":{"kty":"oct","k":"AA"}}}"#.into(), "on P-256"),
         (r#"{"pcr_ids":"7","signed":{"key":"/nowhere/key.pem"}}"#.into(), "/nowhere/key.pem"),
         (r#"{"pcr_ids":"7","signed":{"keys":"x"}}"#.into(), "signed.key"),
-        (r#"{"counter":7}"#.into(), "configuration.counter"),
+        (r#"{"counter":7}"#.into(), "configuration.counter is not true, or an index of the TPM"),
         (r#"{"counter":"0x81000001"}"#.into(), "an index of the TPM"),
     ] {
         let program = Program::cotter().args(["encrypt", PIN, &config]).env(TCTI, "swtpm:host=127.0.0.1,port=1");
         let said = program.input(PLAINTEXT).run().failed_with(1).said();
         assert!(said.contains(word), "{config}: {said}");
+    }
+}
+
+/// Whoever takes one pin for another is told which one has the option, and shown an example of the pin that was named.
+#[test]
+fn the_hints_fit_the_pin_that_was_named() {
+    for (pin, config, word) in [
+        ("tpm2", r#"{"pin":true}"#, "options of the pin cotter-tpm2"),
+        ("sss", r#"{"t":1,"pins":{"tpm2":{"counter":true}}}"#, "options of the pin cotter-tpm2"),
+        ("tpm2", r#"{"pcr_id":"7"}"#, "cotter encrypt --help"),
+        ("tpm2", "[]", r#"'{"pcr_ids":"7"}'"#),
+        ("tang", "[]", r#"'{"url":"http://keys.example:7500"}'"#),
+        ("tmp2", "{}", "cotter-tpm2, sss, file (and null"),
+    ] {
+        let ended = Program::cotter().args(["encrypt", pin, config]).input(PLAINTEXT).run();
+        assert!(!ended.status.success() && ended.said().contains(word), "{pin} {config}: {}", ended.said());
     }
 }
 
@@ -260,6 +276,8 @@ fn a_signed_policy_waits_for_its_approvals() {
         } else {
             let said = ended.succeeded().said();
             assert!(said.contains("not proved: nobody has approved what the PCRs sha256:7 hold now"), "{said}");
+            let next = format!("cotter luks reseal -d {} --sign FILE", disk.path().display());
+            assert!(said.contains(&next), "{said}");
             luks(&tpm, &disk, "list", &["-s", "1", "--expect", PIN, &config]).succeed();
         }
     }

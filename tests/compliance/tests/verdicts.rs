@@ -36,6 +36,37 @@ fn a_policy_is_explained_for_people_and_programs() {
     }
 }
 
+/// A verdict on what no binding can be is worse than none: whatever `encrypt` refuses is refused, with the same reason.
+#[test]
+fn what_cannot_be_bound_is_not_judged() {
+    for (pin, config, word) in [
+        ("tpm2", r#"{"pcr_id":"7"}"#, "pcr_id is not an option"),
+        ("tpm2", r#"{"pin":true}"#, "pin is not an option"),
+        ("tpm2", r#"{"pcr_bank":"sha256"}"#, "of use without pcr_ids"),
+        ("cotter-tpm2", r#"{"pin":"yes"}"#, "configuration.pin"),
+        ("cotter-tpm2", r#"{"latch":7}"#, "from 8 to 15"),
+        ("cotter-tpm2", r#"{"signed":{"key":"k"}}"#, "without pcr_ids"),
+        ("tpm2plus", r#"{"use_policy":false}"#, "without a policy"),
+        ("tang", r#"{"url":"http://a","thumb":"x"}"#, "thumb is not an option"),
+        ("file", r#"{"name":""}"#, "the name of a file"),
+        ("pkcs11", r#"{"uri":"x"}"#, "pkcs11:"),
+        ("null", r#"{"fails":true}"#, "fails is not an option"),
+        ("sss", r#"{"t":3,"pins":{"null":{}}}"#, "from 1 to that of the pins"),
+        ("sss", r#"{"t":1,"pins":{"cotter-tpm2":[{"pin":"yes"},{}]}}"#, "pins.cotter-tpm2.0.pin is not"),
+        ("sss", r#"{"t":1,"pins":{"tpmm2":{}}}"#, "there is no pin tpmm2"),
+        ("tpmm2", "{}", "there is no pin tpmm2"),
+    ] {
+        let said = explain(&[pin, config, "--require", "disk-stolen"]).run().failed_with(2).said();
+        assert!(said.contains(word), "{pin} {config}: {said}");
+        let encrypted = Program::cotter().args(["encrypt", pin, config]).input("x").run();
+        assert!(!encrypted.status.success() && encrypted.said().contains(word), "{pin} {config}: {}", encrypted.said());
+    }
+    for good in [["tpm2", r#"{"pcr_ids":"7"}"#], ["cotter-tpm2", r#"{"pin":true}"#], ["pkcs11", r#"{"uri":"pkcs11:"}"#]]
+    {
+        explain(&good).succeed();
+    }
+}
+
 #[test]
 fn a_policy_that_misses_a_goal_is_not_bound() {
     let keys = KeyDirectory::new(Maker::Theirs, Curve::P256);

@@ -106,6 +106,9 @@ impl PinError {
             PinError::Config(ConfigError::Option(
                 FieldError::WrongValue { place, .. } | FieldError::WrongKind { place, .. },
             )) if place.ends_with("thp") => "`cotter keys show URL` prints the thumbprint of a server".into(),
+            PinError::Config(ConfigError::Unknown { place, .. }) if is_of_cotter_tpm2(place) => {
+                "pin, latch, accept, signed and counter are options of the pin cotter-tpm2".into()
+            }
             PinError::Config(_) => "see `cotter encrypt --help` for the options of each pin".into(),
             PinError::File { path, .. } => format!("check the file {}", path.escape_debug()),
             PinError::KeyFile { source, .. } => match source.kind() {
@@ -270,6 +273,12 @@ fn network_hint(server: &Url, error: &NetError) -> String {
         }
         NetError::Cancelled => PinError::Cancelled.hint(),
     }
+}
+
+/// Whether an option that a pin does not have is one of those that only ours has.
+fn is_of_cotter_tpm2(place: &str) -> bool {
+    let option = place.rsplit('.').next().unwrap_or_default();
+    ["pin", "latch", "accept", "signed", "counter"].contains(&option)
 }
 
 #[cfg(test)]

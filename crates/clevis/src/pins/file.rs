@@ -24,6 +24,11 @@ impl Pin for File {
         NAME
     }
 
+    fn check(&self, config: &Config, _: &[&dyn Pin]) -> Result<(), PinError> {
+        read_config(config)?;
+        Ok(())
+    }
+
     /// Makes the file; it stays when what comes after fails.
     fn encrypt(&self, config: &Config, secret: &Secret, beside: &Object, ports: &Ports<'_>) -> Result<Jwe, PinError> {
         let path = read_config(config)?;

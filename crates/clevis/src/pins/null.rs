@@ -23,8 +23,11 @@ impl Pin for Null {
         NAME
     }
 
+    fn check(&self, config: &Config, _: &[&dyn Pin]) -> Result<(), PinError> {
+        read_fail(config).map(|_| ())
+    }
+
     fn encrypt(&self, config: &Config, secret: &Secret, beside: &Object, ports: &Ports<'_>) -> Result<Jwe, PinError> {
-        config.only(&["fail"])?;
         let fail = read_fail(config)?;
         let key = Secret::try_filled_by(KEY_LEN, |bytes| ports.random.fill(bytes)).map_err(PinError::Random)?;
         let jwk = Jwk::content_key(Secret::copied_from(key.expose()));
@@ -53,13 +56,13 @@ impl Pin for Null {
     }
 
     fn meets(&self, config: &Config, header: &Field<'_>, _: &[&dyn Pin]) -> Result<bool, PinError> {
-        config.only(&["fail"])?;
         let key = read_key(header).map_err(|source| PinError::BadBinding { pin: NAME, source })?;
         Ok(read_fail(config)? == key.is_none())
     }
 }
 
 fn read_fail(config: &Config) -> Result<bool, PinError> {
+    config.only(&["fail"])?;
     let fail = config.field().optional("fail").and_then(|fail| fail.map_or(Ok(false), |fail| fail.bool()));
     fail.map_err(|source| PinError::Config(source.into()))
 }

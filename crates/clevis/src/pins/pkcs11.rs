@@ -33,6 +33,11 @@ impl Pin for Pkcs11 {
         NAME
     }
 
+    fn check(&self, config: &Config, _: &[&dyn Pin]) -> Result<(), PinError> {
+        Token::of_config(config)?;
+        Ok(())
+    }
+
     fn encrypt(&self, config: &Config, _: &Secret, _: &Object, _: &Ports<'_>) -> Result<Jwe, PinError> {
         Token::of_config(config)?;
         Err(PinError::OnlyClevis { pin: NAME, command: "clevis encrypt pkcs11 CFG, or clevis luks bind".into() })

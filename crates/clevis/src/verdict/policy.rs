@@ -157,11 +157,11 @@ fn tpm(config: &Field<'_>, form: Form) -> Result<Tpm, FieldError> {
 /// Whether a latch is asked for that holds: the pin puts its PCR into the policy, so that extending it shuts the TPM, and nobody can reset it.
 fn latches(config: &Field<'_>) -> Result<bool, FieldError> {
     let Some(latch) = config.optional("latch")?.filter(|latch| is_given(latch.value())) else { return Ok(false) };
-    let number = match latch.value() {
-        Value::Bool(_) => return Ok(true),
-        _ => latch.integer()?,
-    };
-    Ok(LATCHES.contains(&number))
+    // What is none of them is no latch; whoever binds by it is told.
+    Ok(match latch.value() {
+        Value::Bool(_) => true,
+        _ => latch.integer().is_ok_and(|number| LATCHES.contains(&number)),
+    })
 }
 
 /// PCRs that are zero after the firmware, and that no program may set to zero again (TCG PC Client Platform TPM Profile, table 5): what the

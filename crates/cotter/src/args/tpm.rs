@@ -119,12 +119,15 @@ pub struct PredictArgs {
 }
 
 const PREDICT: &str = "The log of this boot is replayed with other parts in their places. PCR 4 (programs), 7 (Secure Boot), 9 (files of GRUB, the
-initramfs) and 11 (unified images) can be predicted; of every other PCR that an update moves it is said that it cannot. All parts that
+initramfs) and 11 (unified images) can be predicted; without --pcrs it is said of every other PCR that an update moves that it cannot. All parts that
 change have to be named. Without any, what is printed is what holds at the next start if nothing changes.
 
 The values are those of the moment when volumes are opened, and are printed as `accept` and `pcr_digest` of a binding take them.
 
-Exit codes: 0, and 3 if a PCR of --pcrs cannot be predicted.";
+Exit codes:
+  0  every PCR of --pcrs can be predicted; without it, every PCR that the update moves
+  3  one cannot: it is named, with the reason
+  1  nothing can be said: no log, or a file that is not what it should be";
 
 /// `cotter tpm keygen`
 #[derive(Debug, Args)]

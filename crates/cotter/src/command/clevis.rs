@@ -50,7 +50,14 @@ pub fn config(policy: &Policy) -> Result<Config, CommandError> {
     }
     Config::parse(policy.config.as_bytes()).map_err(|source| {
         let error = CommandError::failed(format!("the configuration of the pin {}", policy.pin), source);
-        error.hint("write it as JSON in single quotes: '{\"url\":\"http://keys.example:7500\"}'")
+        let example = match policy.pin.as_str() {
+            "tang" => r#"{"url":"http://keys.example:7500"}"#,
+            "tpm2" | "cotter-tpm2" => r#"{"pcr_ids":"7"}"#,
+            "sss" => r#"{"t":1,"pins":{"tang":[{"url":"http://a.example"},{"url":"http://b.example"}]}}"#,
+            "file" => r#"{"name":"/run/media/stick/disk.key"}"#,
+            _ => "{}",
+        };
+        error.hint(format!("write it as JSON in single quotes: '{example}'"))
     })
 }
 
@@ -66,7 +73,7 @@ fn unknown_pin(name: &str) -> Option<CommandError> {
         );
     }
     let error = CommandError::usage(format!("there is no pin {}", name.escape_debug()));
-    Some(error.hint("one of: tang, tpm2, tpm2plus, cotter-tpm2, sss (and null, which protects nothing)"))
+    Some(error.hint("one of: tang, tpm2, tpm2plus, cotter-tpm2, sss, file (and null, which protects nothing)"))
 }
 
 /// How the server's keys are trusted.

@@ -119,6 +119,28 @@ impl Variable {
     }
 }
 
+/// Whether this is what `db` and `dbx` hold: one `EFI_SIGNATURE_LIST` behind the other, with at least one signature (UEFI 2.10, 32.4.1).
+pub fn is_signature_lists(bytes: &[u8]) -> bool {
+    let mut reader = Reader::new(bytes);
+    while !reader.is_at_end() {
+        if signature_list(&mut reader).is_none() {
+            return false;
+        }
+    }
+    !bytes.is_empty()
+}
+
+/// Type, length of all, length of its header, length of each signature; each begins with its owner.
+fn signature_list(reader: &mut Reader<'_>) -> Option<()> {
+    reader.take(16)?;
+    let (all, header, each) = (reader.u32()?, reader.u32()?, reader.u32()?);
+    let signatures = all.checked_sub(28)?.checked_sub(header)?;
+    let whole = each > 16 && signatures > 0 && signatures.checked_rem(each)? == 0;
+    reader.take_u64(header.into())?;
+    reader.take_u64(signatures.into())?;
+    whole.then_some(())
+}
+
 impl Event {
     /// What stands behind it.
     pub fn component(&self) -> Component {

@@ -17,7 +17,7 @@ mod trace;
 mod update;
 
 pub use cause::Cause;
-pub use component::{Component, GLOBAL_VARIABLE, SECURITY_DATABASE, Variable};
+pub use component::{Component, GLOBAL_VARIABLE, SECURITY_DATABASE, Variable, is_signature_lists};
 pub use image::{Image, ImageError};
 pub use kind::EventKind;
 pub use predict::{Booted, Exchange, Prediction, Unpredictable, predict};

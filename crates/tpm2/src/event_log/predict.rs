@@ -46,6 +46,15 @@ pub enum Exchange<'a> {
         /// What will be in it.
         content: &'a [u8],
     },
+    /// The kernel, where GRUB reads it.
+    Kernel {
+        /// As [`Exchange::File`] has them.
+        path: &'a str,
+        /// The path that will take its place.
+        next: &'a str,
+        /// What will be in it.
+        content: &'a [u8],
+    },
     /// The initramfs that the kernel takes.
     Initramfs {
         /// All of it.
@@ -93,6 +102,11 @@ pub enum Unpredictable {
     OtherWords,
     /// The signer that let the boot run is not in the new variable.
     SignerGone,
+    /// Shim would be asked whether it may run, and it is no program.
+    NotAProgram {
+        /// What.
+        what: String,
+    },
 }
 
 /// Sections in the order in which systemd-stub measures them. The first ones are measured by every version; the others by some, which the
@@ -215,6 +229,14 @@ impl Exchange<'_> {
             }
             (Exchange::Section { name, content }, PCR_FILES) => measured_again(steps, name, content, booted),
             (Exchange::File { content, .. }, PCR_PROGRAMS) => let_run_by_shim(steps, content, booted),
+            (Exchange::Kernel { next, content, .. }, PCR_PROGRAMS)
+                if Image::read(content).is_err() && steps.iter().any(is_nameless) =>
+            {
+                Err(Unpredictable::NotAProgram { what: (*next).to_owned() })
+            }
+            (Exchange::Kernel { path, next, content }, _) => {
+                Exchange::File { path, next, content }.change(pcr, steps, booted)
+            }
             (Exchange::File { path, next, content }, PCR_FILES) => {
                 passed_on(steps, path, path == next, content, booted)?;
                 let is_it = |component: &Component| matches!(component, Component::File { path: read } if same_path(read, path));
@@ -385,7 +407,7 @@ fn secure_boot(steps: &mut [Step<'_>], next: &Variable, booted: &Booted<'_>) -> 
 }
 
 /// Files of UEFI are the same in large and small letters.
-fn same_file(one: &str, other: &str) -> bool {
+pub(super) fn same_file(one: &str, other: &str) -> bool {
     let plain = |path: &str| path.replace('/', "\\").trim_start_matches('\\').to_lowercase();
     plain(one) == plain(other)
 }
@@ -404,6 +426,7 @@ impl fmt::Display for Unpredictable {
             Unpredictable::NotExplained => f.write_str("the log of the boot does not lead to the value that it has"),
             Unpredictable::NotInLog { what } => write!(f, "{} is not in the log of the boot", what.escape_debug()),
             Unpredictable::OtherWords => f.write_str("what is exchanged changes it in a way that is not known here"),
+            Unpredictable::NotAProgram { what } => write!(f, "{} is no program of UEFI", what.escape_debug()),
             Unpredictable::SignerGone => f.write_str("the signer that let this boot run is not in the new variable"),
         }
     }

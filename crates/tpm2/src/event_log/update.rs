@@ -5,7 +5,7 @@
 
 use super::component::{Component, Variable};
 use super::image::{Image, ImageError};
-use super::predict::Exchange;
+use super::predict::{Exchange, same_file};
 use super::read::EventLog;
 use std::fmt;
 
@@ -50,6 +50,7 @@ pub struct Located<'a> {
 enum What<'a> {
     Program(Image<'a>),
     Unified(Image<'a>),
+    Kernel(&'a [u8]),
     File(&'a [u8]),
     Initramfs(&'a [u8]),
     Variable(&'a Variable),
@@ -62,6 +63,11 @@ pub enum NotLocated {
     NotInLog {
         /// Which one.
         what: String,
+    },
+    /// The log has neither a file nor a program there.
+    NoSuchPlace {
+        /// As it was named.
+        place: String,
     },
     /// It would have to be a program, and is none.
     Image {
@@ -84,14 +90,14 @@ impl EventLog {
     pub fn locate<'a>(&self, part: &'a Part<'_>) -> Result<Located<'a>, NotLocated> {
         match part {
             Part::Kernel(file) => match self.file_like(file.name, &KERNELS) {
-                Some(place) => Ok(Located::file(&place, Some(file.name), file.content)),
+                Some(place) => Ok(Located::file(&place, Some(file.name), What::Kernel(file.content))),
                 None => {
                     let place = self.program(|name| is_like(name, file.name, &KERNELS));
                     program(place, file.name, file.content, What::Program)
                 }
             },
             Part::Initramfs(file) => match self.file_like(file.name, &INITRAMFS) {
-                Some(place) => Ok(Located::file(&place, Some(file.name), file.content)),
+                Some(place) => Ok(Located::file(&place, Some(file.name), What::File(file.content))),
                 None if self.has(|component| component == Component::Initramfs) => {
                     Ok(Located { what: What::Initramfs(file.content), place: String::new(), next: String::new() })
                 }
@@ -104,7 +110,10 @@ impl EventLog {
                 program(place, file.name, file.content, What::Unified)
             }
             Part::At { place, content } => match self.file_at(place) {
-                true => Ok(Located::file(place, None, content)),
+                true => Ok(Located::file(place, None, What::File(content))),
+                false if self.program_at(place).is_none() => {
+                    Err(NotLocated::NoSuchPlace { place: (*place).to_owned() })
+                }
                 // A unified image whose stub measures its sections is one under whatever name it is given.
                 false if self.has_sections() => program(Some((*place).to_owned()), place, content, |image| {
                     if image.section(".linux").is_some() { What::Unified(image) } else { What::Program(image) }
@@ -132,6 +141,11 @@ impl EventLog {
             _ => None,
         });
         files.filter(|path| wanted(base(path))).last()
+    }
+
+    fn program_at(&self, place: &str) -> Option<Component> {
+        let is_it = |component: &Component| matches!(component, Component::Program { file: Some(file) } if same_file(file, place));
+        self.components(4).find(is_it)
     }
 
     fn file_at(&self, place: &str) -> bool {
@@ -164,6 +178,7 @@ impl<'a> Located<'a> {
         match &self.what {
             What::Program(image) => Exchange::Program { file: &self.place, image },
             What::Unified(image) => Exchange::UnifiedImage { file: &self.place, image },
+            What::Kernel(content) => Exchange::Kernel { path: &self.place, next: &self.next, content },
             What::File(content) => Exchange::File { path: &self.place, next: &self.next, content },
             What::Initramfs(content) => Exchange::Initramfs { content },
             What::Variable(variable) => Exchange::Variable(variable),
@@ -176,10 +191,10 @@ impl<'a> Located<'a> {
     }
 
     /// A file of GRUB whose name becomes this one, in the same folder.
-    fn file(place: &str, name: Option<&str>, content: &'a [u8]) -> Located<'a> {
+    fn file(place: &str, name: Option<&str>, what: What<'a>) -> Located<'a> {
         let folder = place.strip_suffix(base(place)).unwrap_or_default();
         let next = name.map_or_else(|| place.to_owned(), |name| format!("{folder}{name}"));
-        Located { what: What::File(content), place: place.to_owned(), next }
+        Located { what, place: place.to_owned(), next }
     }
 }
 
@@ -214,7 +229,10 @@ impl fmt::Display for NotLocated {
             NotLocated::NotInLog { what } => {
                 write!(f, "nothing like {} is in the log of the boot", what.escape_debug())
             }
-            NotLocated::Image { what, .. } => write!(f, "{} is no program of UEFI", what.escape_debug()),
+            NotLocated::NoSuchPlace { place } => {
+                write!(f, "there is no place {} in the log of the boot", place.escape_debug())
+            }
+            NotLocated::Image { what, .. } => write!(f, "{} cannot take the place of a program", what.escape_debug()),
         }
     }
 }
@@ -222,7 +240,7 @@ impl fmt::Display for NotLocated {
 impl std::error::Error for NotLocated {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            NotLocated::NotInLog { .. } => None,
+            NotLocated::NotInLog { .. } | NotLocated::NoSuchPlace { .. } => None,
             NotLocated::Image { source, .. } => Some(source),
         }
     }

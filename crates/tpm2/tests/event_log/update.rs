@@ -3,7 +3,10 @@
 use crate::prediction::program;
 use crate::{log, pcr, pcrs, vector};
 use crypto::Hash;
-use tpm2::event_log::{Booted, Exchange, ImageError, NewFile, NotLocated, Part, Prediction, Variable, predict};
+use tpm2::event_log::{
+    Booted, Component, Exchange, ImageError, NewFile, NotLocated, Part, Prediction, Unpredictable, Variable,
+    is_signature_lists, predict,
+};
 
 fn after(name: &str, wanted: &[u8], parts: &[Part<'_>]) -> Prediction {
     let log = log(name);
@@ -30,6 +33,41 @@ fn kernels_and_initramfs_are_found_by_their_names() {
     assert_eq!(numbers(&after("ovmf_grub", &[4, 7, 8, 9], &next)), (vec![4, 7, 9], vec![8]), "the command names it");
     let of_the_image = [Part::Initramfs(NewFile { name: "initrd.img", content: b"initramfs" })];
     assert_ne!(after("ovmf_unified", &[9], &of_the_image).values, [(9, pcr("ovmf_unified", 9))]);
+}
+
+/// Shim is not asked about a text, so nobody knows what will be in PCR 4.
+#[test]
+fn a_kernel_that_is_no_program_is_not_predicted() {
+    let text = [Part::Kernel(NewFile { name: "vmlinuz-2", content: b"a text" })];
+    let found = after("ovmf_shim", &[4, 7, 9], &text);
+    assert_eq!(numbers(&found), (vec![7, 9], vec![4]));
+    assert_eq!(found.unpredictable, [(4, Unpredictable::NotAProgram { what: "/vmlinuz-2".into() })]);
+    let image = program();
+    let kernel = [Part::Kernel(NewFile { name: "vmlinuz-2", content: &image })];
+    assert_eq!(numbers(&after("ovmf_shim", &[4, 7, 9], &kernel)), (vec![4, 7, 9], vec![]));
+}
+
+#[test]
+fn lists_of_signatures_are_told_from_anything_else() {
+    let list = |header: &[u8], each: usize, count: usize| {
+        let all = 28 + header.len() + each * count;
+        let sizes = [all, header.len(), each].map(|size| u32::try_from(size).unwrap().to_le_bytes());
+        [&[7; 16][..], &sizes.concat(), header, &vec![1; each * count]].concat()
+    };
+    let good = [list(b"", 48, 2), list(b"header", 100, 1)].concat();
+    assert!(is_signature_lists(&good) && is_signature_lists(&list(b"", 17, 1)));
+    for bad in [&b""[..], b"a text that is longer than the head of a list", &good[1..], &good[..good.len() - 1]] {
+        assert!(!is_signature_lists(bad), "{bad:?}");
+    }
+    for bad in [list(b"", 48, 0), list(b"", 16, 1), [good.as_slice(), b"x"].concat()] {
+        assert!(!is_signature_lists(&bad), "{bad:?}");
+    }
+    let recorded = log("ovmf_shim");
+    let variables = recorded.of_pcr(7).filter_map(|event| match event.component() {
+        Component::Variable(variable) if ["db", "dbx"].contains(&variable.name.as_str()) => Some(variable.data),
+        _ => None,
+    });
+    assert!(variables.filter(|data| !data.is_empty()).all(|data| is_signature_lists(&data)));
 }
 
 /// The script of the second boot, by its place.
@@ -65,6 +103,11 @@ fn what_is_not_there_is_named() {
     };
     missing("ovmf_grub", Part::Unified(NewFile { name: "debian.efi", content: b"" }));
     missing("ovmf_unified", Part::Kernel(NewFile { name: "vmlinuz", content: b"" }));
+    for name in ["ovmf_grub", "ovmf_unified"] {
+        let place = "/no/such/place";
+        let found = log(name).locate(&Part::At { place, content: &program() }).map(|_| ());
+        assert_eq!(found, Err(NotLocated::NoSuchPlace { place: place.into() }));
+    }
     let empty = tpm2::event_log::EventLog::read(&[]);
     assert!(empty.locate(&Part::Initramfs(NewFile { name: "initrd.img", content: b"" })).is_err());
     let db = Variable { guid: [0; 16], name: "db".into(), data: Vec::new() };

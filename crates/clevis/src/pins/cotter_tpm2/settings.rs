@@ -110,7 +110,8 @@ impl CounterChoice {
     fn read(field: &Field<'_>) -> Result<CounterChoice, FieldError> {
         match field.value() {
             Value::Bool(true) => Ok(CounterChoice::New),
-            _ => read_index(field).map(CounterChoice::At),
+            Value::Text(_) => read_index(field).map(CounterChoice::At),
+            _ => Err(field.wrong_value("true, or an index of the TPM as \"0x01000000\"")),
         }
     }
 }
@@ -133,11 +134,12 @@ fn idle(field: &Field<'_>, why: &'static str) -> ConfigError {
 
 fn read_latch(field: &Field<'_>) -> Result<u8, FieldError> {
     let number = match field.value() {
-        Value::Bool(_) => u64::from(LATCH_PCR),
-        _ => field.integer()?,
+        Value::Bool(_) => Some(u64::from(LATCH_PCR)),
+        _ => field.integer().ok(),
     };
-    let number = Some(number).filter(|number| LATCHES.contains(number)).and_then(|number| u8::try_from(number).ok());
-    number.ok_or_else(|| field.wrong_value("a PCR from 8 to 15: those are zero at first, and nothing sets them back"))
+    let number = number.filter(|number| LATCHES.contains(number)).and_then(|number| u8::try_from(number).ok());
+    let expected = "true or a PCR from 8 to 15: those are zero at first, and nothing sets them back";
+    number.ok_or_else(|| field.wrong_value(expected))
 }
 
 fn read_the_bank(field: &Field<'_>, latch: Option<u8>) -> Result<Bank, ConfigError> {

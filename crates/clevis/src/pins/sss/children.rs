@@ -6,7 +6,7 @@ use super::field::Polynomial;
 use super::tree;
 use crate::config::{Config, ConfigError};
 use crate::error::{Name, PinError};
-use crate::pin::{self, Ports};
+use crate::pin::{self, Pin, Ports};
 use json::Value;
 
 /// One share to be tied.
@@ -23,15 +23,24 @@ impl Child {
         polynomial: &Polynomial,
         ports: &Ports<'_>,
     ) -> Result<(Value, Check), PinError> {
-        let failed = |source| PinError::Share {
-            pin: self.pin.clone(),
-            place: self.config.field().place().to_owned(),
-            source: Box::new(source),
-        };
+        let failed = |source| self.failed(source);
         let share = polynomial.share(ports.random).map_err(PinError::Random)?;
         let jwe = pin::encrypt(self.pin.as_str(), &self.config, share.secret(), ports).map_err(failed)?;
         let compact = jwe.to_compact().map_err(|source| PinError::Seal { pin: NAME, source })?;
         Ok((compact.into(), Check::of(polynomial.modulus(), number, share.secret())))
+    }
+
+    /// As [`Pin::check`].
+    pub(super) fn check(&self, pins: &[&dyn Pin]) -> Result<(), PinError> {
+        pin::check(self.pin.as_str(), &self.config, pins).map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: PinError) -> PinError {
+        PinError::Share {
+            pin: self.pin.clone(),
+            place: self.config.field().place().to_owned(),
+            source: Box::new(source),
+        }
     }
 }
 

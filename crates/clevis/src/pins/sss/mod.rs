@@ -38,6 +38,11 @@ impl Pin for Sss {
         NAME
     }
 
+    fn check(&self, config: &Config, pins: &[&dyn Pin]) -> Result<(), PinError> {
+        tree::check_config(config)?;
+        read_config(config)?.1.iter().try_for_each(|child| child.check(pins))
+    }
+
     fn encrypt(&self, config: &Config, secret: &Secret, beside: &Object, ports: &Ports<'_>) -> Result<Jwe, PinError> {
         tree::check_config(config)?;
         let (threshold, children) = read_config(config)?;

@@ -32,6 +32,11 @@ impl Pin for Tang {
         NAME
     }
 
+    fn check(&self, config: &Config, _: &[&dyn Pin]) -> Result<(), PinError> {
+        Settings::read(config)?;
+        Ok(())
+    }
+
     fn encrypt(&self, config: &Config, secret: &Secret, beside: &Object, ports: &Ports<'_>) -> Result<Jwe, PinError> {
         let settings = Settings::read(config)?;
         let advertisement = settings.advertisement(ports)?;

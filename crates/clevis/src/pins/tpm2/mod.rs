@@ -51,6 +51,11 @@ impl Pin for Tpm2 {
         NAME
     }
 
+    fn check(&self, config: &Config, _: &[&dyn Pin]) -> Result<(), PinError> {
+        Settings::read(config)?;
+        Ok(())
+    }
+
     fn encrypt(&self, config: &Config, secret: &Secret, beside: &Object, ports: &Ports<'_>) -> Result<Jwe, PinError> {
         let settings = Settings::read(config)?;
         let key = new_key(ports)?;

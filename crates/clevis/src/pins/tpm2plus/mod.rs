@@ -36,6 +36,11 @@ impl Pin for Tpm2Plus {
         NAME
     }
 
+    fn check(&self, config: &Config, _: &[&dyn Pin]) -> Result<(), PinError> {
+        Settings::read(config)?;
+        Ok(())
+    }
+
     fn encrypt(&self, config: &Config, secret: &Secret, beside: &Object, ports: &Ports<'_>) -> Result<Jwe, PinError> {
         let settings = Settings::read(config)?;
         let policy = authorized(&files::signer(&settings.key_path, ports)?, &settings.reference);

@@ -12,8 +12,8 @@ use crate::verdict;
 use crate::volume::{self, Disks, Seal};
 use ::luks::{Accepted, Area, MetaState};
 use block::{BlockRead, Bytes};
-use clevis::Ports;
 use clevis::verdict::Verdict;
+use clevis::{PinError, Ports};
 use crypto::SystemRandom;
 use json::Object;
 use linux::Terminal;
@@ -174,6 +174,9 @@ fn report(args: &BindArgs, bound: &Bound, opened: &Opened, verdict: &Verdict) ->
     }
     if let Some(error) = &bound.unproved {
         output::say(&format!("not proved: {}", volume::reasons(error)));
+        if matches!(error, PinError::NotApproved { .. }) {
+            output::say(&format!("  try first, which approves it: cotter luks reseal {} --sign FILE", args.device));
+        }
         output::say(&format!(
             "  try, once that can be: cotter luks unlock --print-key -s {} {} > /dev/null",
             bound.slot, args.device

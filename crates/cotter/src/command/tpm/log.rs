@@ -13,7 +13,14 @@ use tpm2::event_log::{End, EventLog, LONGEST_LOG};
 pub fn read(named: &LogFile) -> Result<EventLog, CommandError> {
     let path = named.log.as_deref().unwrap_or(Path::new(BOOT_LOG));
     match read_file(path) {
-        Ok(bytes) => Ok(EventLog::read(&bytes)),
+        Ok(bytes) => {
+            let log = EventLog::read(&bytes);
+            if named.log.is_some() && is_none(&log) {
+                let error = CommandError::plain(format!("{} is no log of a boot", path.display()));
+                return Err(error.hint("a copy of what the kernel shows as binary_bios_measurements"));
+            }
+            Ok(log)
+        }
         Err(source) if named.log.is_some() => {
             Err(CommandError::failed(format!("cannot read {}", path.display()), source))
         }
@@ -34,10 +41,16 @@ fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Whether something is there that is no log: not one event can be read.
+fn is_none(log: &EventLog) -> bool {
+    log.events.is_empty() && !matches!(log.end, End::Absent | End::Complete)
+}
+
 /// How it ends, in words.
 pub fn end(log: &EventLog) -> String {
     let events = log.events.len();
     match log.end {
+        _ if is_none(log) => "this is no log of a boot".to_owned(),
         End::Absent => "there is none: no measured boot, or a kernel that does not show it".to_owned(),
         End::Complete => format!("{events} events"),
         End::Truncated { offset } => {

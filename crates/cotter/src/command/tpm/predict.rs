@@ -9,13 +9,15 @@ use crate::output;
 use clevis::TrustPolicy;
 use clevis::measured::{self, PcrDigests, Predicted};
 use json::Object;
-use tpm2::event_log::{End, EventLog};
+use tpm2::event_log::{End, EventLog, Unpredictable};
 use tpm2::{Bank, PcrSelection};
 
 /// What can be predicted.
 const PREDICTABLE: [u8; 4] = [4, 7, 9, 11];
-/// One of --pcrs cannot.
+/// One of them cannot.
 const NOT_ALL: u8 = 3;
+/// How many PCRs there are.
+const PCRS: u8 = 24;
 
 /// Prints the values, or why not.
 pub fn run(args: &PredictArgs) -> Result<(), CommandError> {
@@ -30,12 +32,22 @@ pub fn run(args: &PredictArgs) -> Result<(), CommandError> {
     host.cancel_on_signal()?;
     let held = held(args, &log, bank, &host)?;
     let parts = files.parts();
-    let predicted = measured::predict(&log, bank, &held, &parts).map_err(|source| {
-        CommandError::failed("nothing can be predicted", source)
-            .hint("the places that there are: `cotter tpm status -v`")
-    })?;
+    let predict = |held: &PcrDigests| {
+        measured::predict(&log, bank, held, &parts).map_err(|source| {
+            CommandError::failed("nothing can be predicted", source)
+                .hint("the places that there are: `cotter tpm status -v`")
+        })
+    };
+    let mut predicted = predict(&held)?;
+    if args.pcrs.is_empty() && log.end == End::Complete {
+        // Whoever binds to another PCR that this moves has to hear of it too.
+        let others: Vec<u8> = (0..PCRS).filter(|pcr| !PREDICTABLE.contains(pcr)).collect();
+        let mut moved = predict(&measured::replayed(&log, bank, &others))?.unpredictable;
+        moved.retain(|(_, why)| *why != Unpredictable::NotExplained);
+        predicted.unpredictable.extend(moved);
+    }
     output::record(args.format, record(&predicted, &held), || text(&predicted, &held))?;
-    if !args.pcrs.is_empty() && !predicted.unpredictable.is_empty() {
+    if !predicted.unpredictable.is_empty() {
         return Err(CommandError::plain("not every PCR can be predicted").code(NOT_ALL).silent());
     }
     Ok(())
@@ -44,14 +56,24 @@ pub fn run(args: &PredictArgs) -> Result<(), CommandError> {
 /// What the PCRs hold: the TPM says it; with a log that was named, the log itself does.
 fn held(args: &PredictArgs, log: &EventLog, bank: Bank, host: &Host) -> Result<PcrDigests, CommandError> {
     let known = measured::replayed(log, bank, &PREDICTABLE);
-    let wanted: Vec<u8> = if args.pcrs.is_empty() { known.keys().copied().collect() } else { args.pcrs.clone() };
+    let wanted: Vec<u8> = match (args.pcrs.as_slice(), log.end) {
+        ([], End::Complete) => known.keys().copied().collect(),
+        // Which PCRs the rest has extended is not known.
+        ([], _) => PREDICTABLE.to_vec(),
+        (named, _) => named.to_vec(),
+    };
+    let none =
+        || CommandError::plain(format!("the log of the boot has none of these PCRs in the bank {}", bank.name()));
+    if wanted.is_empty() {
+        return Err(none());
+    }
     if args.update.log.log.is_some() {
         let mut held = measured::replayed(log, bank, &wanted);
         wanted.iter().for_each(|pcr| _ = held.entry(*pcr).or_insert_with(|| vec![0; bank.hash().len()]));
         return Ok(held);
     }
     let selection = PcrSelection::new(bank, wanted.iter().map(|pcr| u64::from(*pcr)));
-    let selection = selection.map_err(|_| CommandError::plain("the log of the boot has none of these PCRs"))?;
+    let selection = selection.map_err(|_| none())?;
     measured::held(&selection, &host.ports(TrustPolicy::Ask)).map_err(|source| {
         let hint = source.hint();
         CommandError::failed("the PCRs cannot be read", source).hint(hint)

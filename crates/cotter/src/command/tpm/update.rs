@@ -5,7 +5,7 @@ use crate::error::CommandError;
 use std::fs;
 use std::path::Path;
 use tpm2::Bank;
-use tpm2::event_log::{NewFile, Part, SECURITY_DATABASE, Variable};
+use tpm2::event_log::{NewFile, Part, SECURITY_DATABASE, Variable, is_signature_lists};
 
 /// The files, read.
 pub struct Update {
@@ -92,6 +92,12 @@ fn variable(path: &Path, mut content: Vec<u8>) -> Result<Vec<u8>, CommandError> 
         let error =
             CommandError::plain(format!("{} is a signed change of a variable, and not its content", path.display()));
         return Err(error.hint("give the whole content that the variable will have, as a list of signatures"));
+    }
+    if !is_signature_lists(&content) {
+        let error = CommandError::plain(format!("{} is no list of signatures", path.display()));
+        return Err(
+            error.hint("/sys/firmware/efi/efivars/db-*, or what `cert-to-efi-sig-list` writes; without a change none")
+        );
     }
     Ok(content)
 }
