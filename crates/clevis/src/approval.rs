@@ -1,8 +1,11 @@
 //! Approvals: the holder of a key says which values of the PCRs a binding with `signed` opens for.
 //!
-//! What is signed is the digest of a policy, `PolicyPCR` and perhaps `PolicyNV`, and a reference, as `TPM2_PolicyAuthorize` wants it: ECDSA
-//! on P-256 over `SHA-256(policy ‖ reference)`. So an approval authenticates itself and may lie anywhere; the TPM believes nothing but the
+//! What is signed is the digest of a policy, `PolicyPCR` and perhaps `PolicyNV`, and what it is for, as `TPM2_PolicyAuthorize` wants it: ECDSA
+//! on P-256 over `SHA-256(policy ‖ purpose)`. So an approval authenticates itself and may lie anywhere; the TPM believes nothing but the
 //! signature. It names the values in clear, so that who looks for the one that fits now need not try them all.
+//!
+//! The purpose says which PCRs are meant and which counter (see [`purpose`]), and is a part of what the TPM sealed: a header that somebody
+//! has written can have other PCRs signed, and an object that was made for these does not open by that.
 
 use crate::measured::{from_hex, to_hex};
 use crate::pcr_state::PcrState;
@@ -13,7 +16,7 @@ use json::{Field, FieldError, Object};
 use std::fmt;
 use tpm2::policy::Step;
 use tpm2::policy::{Comparison, Policy};
-use tpm2::{Bank, NvIndex, TpmError, VerifyingKey};
+use tpm2::{Bank, NvIndex, PcrSelection, TpmError, VerifyingKey};
 
 /// What makes the digests of policies here.
 const HASH: Hash = Hash::Sha256;
@@ -70,7 +73,8 @@ impl Approval {
         let signer = key.point().and_then(Signer::of).ok_or(ApprovalError::NotASigner)?;
         check_reference(reference).ok_or(ApprovalError::Reference)?;
         let policy = approved(&values, counter.as_ref()).digest(HASH).map_err(ApprovalError::Policy)?;
-        let signature = sign(private, &[&policy, reference.as_bytes()].concat()).map_err(ApprovalError::Sign)?;
+        let message = message(&policy, reference, &values, counter.as_ref());
+        let signature = sign(private, &message).map_err(ApprovalError::Sign)?;
         Ok(Approval { key: signer.name, reference: reference.to_owned(), values, counter, policy, signature })
     }
 
@@ -115,7 +119,7 @@ impl Approval {
 
     /// Whether the holder of this key has signed it.
     pub fn is_signed_by(&self, key: &Point) -> bool {
-        let message = [&self.policy, self.reference.as_bytes()].concat();
+        let message = message(&self.policy, &self.reference, &self.values, self.counter.as_ref());
         let named = Signer::of(key).is_some_and(|signer| signer.name == self.key);
         named && verify(key, &message, &self.signature).is_ok()
     }
@@ -202,6 +206,24 @@ pub(crate) fn check_reference(text: &str) -> Option<&str> {
     (text.len() <= LONGEST_REFERENCE).then_some(text)
 }
 
+/// The reference that `PolicyAuthorize` is given: what the signer calls the purpose, which PCRs he speaks of, and the name of the counter that
+/// ends it, empty if there is none: `SHA-256("cotter approval v1" ‖ each of the three behind its length)`, lengths 2 bytes, big endian, the
+/// PCRs as `sha256:4,7`.
+pub(crate) fn purpose(reference: &str, pcrs: &PcrSelection, counter: Option<&Counter>) -> Vec<u8> {
+    let (pcrs, name) = (pcrs.to_string(), counter.map_or(&[][..], |counter| &counter.name));
+    let parts = [reference.as_bytes(), pcrs.as_bytes(), name];
+    let lengths = parts.map(|part| u16::try_from(part.len()).unwrap_or(u16::MAX).to_be_bytes());
+    let sized = parts.iter().zip(&lengths).flat_map(|(part, length)| [&length[..], part]);
+    let all: Vec<&[u8]> = [&b"cotter approval v1"[..]].into_iter().chain(sized).collect();
+    HASH.digest(&all).as_ref().to_vec()
+}
+
+/// What the signature is over, before it is hashed. Values without a PCR there are none.
+fn message(policy: &[u8], reference: &str, values: &PcrState, counter: Option<&Counter>) -> Vec<u8> {
+    let purpose = values.selection().map(|pcrs| purpose(reference, &pcrs, counter));
+    [policy, &purpose.unwrap_or_default()].concat()
+}
+
 /// What is signed: these values, and the counter.
 fn approved(values: &PcrState, counter: Option<&Counter>) -> Policy {
     Policy::from(values.step().into_iter().chain(counter.map(Counter::step)).collect::<Vec<Step>>())
@@ -238,7 +260,7 @@ mod tests {
 
     fn values() -> PcrState {
         let bank = Bank::from_name("sha256").unwrap();
-        PcrState::split(&tpm2::PcrSelection::new(bank, [7, 11]).unwrap(), &[5; 64]).unwrap()
+        PcrState::split(&PcrSelection::new(bank, [7, 11]).unwrap(), &[5; 64]).unwrap()
     }
 
     fn counter() -> Counter {

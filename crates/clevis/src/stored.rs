@@ -1,6 +1,6 @@
 //! What a binding tells of the policy it was made by, and what a policy becomes when it is made anew.
 
-use crate::approval::Counter;
+use crate::approval::{Approval, Counter};
 use crate::config::Config;
 use crate::error::{Name, PinError};
 use crate::ports::TlsFiles;
@@ -59,6 +59,17 @@ pub struct SignedPolicy {
     pub selection: PcrSelection,
     /// The counter that approvals are to name, and where it stood when the policy was made.
     pub counter: Option<Counter>,
+}
+
+impl SignedPolicy {
+    /// Whether an approval is one for this policy: by its key, for its purpose, of its PCRs and its counter.
+    pub fn is_meant_by(&self, approval: &Approval) -> bool {
+        let name = |counter: &Counter| counter.name.clone();
+        approval.is_signed_by(&self.key)
+            && approval.reference() == self.reference
+            && approval.values().is_of(&self.selection)
+            && approval.counter().map(name) == self.counter.as_ref().map(name)
+    }
 }
 
 /// A key in a TPM that a binding names and is sealed under.

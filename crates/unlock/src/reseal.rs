@@ -61,17 +61,13 @@ pub fn approve_values(
         return Err(ApprovalError::NotASigner);
     }
     let counter = || policy.counter.clone().zip(count).map(|(counter, value)| Counter { value, ..counter });
-    let concerns = |approval: &Approval| {
-        approval.is_signed_by(&policy.key)
-            && approval.reference() == policy.reference
-            && approval.values().is_of(&policy.selection)
-    };
     let good = |approval: &Approval| match (approval.counter(), counter()) {
         (Some(has), Some(needs)) => has.index == needs.index && has.value >= needs.value,
         (None, Some(_)) => false,
         (_, None) => true,
     };
-    let (ours, others): (Vec<&Approval>, Vec<&Approval>) = there.iter().partition(|approval| concerns(approval));
+    let (ours, others): (Vec<&Approval>, Vec<&Approval>) =
+        there.iter().partition(|approval| policy.is_meant_by(approval));
     let is_wanted = |approval: &&Approval| wanted.contains(approval.values());
     let mut values: Vec<PcrState> = wanted.to_vec();
     if old == Old::Keep {

@@ -12,6 +12,7 @@ mod pin_commands;
 mod pin_conditions;
 mod pin_line;
 mod pin_person;
+mod pin_purpose;
 mod policies;
 mod sealing;
 mod swtpm;

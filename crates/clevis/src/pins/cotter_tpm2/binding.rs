@@ -1,7 +1,7 @@
 //! What a header says: everything but the secret that is sealed.
 
 use super::settings::{CounterChoice, Settings, SignerKey};
-use crate::approval::{Approval, Counter, Signer, check_reference};
+use crate::approval::{Approval, Counter, Signer, check_reference, purpose};
 use crate::error::BindingError;
 use crate::pcr_state::PcrState;
 use crate::pins::tpm2::{KeyName, read_bank, read_ids};
@@ -52,7 +52,8 @@ impl Conditions {
         let mut steps = match &self.signed {
             Some(by) => {
                 let first = approval.map(|approval| approval.policy().steps().to_vec()).unwrap_or_default();
-                let (key, reference) = (by.signer.name.clone(), by.reference.clone().into_bytes());
+                let pcrs = self.pcrs.ok_or(TpmError::Unsayable { what: "a signed policy without PCRs" })?;
+                let (key, reference) = (by.signer.name.clone(), purpose(&by.reference, &pcrs, self.counter.as_ref()));
                 first.into_iter().chain([Step::Authorize { key, reference }]).collect()
             }
             None => {

@@ -1,7 +1,7 @@
 //! What a TPM's refusal means for a binding, and which condition it was.
 
 use super::binding::{Binding, Conditions, NAME};
-use crate::approval::Approval;
+use crate::approval::{Approval, Counter};
 use crate::error::{BindingError, PinError, Skipped, WhySkipped};
 use crate::pcr_state::PcrState;
 use crate::pins::tpm2::failed;
@@ -68,10 +68,10 @@ fn moved(source: TpmError, conditions: &Conditions, tpm: &Tpm<'_>) -> PinError {
     PinError::PcrMismatch { selection: differing.unwrap_or(selection), source }
 }
 
-/// Whether an approval speaks of no counter but that of the binding.
+/// Whether an approval speaks of the counter of the binding, or of none like it.
 pub(super) fn counts(conditions: &Conditions, approval: &Approval) -> bool {
-    let of_binding = conditions.counter.as_ref().map(|counter| &counter.name);
-    approval.counter().is_none_or(|counter| of_binding == Some(&counter.name))
+    let name = |counter: &Counter| counter.name.clone();
+    conditions.counter.as_ref().map(name) == approval.counter().map(name)
 }
 
 /// None of the approvals fits, each for its own reason.

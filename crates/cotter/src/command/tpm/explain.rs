@@ -110,12 +110,7 @@ fn approved(
         (Some(until), count) => count.is_none_or(|count| until.value < count),
         (None, _) => false,
     };
-    let good = approvals.iter().filter(|approval| {
-        approval.is_signed_by(&policy.key)
-            && approval.reference() == policy.reference
-            && approval.values().is_of(&policy.selection)
-            && !passed(approval)
-    });
+    let good = approvals.iter().filter(|approval| policy.is_meant_by(approval) && !passed(approval));
     good.map(|approval| approval.values().iter().map(|(pcr, value)| (pcr, value.to_vec())).collect()).collect()
 }
 
