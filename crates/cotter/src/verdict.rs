@@ -1,10 +1,11 @@
 //! What a policy protects from, for people and programs.
 
 use crate::error::{CommandError, visible};
-use clevis::verdict::{Answer, Loader, Machine, Policy, SecureBoot, Surroundings, Threat, Verdict};
+use clevis::verdict::{Answer, Loader, Machine, Note, Policy, SecureBoot, Surroundings, Threat, Verdict};
 use clevis::{Config, Stored};
 use json::{Object, Value};
 use linux::platform;
+use tpm2::TpmKind;
 
 /// What this machine says of itself.
 pub fn this_machine() -> Surroundings {
@@ -31,6 +32,22 @@ pub fn of_binding(stored: &Stored) -> Policy {
     let lost = stored.lost.iter().filter(|lost| matches!(lost, clevis::Lost::Share { .. })).count();
     let policy = Policy::read(stored.pin, &stored.config).map(|policy| policy.with_unread(lost));
     policy.unwrap_or_else(|_| Policy::Unread { pin: stored.pin.to_owned() })
+}
+
+/// Whether the TPM has a part in it.
+pub fn has_tpm(policy: &Policy) -> bool {
+    match policy {
+        Policy::Tpm(_) => true,
+        Policy::Threshold { of, .. } => of.iter().any(has_tpm),
+        _ => false,
+    }
+}
+
+/// What the TPM says of itself: one of software is known from its maker, wherever this runs.
+pub fn add_kind(verdict: &mut Verdict, kind: TpmKind) {
+    if kind == TpmKind::Software && !verdict.notes.contains(&Note::VirtualTpm) {
+        verdict.notes.insert(0, Note::VirtualTpm);
+    }
 }
 
 /// Refuses a policy that misses one of the goals.
@@ -82,5 +99,29 @@ pub fn record(verdict: &Verdict) -> Object {
                 .with("then", advice.then.word())
                 .with("change", advice.change.to_string()),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Where the processor does not say that this is a guest, the TPM's maker does.
+    #[test]
+    fn a_tpm_of_software_is_told_once() {
+        let read = |pin: &str, text: &str| policy(pin, &Config::parse(text.as_bytes()).unwrap()).unwrap();
+        let own = read("sss", r#"{"t":1,"pins":{"cotter-tpm2":{},"null":{}}}"#);
+        assert!(has_tpm(&own) && !has_tpm(&read("sss", r#"{"t":1,"pins":{"null":{}}}"#)));
+        for machine in [Machine::Physical, Machine::Virtual] {
+            let around = Surroundings { machine, ..Surroundings::default() };
+            let told = |kinds: &[TpmKind]| {
+                let mut verdict = Verdict::of(&own, &around);
+                kinds.iter().for_each(|kind| add_kind(&mut verdict, *kind));
+                verdict.notes.iter().filter(|note| **note == Note::VirtualTpm).count()
+            };
+            assert_eq!(told(&[TpmKind::Software; 2]), 1);
+            assert_eq!(told(&[TpmKind::Firmware, TpmKind::Other]), usize::from(machine == Machine::Virtual));
+        }
     }
 }

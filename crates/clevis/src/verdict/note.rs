@@ -20,6 +20,10 @@ pub enum Note {
     NoCounter,
     /// The TPM's parent key is believed at first sight.
     ParentAtFirstSight,
+    /// Clevis does not know the form.
+    NotForClevis,
+    /// The TPM's parent key is believed once, when the binding is made.
+    ParentAtBinding,
     /// Power that fails during several starts in a row locks the TPM for a while.
     PowerCuts,
     /// A wrong PIN and a power cut count alike.
@@ -53,6 +57,8 @@ fn of_tpm(tpm: &Tpm, around: &Surroundings) -> Vec<Note> {
         (ours && !tpm.latch, Note::NoLatch),
         (ours && !tpm.counter, Note::NoCounter),
         (original, Note::ParentAtFirstSight),
+        (ours, Note::NotForClevis),
+        (ours, Note::ParentAtBinding),
         (original, Note::PowerCuts),
         (tpm.pin, Note::PinAndPowerCuts),
     ];
@@ -72,6 +78,10 @@ impl fmt::Display for Note {
             Note::ParentAtFirstSight => {
                 "Clevis's form names no parent key: the TPM that answers at the first use is believed"
             }
+            Note::NotForClevis => "Clevis does not know this form, and cannot open it",
+            Note::ParentAtBinding => {
+                "the TPM that answers when this is bound is believed; from then on no other parent key is told anything"
+            }
             Note::PowerCuts => {
                 "with Clevis's parent key the third start in a row that ends in a power cut can find the TPM locked for a while"
             }
@@ -90,11 +100,12 @@ mod tests {
         let said = |tpm: Tpm| notes(&Policy::Tpm(tpm), &around);
         assert_eq!(said(Tpm::default()), [Note::CannotLatch, Note::ParentAtFirstSight, Note::PowerCuts]);
         let ours = Tpm { form: Form::Ours, ..Tpm::default() };
-        assert_eq!(said(ours), [Note::NoLatch, Note::NoCounter]);
+        let told = [Note::NotForClevis, Note::ParentAtBinding];
+        assert_eq!(said(ours), [&[Note::NoLatch, Note::NoCounter], &told[..]].concat());
         let full = Tpm { latch: true, counter: true, pin: true, ..ours };
-        assert_eq!(said(full), [Note::NotUnattended, Note::PinAndPowerCuts]);
+        assert_eq!(said(full), [&[Note::NotUnattended], &told[..], &[Note::PinAndPowerCuts]].concat());
         let twice = Policy::Threshold { needed: 1, of: vec![Policy::Tpm(ours), Policy::Tpm(ours), Policy::Nothing] };
-        assert_eq!(notes(&twice, &around), [Note::NoLatch, Note::NoCounter], "each once");
+        assert_eq!(notes(&twice, &around), said(ours), "each once");
         let guest = Surroundings { machine: Machine::Virtual, ..around };
         assert!(notes(&Policy::Tpm(full), &guest).contains(&Note::VirtualTpm));
         assert!(notes(&Policy::Nothing, &guest).is_empty());

@@ -22,7 +22,8 @@ use unlock::{BindRequest, Bound, CommitError, LastHumanSlot, NewMeta, Prepared, 
 /// Binds a keyslot to a policy.
 pub fn run(args: &BindArgs) -> Result<(), CommandError> {
     let config = config(&args.policy)?;
-    let verdict = Verdict::of(&verdict::policy(&args.policy.pin, &config)?, &verdict::this_machine());
+    let policy = verdict::policy(&args.policy.pin, &config)?;
+    let mut verdict = Verdict::of(&policy, &verdict::this_machine());
     verdict::require(&verdict, &args.goals.require)?;
     let disks = Disks::open_to_change(&args.device, args.dry_run)?;
     let header = disks.accepted(&args.ceilings)?;
@@ -57,6 +58,12 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
         let error = change::not_written("cannot bind", source);
         if named { error.hint("if only policies shall open it: --last-passphrase") } else { error }
     })?;
+    // What it cannot say is told by nobody.
+    if verdict::has_tpm(&policy)
+        && let Ok(identity) = clevis::measured::ask(&host.ports(trust(&args.policy)), |tpm| tpm.identity())
+    {
+        verdict::add_kind(&mut verdict, identity.kind());
+    }
     report(args, &bound, &opened, &verdict)
 }
 
