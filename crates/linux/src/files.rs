@@ -55,15 +55,24 @@ fn check_key(about: &Metadata) -> Result<(), io::Error> {
     if about.mode() & 0o077 == 0 { Ok(()) } else { refused("others may read or write it") }
 }
 
-/// The content of the regular file at `path`, at most 1 MiB. A pipe or a device is refused rather than waited for.
+/// The content of the regular file at `path`, at most 1 MiB.
 pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, io::Error> {
+    read_regular_file(Path::new(path), LONGEST_FILE)
+}
+
+/// The content of the regular file at `path`, at most so many bytes. A pipe or a device is refused rather than waited for.
+///
+/// # Errors
+/// Those of the system; [`InvalidInput`](io::ErrorKind::InvalidInput) for what is no regular file, and
+/// [`FileTooLarge`](io::ErrorKind::FileTooLarge).
+pub fn read_regular_file(path: &Path, longest: u64) -> Result<Vec<u8>, io::Error> {
     let file =
         File::from(open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty())?);
     let about = file.metadata()?;
     if !about.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    read_within(file, LONGEST_FILE)
+    read_within(file, longest)
 }
 
 fn read_within(file: File, longest: u64) -> Result<Vec<u8>, io::Error> {
@@ -120,7 +129,11 @@ mod tests {
         assert_eq!(read_file(&path("limit")).unwrap().len(), 1 << 20);
         assert_eq!(read_file(&path("long")).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert_eq!(read_file(&path("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
-        for odd in [dir.path().to_str().unwrap(), "/dev/zero"] {
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe"), Mode::from_raw_mode(0o600)).unwrap();
+        assert_eq!(read_regular_file(Path::new(&path("adv")), 2).unwrap(), b"{}");
+        let short = read_regular_file(Path::new(&path("adv")), 1);
+        assert_eq!(short.unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        for odd in [dir.path().to_str().unwrap(), "/dev/zero", &path("pipe")] {
             assert_eq!(read_file(odd).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{odd}");
         }
     }

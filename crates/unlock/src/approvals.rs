@@ -37,12 +37,15 @@ pub fn approvals(header: &Header) -> (Vec<Approval>, Vec<FieldError>) {
 /// The change that puts these approvals in the place of those that are there; none at all takes the token away. No key is needed.
 ///
 /// # Errors
-/// [`CommitError::Edit`]: LUKS1, or no room. Beyond 64 they are left out.
+/// [`CommitError::Edit`]: LUKS1, or no room. [`CommitError::TooManyApprovals`] beyond 64.
 pub fn approvals_edit<'a>(
     header: &'a Accepted,
     approvals: &[Approval],
     random: &'a dyn Random,
 ) -> Result<Edit<'a>, CommitError> {
+    if approvals.len() > MOST_APPROVALS {
+        return Err(CommitError::TooManyApprovals { limit: MOST_APPROVALS });
+    }
     let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
     let there: Vec<TokenId> = tokens(header.header()).map(|(id, _)| id).collect();
     change(&mut edit, header.header(), &there, approvals).map_err(CommitError::Edit)?;
@@ -71,7 +74,7 @@ fn change(edit: &mut Edit<'_>, header: &Header, there: &[TokenId], approvals: &[
 }
 
 fn members(approvals: &[Approval]) -> Object {
-    let approvals: Vec<Value> = approvals.iter().take(MOST_APPROVALS).map(|one| one.to_json().into()).collect();
+    let approvals: Vec<Value> = approvals.iter().map(|one| one.to_json().into()).collect();
     let none = Vec::<&str>::new();
     Object::new().with("type", APPROVALS).with("keyslots", none).with("version", 1u64).with("approvals", approvals)
 }

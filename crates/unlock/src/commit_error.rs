@@ -38,6 +38,11 @@ pub enum CommitError {
         /// The keyslot.
         slot: Slot,
     },
+    /// More approvals than are read.
+    TooManyApprovals {
+        /// How many are read.
+        limit: usize,
+    },
     /// The keyslot is the last one: without it nothing opens the volume.
     LastSlot {
         /// The keyslot.
@@ -130,6 +135,7 @@ impl fmt::Display for CommitError {
         match self {
             CommitError::Header(_) => f.write_str("the header cannot be read"),
             CommitError::Refused(_) => f.write_str("the header is refused"),
+            CommitError::TooManyApprovals { limit } => write!(f, "there would be more than {limit} approvals"),
             CommitError::Edit(_) => f.write_str("the header cannot be changed so"),
             CommitError::Lock(_) => f.write_str("the volume could not be locked"),
             CommitError::Apply(ApplyError::HalfDone { .. }) => f.write_str("the header is half written"),
@@ -236,6 +242,7 @@ impl Error for CommitError {
             | CommitError::NoRoomInMeta { .. }
             | CommitError::Bound { .. }
             | CommitError::Served { .. }
+            | CommitError::TooManyApprovals { .. }
             | CommitError::LastSlot { .. } => None,
         }
     }
@@ -245,6 +252,7 @@ impl CommitError {
     /// One thing to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
+            CommitError::TooManyApprovals { .. } => "`cotter luks reseal --drop-old` leaves what holds now",
             CommitError::LastSlot { .. } | CommitError::LastHumanSlot { .. } | CommitError::LastBinding { .. } => {
                 "add a passphrase first: `cotter luks add`"
             }

@@ -23,6 +23,8 @@ pub enum Old {
     Keep,
     /// Those that are not wanted go.
     Drop,
+    /// Those go that were approved before the boot that runs now was, the first wanted one; what was approved since may be the next one.
+    Before,
 }
 
 /// The approvals of a header after a change.
@@ -46,7 +48,7 @@ pub enum NotResealed {
 }
 
 /// Approves `wanted` for a policy, beside the approvals that are there. An approval is good until the counter of the policy, if it has one,
-/// has counted further than `count`; those of before that are good for less long are signed anew.
+/// has counted further than `count`; those of before that are good for less long are signed anew. The new ones come first.
 ///
 /// # Errors
 /// [`ApprovalError`]; [`ApprovalError::NotASigner`] if the policy is for another key.
@@ -60,32 +62,54 @@ pub fn approve_values(
     if key.point() != Some(&policy.key) {
         return Err(ApprovalError::NotASigner);
     }
-    let counter = || policy.counter.clone().zip(count).map(|(counter, value)| Counter { value, ..counter });
-    let good = |approval: &Approval| match (approval.counter(), counter()) {
-        (Some(has), Some(needs)) => has.index == needs.index && has.value >= needs.value,
-        (None, Some(_)) => false,
-        (_, None) => true,
-    };
     let (ours, others): (Vec<&Approval>, Vec<&Approval>) =
-        there.iter().partition(|approval| policy.is_meant_by(approval));
-    let is_wanted = |approval: &&Approval| wanted.contains(approval.values());
-    let mut values: Vec<PcrState> = wanted.to_vec();
-    if old == Old::Keep {
-        let before = ours.iter().filter(|approval| !is_wanted(approval)).map(|approval| approval.values().clone());
-        values.extend(before);
+        there.iter().partition(|approval| concerns(approval, policy));
+    let this_boot = ours.iter().position(|approval| wanted.first() == Some(approval.values()));
+    let stays = |place: usize, approval: &Approval| {
+        let newer = this_boot.is_some_and(|of_now| place < of_now);
+        wanted.contains(approval.values()) || old == Old::Keep || (old == Old::Before && newer)
+    };
+    let mut values: Vec<&PcrState> =
+        wanted.iter().rev().filter(|value| ours.iter().all(|approval| approval.values() != *value)).collect();
+    for (place, approval) in ours.iter().enumerate() {
+        if stays(place, approval) && !values.contains(&approval.values()) {
+            values.push(approval.values());
+        }
     }
-    let mut approvals: Vec<Approval> = others.into_iter().cloned().collect();
+    let mut approvals: Vec<Approval> = Vec::new();
     let (mut added, mut kept) = (0, 0);
     for value in values {
-        if let Some(approval) = ours.iter().find(|approval| *approval.values() == value && good(approval)) {
+        if let Some(approval) = ours.iter().find(|one| one.values() == value && is_good(one, policy, count)) {
             kept += 1;
             approvals.push((*approval).clone());
         } else {
             added += 1;
-            approvals.push(Approval::sign(key, &policy.reference, value, counter())?);
+            let counter = policy.counter.clone().zip(count).map(|(counter, value)| Counter { value, ..counter });
+            approvals.push(Approval::sign(key, &policy.reference, value.clone(), counter)?);
         }
     }
+    approvals.extend(others.into_iter().cloned());
     Ok(Approved { approvals, added, dropped: ours.len() - kept })
+}
+
+/// Whether these values are approved for a policy by its key, and still are when its counter, if it has one, stands at `count`.
+pub fn is_approved(there: &[Approval], policy: &SignedPolicy, values: &PcrState, count: Option<u64>) -> bool {
+    let is_one = |one: &Approval| one.values() == values && concerns(one, policy) && is_good(one, policy, count);
+    there.iter().any(is_one)
+}
+
+fn concerns(approval: &Approval, policy: &SignedPolicy) -> bool {
+    approval.reference() == policy.reference
+        && approval.values().is_of(&policy.selection)
+        && approval.is_signed_by(&policy.key)
+}
+
+fn is_good(approval: &Approval, policy: &SignedPolicy, count: Option<u64>) -> bool {
+    match (approval.counter(), policy.counter.as_ref().zip(count)) {
+        (Some(has), Some((needs, count))) => has.index == needs.index && has.name == needs.name && has.value >= count,
+        (None, Some(_)) => false,
+        (_, None) => true,
+    }
 }
 
 /// The sets that a binding accepts after a change: those of before, unless they are to go and are not wanted, and the wanted ones.
@@ -211,11 +235,43 @@ mod tests {
         let there = [foreign, other, Approval::sign(&key, "boot", state(1), None).unwrap()];
         let policy = policy(&key, false);
         let after = approve_values(&there, &policy, &key, &[state(1), state(2)], (Old::Keep, None)).unwrap();
-        assert_eq!((values(&after), after.added, after.dropped), (vec![9, 8, 1, 2], 1, 0));
+        assert_eq!((values(&after), after.added, after.dropped), (vec![2, 1, 9, 8], 1, 0));
         let again = approve_values(&after.approvals, &policy, &key, &[state(2)], (Old::Drop, None)).unwrap();
-        assert_eq!((values(&again), again.added, again.dropped), (vec![9, 8, 2], 0, 1));
+        assert_eq!((values(&again), again.added, again.dropped), (vec![2, 9, 8], 0, 1));
         let wrong = approve_values(&there, &policy, &stranger, &[state(3)], (Old::Keep, None));
         assert!(matches!(wrong, Err(ApprovalError::NotASigner)));
+    }
+
+    /// What was approved before this boot goes, what may be the next one stays, and the newest come first.
+    #[test]
+    fn what_was_approved_before_this_boot_goes_by_itself() {
+        let key = Jwk::signing(Curve::P256, &SystemRandom).unwrap();
+        let policy = policy(&key, false);
+        let there = [5, 4, 3, 2].map(|byte| Approval::sign(&key, "boot", state(byte), None).unwrap());
+        let before = |now: u8, next: u8| {
+            let after = approve_values(&there, &policy, &key, &[state(now), state(next)], (Old::Before, None)).unwrap();
+            (values(&after), after.added, after.dropped)
+        };
+        assert_eq!(before(4, 6), (vec![6, 5, 4], 1, 2));
+        assert_eq!(before(4, 2), (vec![5, 4, 2], 0, 1), "the next one may be an old one");
+        assert_eq!(before(9, 6), (vec![6, 9], 2, 4));
+    }
+
+    #[test]
+    fn values_are_approved_by_the_key_for_the_purpose_and_for_the_counter() {
+        let key = Jwk::signing(Curve::P256, &SystemRandom).unwrap();
+        let stranger = Jwk::signing(Curve::P256, &SystemRandom).unwrap();
+        let policy = policy(&key, true);
+        let counter = policy.counter.clone().unwrap();
+        let renamed = Counter { name: [&[0, 0x0b][..], &[2; 32]].concat(), ..counter.clone() };
+        let is = |by: &Jwk, reference: &str, counter: Option<&Counter>, count: u64| {
+            let there = [Approval::sign(by, reference, state(1), counter.cloned()).unwrap()];
+            is_approved(&there, &policy, &state(1), Some(count))
+        };
+        assert!(is(&key, "boot", Some(&counter), 1));
+        assert!(!is(&key, "boot", Some(&counter), 2), "the counter has passed it");
+        assert!(!is(&key, "boot", Some(&renamed), 1) && !is(&key, "boot", None, 1));
+        assert!(!is(&key, "other", Some(&counter), 1) && !is(&stranger, "boot", Some(&counter), 1));
     }
 
     /// With a counter all are signed for its next number, and what was copied before is worth nothing once it has counted.

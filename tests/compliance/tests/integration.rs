@@ -80,6 +80,13 @@ impl System {
         self.tpm.tool("tpm2_pcrextend").args(events.map(word)).succeed();
     }
 
+    /// A person approves the boot that runs, and says nothing of the next.
+    fn approve(&self) -> String {
+        let words = ["luks", "reseal", "--log"];
+        let program = self.tpm.give(Program::cotter().args(words)).arg(vector("ovmf_grub.log"));
+        program.arg("--sign").arg(self.key()).arg("-d").arg(self.at("disk.img")).succeed().said()
+    }
+
     /// As the caller of the hook has it: the program on the path, and nobody to answer.
     fn run(&self, program: Program) -> Ended {
         let path = format!("{}:/usr/bin:/bin", self.at("bin").display());
@@ -128,17 +135,79 @@ fn the_shell_in_the_hooks_is_clean() {
 #[test]
 fn every_hook_reseals_signed_bindings() {
     let mut system = System::bound("cotter-tpm2", &signed);
+    system.approve();
     let clean = fs::read(system.at("disk.img")).unwrap();
     for (name, program) in commands() {
         fs::write(system.at("disk.img"), &clean).unwrap();
         let ended = system.run(program);
-        assert!(ended.said().contains("2 approved"), "{name}: {}", ended.said());
+        assert!(ended.said().contains("1 approved"), "{name}: {}", ended.said());
         assert!(ended.text().is_empty(), "{name}: {}", ended.text());
     }
     assert!(system.opens());
     system.tpm.restart();
     system.boot("ovmf_grub_other_script.log");
     assert!(system.opens(), "the boot with the other script");
+}
+
+/// Nobody looks when a package manager runs: what a person has not approved is not, and neither is what the log does not explain.
+#[test]
+fn a_boot_that_nobody_approved_signs_nothing_for_itself() {
+    let mut system = System::bound("cotter-tpm2", &signed);
+    let refused = |system: &System, why: &str| {
+        let before = fs::read(system.at("disk.img")).unwrap();
+        let said = system.run(Program::new("sh").arg(file(HOOKS[1])).arg("8.8")).said();
+        assert!(said.contains(why) && said.contains("look into it") && !said.contains("1 approved"), "{said}");
+        assert!(before == fs::read(system.at("disk.img")).unwrap(), "{why}");
+        assert!(!system.opens(), "{why}");
+    };
+    refused(&system, "this boot was not approved");
+    system.approve();
+    assert!(system.opens());
+    system.tpm.extend(9, 1);
+    refused(&system, "PCR 9 of this boot is not explained");
+    // Nor if a person did approve it.
+    let ended = system.approve();
+    assert!(ended.contains("this boot was not approved until now") && ended.contains("not explained"), "{ended}");
+    assert!(system.opens());
+    let said = system.run(Program::new("sh").arg(file(HOOKS[1])).arg("8.8")).said();
+    assert!(said.contains("PCR 9 of this boot is not explained"), "{said}");
+    system.tpm.restart();
+    system.boot("ovmf_grub_other_script.log");
+    refused(&system, "PCR 9 of this boot");
+}
+
+/// A log may name anything, and is from a boot that may have been anybody's.
+#[test]
+fn what_is_no_file_of_the_loader_is_not_opened() {
+    let system = System::bound("cotter-tpm2", &signed);
+    system.approve();
+    fs::remove_file(system.at("boot/grub.cfg")).unwrap();
+    Program::new("mkfifo").arg(system.at("boot/grub.cfg")).succeed();
+    let hook = || Program::new("timeout").args(["60", "sh"]).arg(file(HOOKS[1])).arg("8.8");
+    let said = system.run(hook()).said();
+    assert!(said.contains("0 approved"), "{said}");
+    // Beside the folders of the loader nothing is looked for.
+    fs::remove_file(system.at("boot/grub.cfg")).unwrap();
+    fs::copy(vector("grub_other_script.cfg"), system.at("grub.cfg")).unwrap();
+    let said = system.run(hook()).said();
+    assert!(said.contains("0 approved"), "{said}");
+    fs::copy(vector("grub_other_script.cfg"), system.at("efi-grub.cfg")).unwrap();
+    fs::create_dir_all(system.at("efi")).unwrap();
+    fs::rename(system.at("efi-grub.cfg"), system.at("efi/grub.cfg")).unwrap();
+    let said = system.run(hook()).said();
+    assert!(said.contains("1 approved"), "{said}");
+}
+
+/// Whoever reads the key says what may boot.
+#[test]
+fn a_key_that_others_may_read_signs_nothing_here() {
+    let system = System::bound("cotter-tpm2", &signed);
+    system.approve();
+    fs::set_permissions(system.key(), fs::Permissions::from_mode(0o640)).unwrap();
+    let before = fs::read(system.at("disk.img")).unwrap();
+    let said = system.run(Program::new("sh").arg(file(HOOKS[1])).arg("8.8")).said();
+    assert!(said.contains("others may read or write it"), "{said}");
+    assert!(before == fs::read(system.at("disk.img")).unwrap());
 }
 
 /// With the version of a kernel its files are in the prediction.

@@ -39,6 +39,18 @@ fn they_are_written_replaced_and_taken_away() {
     }
 }
 
+/// What would not be read is not written: who approved it would believe that it is there.
+#[test]
+fn more_than_are_read_are_refused() {
+    let (disk, _) = formatted();
+    approve(&disk, &vec![approval(); unlock::MOST_APPROVALS]).unwrap();
+    let before = disk.to_vec();
+    let error = approve(&disk, &vec![approval(); unlock::MOST_APPROVALS + 1]).unwrap_err();
+    assert!(matches!(error, CommitError::TooManyApprovals { .. }), "{error}");
+    assert!(error.hint().contains("--drop-old"), "{}", error.hint());
+    assert!(disk.to_vec() == before);
+}
+
 #[test]
 fn luks1_has_no_place_for_them() {
     let (disk, _) = formatted_luks1();

@@ -42,7 +42,7 @@ fn volume(next: &Next<'_>, device: &Device) -> Result<(), CommandError> {
     let only = next.args.slot.map(volume::slot).transpose()?;
     let mut bindings = unlock::bindings(header.header());
     bindings.retain(|binding| only.is_none_or(|slot| slot == binding.slot));
-    let mut failed = signed::reseal(next, &disks, &header, &bindings).err();
+    let mut failed = signed::reseal(next, (device, &disks), &header, &bindings).err();
     let mut any = false;
     for binding in &bindings {
         let done = compared(binding).and_then(|parts| {

@@ -2,7 +2,6 @@
 
 use crate::args::UpdateArgs;
 use crate::error::CommandError;
-use std::fs;
 use std::path::Path;
 use tpm2::Bank;
 use tpm2::event_log::{NewFile, Part, SECURITY_DATABASE, Variable, is_signature_lists};
@@ -21,6 +20,8 @@ enum Role {
     Variable(&'static str),
 }
 
+/// Longest file of an update: an initramfs or a unified image with all firmware in it.
+pub const LONGEST: u64 = 512 << 20;
 /// What begins a file of efivarfs: the attributes.
 const ATTRIBUTES_LEN: usize = 4;
 
@@ -76,7 +77,8 @@ impl Update {
 }
 
 fn content(path: &Path) -> Result<Vec<u8>, CommandError> {
-    fs::read(path).map_err(|source| CommandError::failed(format!("cannot read {}", path.display()), source))
+    linux::read_regular_file(path, LONGEST)
+        .map_err(|source| CommandError::failed(format!("cannot read {}", path.display()), source))
 }
 
 /// The content of a variable: a file of efivarfs has its attributes before it, and one with a signature around it is no content.

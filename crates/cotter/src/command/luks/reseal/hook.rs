@@ -5,7 +5,7 @@ use super::next::Next;
 use super::signed;
 use crate::args::{Device, ResealArgs};
 use crate::command::tpm::log;
-use crate::command::tpm::update::Update;
+use crate::command::tpm::update::{LONGEST, Update};
 use crate::error::{CommandError, visible};
 use crate::host::Host;
 use crate::output;
@@ -18,8 +18,10 @@ use unlock::crypttab;
 
 /// Where the key that signs is, unless it is named.
 const KEY: &str = "etc/cotter/reseal.jwk";
-/// Where the files of the loader may be, below the root of the system.
-const BOOT_FOLDERS: [&str; 4] = ["boot", "", "boot/efi", "efi"];
+/// Where the files of the loader may be, below the root of the system, and nowhere else: the log is what a boot wrote that may be anybody's.
+const BOOT_FOLDERS: [&str; 3] = ["boot", "boot/efi", "efi"];
+/// Longest files together that are others now.
+const MOST: u64 = 2 * LONGEST;
 
 /// Does what can be done, and tells the rest.
 pub fn run(args: &ResealArgs, version: Option<&str>) {
@@ -34,7 +36,6 @@ fn reseal(args: &ResealArgs, version: Option<&str>) -> Result<(), CommandError> 
         return Ok(());
     }
     let host = Host::new(args.patience.limit());
-    host.cancel_on_signal()?;
     let log = log::read(&args.update.log)?;
     if log.end == End::Absent {
         output::say(
@@ -44,7 +45,7 @@ fn reseal(args: &ResealArgs, version: Option<&str>) -> Result<(), CommandError> 
     }
     let files = files(args, version, &log)?;
     let sign = args.sign.clone().unwrap_or_else(|| args.root.join(KEY));
-    let key = if args.sign.is_some() || sign.exists() { Some(signed::key(&sign)?) } else { None };
+    let key = if args.sign.is_some() || sign.exists() { Some(signed::private_key(&sign)?) } else { None };
     let next = Next { args, log, parts: files.parts(), key, host: &host };
     for device in &volumes {
         if let Err(error) = one(&next, device) {
@@ -59,7 +60,7 @@ fn one(next: &Next<'_>, device: &Device) -> Result<(), CommandError> {
     let disks = Disks::open(device, if next.args.dry_run { Access::Read } else { Access::Write })?;
     let header = disks.accepted(&next.args.ceilings)?;
     let bindings = unlock::bindings(header.header());
-    let mut failed = signed::reseal(next, &disks, &header, &bindings).err();
+    let mut failed = signed::reseal(next, (device, &disks), &header, &bindings).err();
     for binding in &bindings {
         for part in compared(binding)?.iter().filter(|part| !part.signed) {
             let told = foretell(next, device, binding, part);
@@ -109,9 +110,11 @@ fn files(args: &ResealArgs, version: Option<&str>, log: &EventLog) -> Result<Upd
         update.initramfs = update.initramfs.or(initramfs);
     }
     let mut files = Update::read(&update)?;
+    let mut room = MOST;
     for place in places(log) {
-        let content = found(&args.root, &place.path);
+        let content = found(&args.root, &place.path, room.min(LONGEST));
         if let Some(content) = content.filter(|content| !place.is_same(content)) {
+            room = room.saturating_sub(content.len() as u64);
             files.add(place.path, content);
         }
     }
@@ -158,11 +161,13 @@ fn places(log: &EventLog) -> Vec<Place> {
 }
 
 /// A file of the loader, wherever the system has it. What the loader calls it begins with a disk, or has backslashes.
-fn found(root: &Path, path: &str) -> Option<Vec<u8>> {
+fn found(root: &Path, path: &str, longest: u64) -> Option<Vec<u8>> {
     let bare = path.split_once(')').map_or(path, |(_, rest)| rest).replace('\\', "/");
     let bare = bare.trim_start_matches('/');
+    // Where /boot is no file system of its own.
+    let bare = bare.strip_prefix("boot/").unwrap_or(bare).trim_start_matches('/');
     if bare.split('/').any(|part| part == "..") {
         return None;
     }
-    BOOT_FOLDERS.iter().find_map(|folder| fs::read(root.join(folder).join(bare)).ok())
+    BOOT_FOLDERS.iter().find_map(|folder| linux::read_regular_file(&root.join(folder).join(bare), longest).ok())
 }

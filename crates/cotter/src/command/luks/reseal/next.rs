@@ -8,7 +8,7 @@ use clevis::TrustPolicy;
 use clevis::measured::{self, Part, PcrDigests};
 use jose::Jwk;
 use tpm2::PcrSelection;
-use tpm2::event_log::{self, EventLog};
+use tpm2::event_log::{self, EventLog, Unpredictable};
 use unlock::Old;
 
 /// What the bindings are to be made for.
@@ -24,6 +24,8 @@ pub struct Next<'a> {
 pub struct Values {
     /// What the PCRs hold when volumes are opened in this boot.
     pub now: PcrDigests,
+    /// The first of them that the log of this boot does not lead to.
+    pub unexplained: Option<(u8, Unpredictable)>,
     /// And in the next.
     pub next: PcrDigests,
 }
@@ -36,7 +38,11 @@ pub fn told(slot: Slot, error: CommandError) -> CommandError {
 impl Next<'_> {
     /// What becomes of the values of before.
     pub fn old(&self) -> Old {
-        if self.args.drop_old { Old::Drop } else { Old::Keep }
+        match (self.args.drop_old, &self.args.hook) {
+            (true, _) => Old::Drop,
+            (false, Some(_)) => Old::Before,
+            (false, None) => Old::Keep,
+        }
     }
 
     /// The values of a part's PCRs.
@@ -57,13 +63,15 @@ impl Next<'_> {
                 .map_err(|source| CommandError::failed("the next boot cannot be predicted", source))
         };
         let mut now = held.clone();
-        now.extend(predict(&[])?.values);
+        let explained = predict(&[])?;
+        now.extend(explained.values);
+        let unexplained = explained.unpredictable.into_iter().next();
         if self.parts.is_empty() {
-            return Ok(Values { next: now.clone(), now });
+            return Ok(Values { next: now.clone(), now, unexplained });
         }
         let next = predict(&self.parts)?;
         match next.unpredictable.first() {
-            None => Ok(Values { now, next: next.values }),
+            None => Ok(Values { now, next: next.values, unexplained }),
             Some((pcr, why)) => Err(CommandError::plain(visible(&format!("PCR {pcr} cannot be predicted: {why}")))),
         }
     }

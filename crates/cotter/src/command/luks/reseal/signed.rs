@@ -2,19 +2,22 @@
 
 use super::literal::not_yet;
 use super::next::{Next, told};
+use crate::args::{Device, Quoted};
 use crate::command::luks::change;
 use crate::command::luks::chosen;
 use crate::error::{CommandError, visible};
 use crate::output;
 use crate::volume::{self, Disks};
 use ::luks::Accepted;
+use clevis::Files as _;
 use clevis::measured::{self, PcrDigests};
 use clevis::{Approval, PcrState, SignedPolicy, TrustPolicy};
-use crypto::SystemRandom;
+use crypto::{Secret, SystemRandom};
 use jose::Jwk;
+use linux::HostFiles;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use tpm2::{Bank, NvIndex};
+use tpm2::NvIndex;
 use unlock::{Approved, Binding, Old};
 
 /// Reads the private key that signs.
@@ -27,6 +30,20 @@ pub fn key(path: &Path) -> Result<Jwk, CommandError> {
         )));
     }
     let bytes = linux::read_key_file(path).map_err(|source| CommandError::failed(what(), source))?;
+    signer(&bytes, path)
+}
+
+/// The same where nobody looks: root's, and for nobody else to read.
+pub fn private_key(path: &Path) -> Result<Jwk, CommandError> {
+    let bytes = HostFiles.read_key(&path.to_string_lossy()).map_err(|source| {
+        let error = CommandError::failed(format!("the key in {} is not used", path.display()), source);
+        error.hint("a regular file of root's with the mode 600")
+    })?;
+    signer(&bytes, path)
+}
+
+fn signer(bytes: &Secret, path: &Path) -> Result<Jwk, CommandError> {
+    let what = || format!("cannot read the key in {}", path.display());
     let key = Jwk::parse(bytes.expose()).map_err(|source| CommandError::failed(what(), source))?;
     match key.private() {
         Some(_) => Ok(key),
@@ -35,19 +52,24 @@ pub fn key(path: &Path) -> Result<Jwk, CommandError> {
 }
 
 /// Approves the values of the next boot, for every policy that wants a signature.
-pub fn reseal(next: &Next<'_>, disks: &Disks, header: &Accepted, bindings: &[Binding]) -> Result<(), CommandError> {
+pub fn reseal(
+    next: &Next<'_>,
+    (device, disks): (&Device, &Disks),
+    header: &Accepted,
+    bindings: &[Binding],
+) -> Result<(), CommandError> {
     let (there, broken) = unlock::approvals(header.header());
     for error in broken {
         output::say(&format!("an approval cannot be read: {error}"));
     }
     let mut after = there.clone();
     let mut raised: Vec<NvIndex> = Vec::new();
-    let mut failed = None;
+    let (mut failed, mut any) = (None, false);
     for binding in bindings {
         let policies = clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default();
         for policy in policies {
-            match one(next, binding, &policy, &after) {
-                Ok(approvals) => after = approvals,
+            match one(next, device, (binding, &policy), &after) {
+                Ok(approvals) => (after, any) = (approvals, true),
                 // The others are not to suffer.
                 Err(error) => {
                     failed = failed.or(Some(error));
@@ -58,6 +80,9 @@ pub fn reseal(next: &Next<'_>, disks: &Disks, header: &Accepted, bindings: &[Bin
             raised.extend(index.filter(|index| next.args.revoke && !raised.contains(index)));
         }
     }
+    if any {
+        tidy(header, &mut after);
+    }
     if after != there {
         write(next, disks, header, &after)?;
     }
@@ -66,6 +91,22 @@ pub fn reseal(next: &Next<'_>, disks: &Disks, header: &Accepted, bindings: &[Bin
         raised.into_iter().try_for_each(|index| raise(next, index))?;
     }
     failed.map_or(Ok(()), Err)
+}
+
+/// Takes out what the key of no binding has signed: it opens nothing, and takes the place of what does.
+fn tidy(header: &Accepted, approvals: &mut Vec<Approval>) {
+    let policies = |binding: &Binding| clevis::signed(&binding.jwe, clevis::pins::ALL);
+    // One that cannot be read may be what they are for.
+    let Ok(policies) = unlock::bindings(header.header()).iter().map(policies).collect::<Result<Vec<_>, _>>() else {
+        return;
+    };
+    let before = approvals.len();
+    let policies: Vec<SignedPolicy> = policies.into_iter().flatten().collect();
+    approvals.retain(|approval| policies.iter().any(|policy| approval.is_signed_by(&policy.key)));
+    if approvals.len() < before {
+        let gone = before - approvals.len();
+        output::say(&format!("approvals that no key of a binding here has signed: {gone}, removed"));
+    }
 }
 
 fn write(next: &Next<'_>, disks: &Disks, header: &Accepted, after: &[Approval]) -> Result<(), CommandError> {
@@ -81,8 +122,8 @@ fn write(next: &Next<'_>, disks: &Disks, header: &Accepted, after: &[Approval]) 
 /// The approvals with those for one policy.
 fn one(
     next: &Next<'_>,
-    binding: &Binding,
-    policy: &SignedPolicy,
+    device: &Device,
+    (binding, policy): (&Binding, &SignedPolicy),
     there: &[Approval],
 ) -> Result<Vec<Approval>, CommandError> {
     let slot = binding.slot;
@@ -92,17 +133,27 @@ fn one(
         return Err(error.hint("--sign FILE, with the private half of its key"));
     };
     let values = next.values(&policy.selection).map_err(|error| told(slot, error).or_hint(AFTER))?;
-    let bank = policy.selection.bank();
-    let mut wanted: Vec<PcrState> =
-        [&values.now, &values.next].into_iter().filter_map(|set| state(bank, set)).collect();
-    wanted.dedup();
-    let is_approved =
-        |now: &PcrState| there.iter().any(|approval| approval.is_signed_by(&policy.key) && approval.values() == now);
-    if next.old() == Old::Drop && !wanted.first().is_some_and(is_approved) {
+    let now = state(policy, &values.now)?;
+    let counted = count(next, policy)?;
+    let known = unlock::is_approved(there, policy, &now, counted);
+    let unexplained = values.unexplained.as_ref();
+    let unexplained = unexplained.map(|(pcr, why)| format!("PCR {pcr} of this boot is not explained: {why}"));
+    if next.args.hook.is_some() {
+        // Nobody looks: what runs now signs nothing for itself.
+        if let Some(why) = unexplained.or_else(|| (!known).then(|| "this boot was not approved".to_owned())) {
+            return Err(told(slot, by_a_person(why, device)));
+        }
+    } else if next.old() == Old::Drop && !known {
         return Err(told(slot, not_yet()));
+    } else if !known {
+        output::say(&format!("keyslot {slot}: this boot was not approved until now; is it one that you trust?"));
+        unexplained.iter().for_each(|why| output::say(&visible(&format!("keyslot {slot}: {why}"))));
     }
+    let mut wanted = vec![now, state(policy, &values.next)?];
+    wanted.dedup();
     let failed = |source| CommandError::failed(format!("nothing was approved for keyslot {slot}"), source);
-    let approved = unlock::approve_values(there, policy, key, &wanted, (next.old(), count(next, policy)?));
+    let until = counted.map(|count| count.saturating_add(u64::from(next.args.revoke)));
+    let approved = unlock::approve_values(there, policy, key, &wanted, (next.old(), until));
     let approved = approved.map_err(failed)?;
     tell(next, binding, policy, &approved)?;
     Ok(approved.approvals)
@@ -110,11 +161,17 @@ fn one(
 
 const AFTER: &str = "after the restart, with a passphrase: `cotter luks reseal --sign FILE`";
 
+/// What the hook does not do.
+fn by_a_person(why: String, device: &Device) -> CommandError {
+    let error = CommandError::plain(visible(&format!("{why}; nothing was approved")));
+    error.hint(format!("look into it, then `cotter luks reseal -d {} --sign FILE`", Quoted(&device.path)))
+}
+
 fn tell(next: &Next<'_>, binding: &Binding, policy: &SignedPolicy, approved: &Approved) -> Result<(), CommandError> {
     let done = format!("{} approved, {} dropped", approved.added, approved.dropped);
     let would = if next.args.dry_run { "would be: " } else { "" };
     output::say(&format!("keyslot {}: {would}{done}", binding.slot));
-    if next.old() == Old::Drop && policy.counter.is_none() && approved.dropped > 0 {
+    if next.args.drop_old && policy.counter.is_none() && approved.dropped > 0 {
         output::say(
             "no counter is in the policy, so a copy of what was dropped still opens: `counter` of the pin cotter-tpm2",
         );
@@ -123,17 +180,18 @@ fn tell(next: &Next<'_>, binding: &Binding, policy: &SignedPolicy, approved: &Ap
     if next.args.format.json { output::record(next.args.format, record, String::new) } else { Ok(()) }
 }
 
-/// Until which number of its counter approvals are to be good.
+/// Where its counter stands.
 fn count(next: &Next<'_>, policy: &SignedPolicy) -> Result<Option<u64>, CommandError> {
     let Some(counter) = &policy.counter else { return Ok(None) };
     let now = measured::count(counter.index, &next.host.ports(TrustPolicy::Ask));
     let now = now.map_err(|source| CommandError::failed("the TPM's counter cannot be read", source))?;
-    Ok(Some(now.saturating_add(u64::from(next.args.revoke))))
+    Ok(Some(now))
 }
 
-fn state(bank: Bank, values: &PcrDigests) -> Option<PcrState> {
+fn state(policy: &SignedPolicy, values: &PcrDigests) -> Result<PcrState, CommandError> {
     let json = json::Value::from(measured::digests_to_json(values));
-    PcrState::read(&json.field("values"), bank).ok()
+    let state = PcrState::read(&json.field("values"), policy.selection.bank());
+    state.map_err(|source| CommandError::failed("the values of the PCRs make no policy", source))
 }
 
 /// What was approved until now is worth nothing from here on.
