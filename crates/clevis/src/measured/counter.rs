@@ -1,10 +1,10 @@
 //! The counter of a signed policy: where it stands, and one further, which ends every approval of before.
 
-use super::ask;
+use super::{ask, in_session};
+use crate::approval::Counter;
 use crate::error::PinError;
 use crate::pin::Ports;
-use ::tpm2::{NvIndex, ParentKey, ParentTemplate, Protection, Purpose, Tpm, TpmError};
-use crypto::Hash;
+use ::tpm2::ParentKey;
 
 /// What is done with it.
 #[derive(Clone, Copy, PartialEq)]
@@ -16,27 +16,36 @@ enum Then {
 /// Where a counter stands.
 ///
 /// # Errors
-/// [`PinError::NoTpm`], [`PinError::Tpm`], [`PinError::Cancelled`].
-pub fn count(index: NvIndex, ports: &Ports<'_>) -> Result<u64, PinError> {
-    ask(ports, |tpm| counted(tpm, index, Then::Read))
+/// [`PinError::NotACounter`] if the index is another one than a policy names, or none of ours; [`PinError::NoTpm`], [`PinError::Tpm`],
+/// [`PinError::Cancelled`].
+pub fn count(counter: &Counter, ports: &Ports<'_>) -> Result<u64, PinError> {
+    counted(counter, ports, Then::Read)
 }
 
 /// Counts one further, and says where it stands then.
 ///
 /// # Errors
 /// As [`count`].
-pub fn raise(index: NvIndex, ports: &Ports<'_>) -> Result<u64, PinError> {
-    ask(ports, |tpm| counted(tpm, index, Then::Raise))
+pub fn raise(counter: &Counter, ports: &Ports<'_>) -> Result<u64, PinError> {
+    counted(counter, ports, Then::Raise)
 }
 
 /// In a session, so that what was read is what the TPM said.
-fn counted(tpm: &Tpm<'_>, index: NvIndex, then: Then) -> Result<u64, TpmError> {
-    let template = ParentTemplate { key: ParentKey::Ecc, hash: Hash::Sha256, protection: Protection::Uncounted };
-    let parent = tpm.create_primary(template)?;
-    let mut session = tpm.start_session(&parent, Purpose::Authorise, Hash::Sha256)?;
-    let public = tpm.nv_read_public(index)?;
-    if then == Then::Raise {
-        tpm.nv_increment(&public, &mut session)?;
-    }
-    tpm.nv_read_counter(&public, &mut session)
+fn counted(counter: &Counter, ports: &Ports<'_>, then: Then) -> Result<u64, PinError> {
+    let key = ports.parents.first().map_or(ParentKey::Ecc, |known| known.key);
+    let index = counter.index;
+    let found = ask(ports, |tpm| {
+        in_session(tpm, key, ports, |session| {
+            let public = tpm.nv_read_public(index)?;
+            // Which index it is a header says that nobody has authenticated.
+            if !public.is_counter() || public.name() != counter.name {
+                return Ok(None);
+            }
+            if then == Then::Raise {
+                tpm.nv_increment(&public, session)?;
+            }
+            tpm.nv_read_counter(&public, session).map(Some)
+        })
+    })?;
+    found.ok_or(PinError::NotACounter { index })
 }

@@ -23,14 +23,19 @@ pub(crate) use under::{Parent, Under};
 use crate::error::PinError;
 use crate::pin::Ports;
 use crate::pins::tpm2;
-use ::tpm2::{PcrSelection, Tpm, TpmError};
+use ::tpm2::{ParentKey, ParentTemplate, PcrSelection, Protection, Purpose, Session, Tpm, TpmError};
+use crypto::Hash;
 
-/// What the PCRs of this selection hold now.
+/// What the PCRs of this selection hold now. Where the ports name the parent key of a binding, it is the TPM with that key that says so, and
+/// nobody in between.
 ///
 /// # Errors
 /// [`PinError::NoTpm`], [`PinError::Tpm`], [`PinError::Cancelled`].
 pub fn held(selection: &PcrSelection, ports: &Ports<'_>) -> Result<PcrDigests, PinError> {
-    let values = ask(ports, |tpm| tpm.pcr_read(selection, None))?;
+    let values = ask(ports, |tpm| match ports.parents.first() {
+        None => tpm.pcr_read(selection, None),
+        Some(known) => in_session(tpm, known.key, ports, |session| tpm.pcr_read(selection, Some(session))),
+    })?;
     Ok(values.iter().map(|(pcr, value)| (pcr, value.to_vec())).collect())
 }
 
@@ -41,6 +46,23 @@ pub fn held(selection: &PcrSelection, ports: &Ports<'_>) -> Result<PcrDigests, P
 pub fn hindrance(part: &Part, ports: &Ports<'_>) -> Result<Option<Hindrance>, PinError> {
     let Some(under) = &part.under else { return Ok(None) };
     ask(ports, |tpm| under.load(tpm, part.pin, part.signed))
+}
+
+/// Asks in a session that only the TPM with the parent key that the ports name can answer in.
+fn in_session<T>(
+    tpm: &Tpm<'_>,
+    key: ParentKey,
+    ports: &Ports<'_>,
+    question: impl FnOnce(&mut Session<'_, '_>) -> Result<T, TpmError>,
+) -> Result<T, TpmError> {
+    let template = ParentTemplate { key, hash: Hash::Sha256, protection: Protection::Uncounted };
+    let parent = tpm.create_primary(template)?;
+    let mut known = ports.parents.iter().filter(|known| known.key == key).map(|known| parent.expect_name(&known.name));
+    if let Some(Err(error)) = known.next() {
+        // The parts of a threshold may be of several machines.
+        known.find(Result::is_ok).ok_or(error)??;
+    }
+    question(&mut tpm.start_session(&parent, Purpose::Authorise, Hash::Sha256)?)
 }
 
 /// Asks the TPM of these ports something that needs no key.

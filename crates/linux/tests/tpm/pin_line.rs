@@ -2,7 +2,7 @@
 
 use crate::line::Line;
 use crate::pin::{NAME, PASSPHRASE, World, approve, approver};
-use clevis::PinError;
+use clevis::{Counter, PinError, measured};
 use crypto::{Hash, Secret};
 use jose::b64;
 use linux::TpmDevice;
@@ -167,6 +167,49 @@ fn a_swapped_primary_is_told_nothing_new_either() {
         world.try_bind(NAME, other, &stranger.device).unwrap();
         world.parents.clear();
     }
+}
+
+/// What is approved is asked of the TPM that the binding is sealed by; nobody in between answers for it, or has a counter go on that is no
+/// policy's.
+#[test]
+fn what_is_to_be_approved_is_asked_of_the_tpm_of_the_binding_alone() {
+    let (mut world, stranger) = (World::new(), World::new());
+    let (_, public) = approver();
+    let config = format!(r#"{{"pcr_ids":"7","counter":true,"signed":{{"key":{public}}}}}"#);
+    let (bound, _) = (world.bind(&config), stranger.bind(&config));
+    let counter = clevis::signed(&bound, clevis::pins::ALL).unwrap().remove(0).counter.unwrap();
+    world.parents = clevis::parents(&bound, clevis::pins::ALL).unwrap();
+    let selection = PcrSelection::new(Bank::from_name("sha256").unwrap(), [7]).unwrap();
+    let value = measured::held(&selection, &world.ports(&world.device)).unwrap().remove(&7).unwrap();
+    assert_eq!(value, world.state(&[7]).concatenated());
+    let line = Line::listening(&stranger.device);
+    let ports = world.ports(&line);
+    let answers = [
+        measured::held(&selection, &ports).map(drop),
+        measured::count(&counter, &ports).map(drop),
+        measured::raise(&counter, &ports).map(drop),
+    ];
+    for answer in answers {
+        let error = answer.unwrap_err();
+        assert!(matches!(error, PinError::Tpm { source: TpmError::OtherParent, .. }), "{error}");
+    }
+    assert!(line.codes().iter().all(|code| [CREATE_PRIMARY, FLUSH].contains(code)), "{:x?}", line.codes());
+    let other_value = |_: usize, mut answer: Vec<u8>| {
+        let place = answer.windows(value.len()).position(|at| at == value);
+        place.into_iter().for_each(|place| answer[place] ^= 1);
+        Ok(answer)
+    };
+    let line = Line::changing(&world.device, &other_value);
+    measured::held(&selection, &world.ports(&line)).unwrap_err();
+
+    let ports = world.ports(&world.device);
+    let before = measured::count(&counter, &ports).unwrap();
+    let renamed = Counter { name: [&[0, 0x0b][..], &[1; 32]].concat(), ..counter.clone() };
+    for answer in [measured::count(&renamed, &ports), measured::raise(&renamed, &ports)] {
+        assert!(matches!(answer, Err(PinError::NotACounter { .. })), "{answer:?}");
+    }
+    assert_eq!(measured::raise(&counter, &ports).unwrap(), before + 1);
+    assert!(world.is_clean() && stranger.is_clean());
 }
 
 /// An answer with a creation ticket and a key: long, and with a transient handle.

@@ -105,7 +105,7 @@ fn approved(
     };
     let Some(policy) = policies.iter().find(of_part) else { return Vec::new() };
     let counter = policy.counter.as_ref();
-    let counted = counter.and_then(|counter| measured::count(counter.index, &host.ports(TrustPolicy::Ask)).ok());
+    let counted = counter.and_then(|counter| measured::count(counter, &host.ports(TrustPolicy::Ask)).ok());
     let passed = |approval: &clevis::Approval| match (approval.counter(), counted) {
         (Some(until), count) => count.is_none_or(|count| until.value < count),
         (None, _) => false,

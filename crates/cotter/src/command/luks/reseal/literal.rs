@@ -26,7 +26,7 @@ pub fn literal(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part)
     }
     let later =
         format!("after the restart, with a passphrase: cotter luks reseal -d {} -s {slot} -k -", Quoted(&device.path));
-    let values = next.part_values(part).map_err(|error| told(slot, error).or_hint(later))?;
+    let values = next.part_values(binding, part).map_err(|error| told(slot, error).or_hint(later))?;
     let old = next.old();
     if old == Old::Drop && !part.accepted.contains(&values.now) {
         return Err(told(slot, not_yet()));
@@ -75,7 +75,7 @@ pub fn foretell(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part
     if part.form == Form::Original {
         return original(next, device, binding, part);
     }
-    let values = next.part_values(part).map_err(|error| told(slot, error))?;
+    let values = next.part_values(binding, part).map_err(|error| told(slot, error))?;
     if part.accepted.contains(&values.next) {
         return Ok(());
     }
@@ -92,7 +92,7 @@ fn original(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part) ->
     let slot = binding.slot;
     let again = format!("cotter luks regen -d {} -s {slot}", Quoted(&device.path));
     let later = format!("after the restart, with a passphrase: {again} -k -");
-    let values = next.part_values(part).map_err(|error| told(slot, error).or_hint(later))?;
+    let values = next.part_values(binding, part).map_err(|error| told(slot, error).or_hint(later))?;
     let found = measured::explain(part, &[], &values.now, &next.log);
     if matches!(found.state, State::Moved | State::Unnamed) {
         let moved: Vec<String> = found.moved.iter().map(|moved| moved.pcr.to_string()).collect();

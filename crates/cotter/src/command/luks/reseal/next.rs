@@ -4,12 +4,12 @@ use crate::args::{BindingChoice, Device, Rebinding, ResealArgs};
 use crate::error::{CommandError, visible};
 use crate::host::Host;
 use ::luks::Slot;
-use clevis::TrustPolicy;
 use clevis::measured::{self, Part, PcrDigests};
+use clevis::{PinError, Ports, TrustPolicy};
 use jose::Jwk;
 use tpm2::PcrSelection;
 use tpm2::event_log::{self, EventLog, Unpredictable};
-use unlock::Old;
+use unlock::{Binding, Old};
 
 /// What the bindings are to be made for.
 pub struct Next<'a> {
@@ -46,15 +46,15 @@ impl Next<'_> {
     }
 
     /// The values of a part's PCRs.
-    pub fn part_values(&self, part: &Part) -> Result<Values, CommandError> {
+    pub fn part_values(&self, binding: &Binding, part: &Part) -> Result<Values, CommandError> {
         let Some((bank, pcrs)) = &part.compares else { return Err(CommandError::plain("it compares no PCR")) };
         let selection = PcrSelection::new(*bank, pcrs.iter().map(|pcr| u64::from(*pcr)));
-        self.values(&selection.map_err(|source| CommandError::failed("the PCRs cannot be read", source))?)
+        self.values(binding, &selection.map_err(|source| CommandError::failed("the PCRs cannot be read", source))?)
     }
 
     /// What these PCRs hold when volumes are opened, now and after the update.
-    pub fn values(&self, selection: &PcrSelection) -> Result<Values, CommandError> {
-        let held = measured::held(selection, &self.host.ports(TrustPolicy::Ask)).map_err(|source| {
+    pub fn values(&self, binding: &Binding, selection: &PcrSelection) -> Result<Values, CommandError> {
+        let held = self.ask(binding, |ports| measured::held(selection, ports)).map_err(|source| {
             let hint = source.hint();
             CommandError::failed("the PCRs cannot be read", source).hint(hint)
         })?;
@@ -74,6 +74,16 @@ impl Next<'_> {
             None => Ok(Values { now, next: next.values, unexplained }),
             Some((pcr, why)) => Err(CommandError::plain(visible(&format!("PCR {pcr} cannot be predicted: {why}")))),
         }
+    }
+
+    /// Asks the TPM that a binding is sealed by, and nobody who speaks in its place.
+    pub fn ask<T>(
+        &self,
+        binding: &Binding,
+        question: impl FnOnce(&Ports<'_>) -> Result<T, PinError>,
+    ) -> Result<T, PinError> {
+        let parents = clevis::parents(&binding.jwe, clevis::pins::ALL)?;
+        question(&Ports { parents: &parents, ..self.host.ports(TrustPolicy::Ask) })
     }
 
     /// The words of the command that binds a keyslot anew.

@@ -11,13 +11,12 @@ use crate::volume::{self, Disks};
 use ::luks::Accepted;
 use clevis::Files as _;
 use clevis::measured::{self, PcrDigests};
-use clevis::{Approval, PcrState, SignedPolicy, TrustPolicy};
+use clevis::{Approval, Counter, PcrState, SignedPolicy};
 use crypto::{Secret, SystemRandom};
 use jose::Jwk;
 use linux::HostFiles;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use tpm2::NvIndex;
 use unlock::{Approved, Binding, Old};
 
 /// Reads the private key that signs.
@@ -63,7 +62,7 @@ pub fn reseal(
         output::say(&format!("an approval cannot be read: {error}"));
     }
     let mut after = there.clone();
-    let mut raised: Vec<NvIndex> = Vec::new();
+    let mut raised: Vec<(&Binding, Counter)> = Vec::new();
     let (mut failed, mut any) = (None, false);
     for binding in bindings {
         let policies = clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default();
@@ -76,8 +75,9 @@ pub fn reseal(
                     continue;
                 }
             }
-            let index = policy.counter.map(|counter| counter.index);
-            raised.extend(index.filter(|index| next.args.revoke && !raised.contains(index)));
+            let is_new = |counter: &Counter| raised.iter().all(|(_, other)| other.index != counter.index);
+            let counter = policy.counter.filter(|counter| next.args.revoke && is_new(counter));
+            raised.extend(counter.map(|counter| (binding, counter)));
         }
     }
     if any {
@@ -88,7 +88,7 @@ pub fn reseal(
     }
     // Only now: until the new ones are there the old ones are needed; and whoever got none may have the same counter.
     if !next.args.dry_run && failed.is_none() {
-        raised.into_iter().try_for_each(|index| raise(next, index))?;
+        raised.iter().try_for_each(|(binding, counter)| raise(next, binding, counter))?;
     }
     failed.map_or(Ok(()), Err)
 }
@@ -132,9 +132,9 @@ fn one(
         let error = CommandError::plain(format!("keyslot {slot} {wrong}, so nothing was approved for it"));
         return Err(error.hint("--sign FILE, with the private half of its key"));
     };
-    let values = next.values(&policy.selection).map_err(|error| told(slot, error).or_hint(AFTER))?;
+    let values = next.values(binding, &policy.selection).map_err(|error| told(slot, error).or_hint(AFTER))?;
     let now = state(policy, &values.now)?;
-    let counted = count(next, policy)?;
+    let counted = count(next, binding, policy)?;
     let known = unlock::is_approved(there, policy, &now, counted);
     let unexplained = values.unexplained.as_ref();
     let unexplained = unexplained.map(|(pcr, why)| format!("PCR {pcr} of this boot is not explained: {why}"));
@@ -181,9 +181,9 @@ fn tell(next: &Next<'_>, binding: &Binding, policy: &SignedPolicy, approved: &Ap
 }
 
 /// Where its counter stands.
-fn count(next: &Next<'_>, policy: &SignedPolicy) -> Result<Option<u64>, CommandError> {
+fn count(next: &Next<'_>, binding: &Binding, policy: &SignedPolicy) -> Result<Option<u64>, CommandError> {
     let Some(counter) = &policy.counter else { return Ok(None) };
-    let now = measured::count(counter.index, &next.host.ports(TrustPolicy::Ask));
+    let now = next.ask(binding, |ports| measured::count(counter, ports));
     let now = now.map_err(|source| CommandError::failed("the TPM's counter cannot be read", source))?;
     Ok(Some(now))
 }
@@ -195,8 +195,9 @@ fn state(policy: &SignedPolicy, values: &PcrDigests) -> Result<PcrState, Command
 }
 
 /// What was approved until now is worth nothing from here on.
-fn raise(next: &Next<'_>, index: NvIndex) -> Result<(), CommandError> {
-    let count = measured::raise(index, &next.host.ports(TrustPolicy::Ask)).map_err(|source| {
+fn raise(next: &Next<'_>, binding: &Binding, counter: &Counter) -> Result<(), CommandError> {
+    let index = counter.index;
+    let count = next.ask(binding, |ports| measured::raise(counter, ports)).map_err(|source| {
         let error = CommandError::failed(format!("the counter {index} was not counted up"), source);
         error.hint("the new approvals are good; run it again with --revoke")
     })?;
