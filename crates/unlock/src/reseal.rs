@@ -66,7 +66,8 @@ pub fn approve_values(
         there.iter().partition(|approval| concerns(approval, policy));
     let this_boot = ours.iter().position(|approval| wanted.first() == Some(approval.values()));
     let stays = |place: usize, approval: &Approval| {
-        let newer = this_boot.is_some_and(|of_now| place < of_now);
+        // One that the counter has passed was revoked, and whoever put it back is not its signer.
+        let newer = this_boot.is_some_and(|of_now| place < of_now) && is_good(approval, policy, count);
         wanted.contains(approval.values()) || old == Old::Keep || (old == Old::Before && newer)
     };
     let mut values: Vec<&PcrState> =
@@ -255,6 +256,16 @@ mod tests {
         assert_eq!(before(4, 6), (vec![6, 5, 4], 1, 2));
         assert_eq!(before(4, 2), (vec![5, 4, 2], 0, 1), "the next one may be an old one");
         assert_eq!(before(9, 6), (vec![6, 9], 2, 4));
+    }
+
+    #[test]
+    fn what_was_revoked_is_not_signed_anew_by_itself() {
+        let key = Jwk::signing(Curve::P256, &SystemRandom).unwrap();
+        let policy = policy(&key, true);
+        let until = |value: u64| policy.counter.clone().map(|counter| Counter { value, ..counter });
+        let there = [(5, 3), (4, 4)].map(|(byte, at)| Approval::sign(&key, "boot", state(byte), until(at)).unwrap());
+        let after = approve_values(&there, &policy, &key, &[state(4), state(6)], (Old::Before, Some(4))).unwrap();
+        assert_eq!((values(&after), after.added, after.dropped), (vec![6, 4], 1, 1));
     }
 
     #[test]
