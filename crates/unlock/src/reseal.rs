@@ -63,7 +63,7 @@ pub fn approve_values(
         return Err(ApprovalError::NotASigner);
     }
     let (ours, others): (Vec<&Approval>, Vec<&Approval>) =
-        there.iter().partition(|approval| concerns(approval, policy));
+        there.iter().partition(|approval| policy.is_meant_by(approval));
     let this_boot = ours.iter().position(|approval| wanted.first() == Some(approval.values()));
     let stays = |place: usize, approval: &Approval| {
         // One that the counter has passed was revoked, and whoever put it back is not its signer.
@@ -95,14 +95,8 @@ pub fn approve_values(
 
 /// Whether these values are approved for a policy by its key, and still are when its counter, if it has one, stands at `count`.
 pub fn is_approved(there: &[Approval], policy: &SignedPolicy, values: &PcrState, count: Option<u64>) -> bool {
-    let is_one = |one: &Approval| one.values() == values && concerns(one, policy) && is_good(one, policy, count);
+    let is_one = |one: &Approval| one.values() == values && policy.is_meant_by(one) && is_good(one, policy, count);
     there.iter().any(is_one)
-}
-
-fn concerns(approval: &Approval, policy: &SignedPolicy) -> bool {
-    approval.reference() == policy.reference
-        && approval.values().is_of(&policy.selection)
-        && approval.is_signed_by(&policy.key)
 }
 
 fn is_good(approval: &Approval, policy: &SignedPolicy, count: Option<u64>) -> bool {
