@@ -43,7 +43,6 @@ fn they_are_written_replaced_and_taken_away() {
 #[test]
 fn more_than_are_read_are_refused() {
     let (disk, _) = formatted();
-    approve(&disk, &vec![approval(); unlock::MOST_APPROVALS]).unwrap();
     let before = disk.to_vec();
     let error = approve(&disk, &vec![approval(); unlock::MOST_APPROVALS + 1]).unwrap_err();
     assert!(matches!(error, CommitError::TooManyApprovals { .. }), "{error}");
