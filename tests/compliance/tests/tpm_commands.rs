@@ -305,13 +305,17 @@ fn without_a_log_explain_says_that_there_is_none() {
     tpm.extend(7, 1);
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("log");
-    for content in ["", "root:x:0:0:root:/root:/bin/bash\n"] {
+    let explain = |content: &str| {
         fs::write(&empty, content).unwrap();
         let explain = cotter(&tpm, &["tpm", "explain", "-s", "1", "--json", "--log"]).arg(&empty);
-        let ended = explain.arg("-d").arg(disk.path()).run();
-        assert_eq!(ended.status.code(), Some(3));
-        assert_eq!(json(&ended)["moved"][0]["because"], "no-log", "{}", ended.text());
-    }
+        explain.arg("-d").arg(disk.path()).run()
+    };
+    let ended = explain("");
+    assert_eq!(ended.status.code(), Some(3));
+    assert_eq!(json(&ended)["moved"][0]["because"], "no-log", "{}", ended.text());
+    // One that was named has to be one.
+    let said = explain("root:x:0:0:root:/root:/bin/bash\n").failed_with(1).said();
+    assert!(said.contains("is no log of a boot"), "{said}");
 }
 
 /// Before the update both boots are accepted, afterwards the new one alone.
