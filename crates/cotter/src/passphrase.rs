@@ -36,24 +36,35 @@ pub fn new(key: &KeySource, person: &Terminal) -> Result<Passphrase, CommandErro
 /// The passphrase that a keyslot shall have from now on: a recovery key if one was asked for.
 pub fn chosen(key: &NewKey, host: &Host) -> Result<Passphrase, CommandError> {
     if key.generate {
-        let made = unlock::recovery_key(&SystemRandom);
-        return made.map_err(|source| CommandError::failed("no recovery key could be made", source));
+        return recovery_key();
     }
     let part = KeyFilePart { keyfile_size: key.new_keyfile_size, keyfile_offset: key.new_keyfile_offset };
     new(&KeySource { key_file: key.new_key_file.clone(), part }, host.person())
 }
 
+/// A new recovery key.
+pub fn recovery_key() -> Result<Passphrase, CommandError> {
+    unlock::recovery_key(&SystemRandom).map_err(|source| CommandError::failed("no recovery key could be made", source))
+}
+
 /// Refuses to make a recovery key that nobody could read: it would be lost as soon as it is made.
 pub fn check_shown(key: &NewKey) -> Result<(), CommandError> {
-    if key.generate { output::wants_reader(linux::stdout_reader()) } else { Ok(()) }
+    if key.generate { check_recovery_shown() } else { Ok(()) }
+}
+
+/// The same where one is made.
+pub fn check_recovery_shown() -> Result<(), CommandError> {
+    output::wants_reader(linux::stdout_reader())
 }
 
 /// Prints a recovery key, if that is what the new passphrase is. Before it counts, so that a keyslot never has one that nobody
 /// has seen.
 pub fn show_generated(key: &NewKey, format: Format, passphrase: &Passphrase) -> Result<(), CommandError> {
-    if !key.generate {
-        return Ok(());
-    }
+    if key.generate { show_recovery_key(format, passphrase) } else { Ok(()) }
+}
+
+/// Prints this recovery key.
+pub fn show_recovery_key(format: Format, passphrase: &Passphrase) -> Result<(), CommandError> {
     let text = String::from_utf8_lossy(passphrase.expose());
     if format.json {
         let record = Value::from(Object::new().with("recovery_key", &*text));

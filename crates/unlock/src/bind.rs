@@ -60,6 +60,7 @@ pub struct Prepared {
     pub(crate) keys: Keys,
     pub(crate) parents: Parents,
     pub(crate) room: Room,
+    pub(crate) recovery: Option<Passphrase>,
 }
 
 /// Where the new key material of a binding goes that takes another's place.
@@ -94,6 +95,12 @@ impl Prepared {
     #[must_use]
     pub fn with_room(self, room: Room) -> Prepared {
         Prepared { room, ..self }
+    }
+
+    /// The same with a recovery key: it gets a keyslot in the same change, so that there are both or neither.
+    #[must_use]
+    pub fn with_recovery(self, key: Passphrase) -> Prepared {
+        Prepared { recovery: Some(key), ..self }
     }
 
     /// What is to be said of the policy, which was tried.
@@ -192,7 +199,8 @@ pub(crate) fn encrypt(
     let known = clevis::parents(&jwe, ports.pins).is_ok_and(|all| all.iter().all(|one| ports.parents.contains(one)));
     let parents = if known { Parents::Known } else { Parents::Believed };
     let (keys, room) = (Keys::Other, Room::Beside);
-    Ok(Prepared { passphrase, jwe, content_key, place, unproved, remarks, signed, keys, parents, room })
+    let recovery = None;
+    Ok(Prepared { passphrase, jwe, content_key, place, unproved, remarks, signed, keys, parents, room, recovery })
 }
 
 /// Whether the policy was made for another time than this: before anybody has approved anything, or after the latch was shut.

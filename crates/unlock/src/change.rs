@@ -10,8 +10,9 @@ use crate::store;
 use crypto::{Passphrase, Random, VolumeKey};
 use jose::Jwe;
 use json::Object;
-use luks::{Accepted, Edit, EditError, KdfCost, NewKeyslot, Slot, TokenKind, Version};
+use luks::{Accepted, Edit, EditError, KdfCost, LEAST_ITERATIONS, NewKeyslot, Slot, TokenKind, Version};
 use std::fmt;
+use std::num::NonZeroU32;
 
 /// A bind that has been computed.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct BindPlan<'a> {
     pub edit: Edit<'a>,
     /// The binding after it.
     pub binding: Binding,
+    /// The keyslot of the recovery key, if one comes with it.
+    pub recovery: Option<Slot>,
 }
 
 /// A bind in the place of another keyslot that has been computed: first the one change, and the other when the first is proved.
@@ -76,7 +79,7 @@ pub fn bind_edit<'a>(
     store::forget_stale(&mut edit, header.header())?;
     let slot = match &prepared.place {
         Place::New { slot, .. } => {
-            let slot = store::choose_slot(header.header(), *slot);
+            let slot = store::choose_slot(header.header(), *slot, None);
             edit.add_keyslot(&new(slot)).map_err(CommitError::Edit)?
         }
         Place::Instead(old) => {
@@ -91,12 +94,41 @@ pub fn bind_edit<'a>(
             old.slot
         }
     };
+    let recovery = add_recovery(&mut edit, header, key, prepared, slot)?;
     let jwe = marked(prepared, &edit, header, key, random)?;
     let token = match &prepared.place {
         Place::New { token, meta, .. } => store::add(&mut edit, header.header(), slot, (*token, *meta), &jwe)?,
         Place::Instead(old) => store::replace(&mut edit, header.header(), old, &jwe)?,
     };
-    Ok(BindPlan { edit, binding: Binding { slot, token, jwe } })
+    recovery.map_or(Ok(()), |slot| say_recovery(&mut edit, header, slot))?;
+    Ok(BindPlan { edit, binding: Binding { slot, token, jwe }, recovery })
+}
+
+/// Of PBKDF2 for a recovery key that comes with a binding: it is random, and needs no slow derivation. LUKS1 has no token that says what it
+/// is for, and with as many iterations as bindings have it would be taken for a lost one's.
+const RECOVERY_ITERATIONS: NonZeroU32 = LEAST_ITERATIONS.saturating_add(1000);
+
+/// The keyslot of the recovery key that comes with a binding.
+fn add_recovery(
+    edit: &mut Edit<'_>,
+    header: &Accepted,
+    key: &VolumeKey,
+    prepared: &Prepared,
+    beside: Slot,
+) -> Result<Option<Slot>, CommitError> {
+    let Some(passphrase) = &prepared.recovery else { return Ok(None) };
+    let kdf = KdfCost::Pbkdf2 { hash: header.slot_hash(), iterations: RECOVERY_ITERATIONS };
+    let new = NewPassphrase { passphrase, kdf, purpose: Purpose::Recovery };
+    let slot = store::choose_slot(header.header(), None, Some(beside));
+    edit.add_keyslot(&new.keyslot(header, key, slot)).map(Some).map_err(CommitError::Edit)
+}
+
+/// Has a token say so; LUKS1 has none.
+fn say_recovery(edit: &mut Edit<'_>, header: &Accepted, slot: Slot) -> Result<(), CommitError> {
+    if header.header().version() == Version::Luks1 {
+        return Ok(());
+    }
+    edit.add_token(None, recovery_token(slot)).map(|_| ()).map_err(CommitError::Edit)
 }
 
 /// The JWE, saying what volume it is for and what a binding of this header has to say of its seal. One that was not opened says nothing.
@@ -167,7 +199,9 @@ pub fn replace_edit<'a>(
     if prepared.unproved.is_some() {
         return Err(CommitError::Unproved);
     }
-    spare(header, old, last)?;
+    if prepared.recovery.is_none() {
+        spare(header, old, last)?;
+    }
     let bind = bind_edit(header, key, prepared, random)?;
     // It is not the last of all once the binding is there.
     Ok(ReplacePlan { bind, kill: removal(header, old, random)? })
@@ -230,10 +264,10 @@ pub fn add_edit<'a>(
 ) -> Result<(Edit<'a>, Slot), CommitError> {
     let mut edit = Edit::new(header, random).map_err(CommitError::Edit)?;
     store::forget_stale(&mut edit, header.header())?;
-    let slot = store::choose_slot(header.header(), slot);
+    let slot = store::choose_slot(header.header(), slot, None);
     let slot = edit.add_keyslot(&new.keyslot(header, key, slot)).map_err(CommitError::Edit)?;
-    if new.purpose == Purpose::Recovery && header.header().version() == Version::Luks2 {
-        edit.add_token(None, recovery_token(slot)).map_err(CommitError::Edit)?;
+    if new.purpose == Purpose::Recovery {
+        say_recovery(&mut edit, header, slot)?;
     }
     Ok((edit, slot))
 }

@@ -25,6 +25,8 @@ pub struct Bound {
     pub jwe: Jwe,
     /// Why the policy could not be tried, if it could not.
     pub unproved: Option<PinError>,
+    /// The keyslot of the recovery key that came with it.
+    pub recovery: Option<Slot>,
 }
 
 /// Binds, or binds anew: writes the keyslot and what says to what it is bound, and proves that the keyslot opens.
@@ -33,22 +35,30 @@ pub struct Bound {
 /// [`CommitError`]. The disk is then byte for byte as it was, unless it is [`CommitError::NotReverted`], or
 /// [`CommitError::Apply`] with [`luks::ApplyError::HalfDone`].
 pub fn bind(volume: &Volume<'_>, key: &VolumeKey, prepared: Prepared) -> Result<Bound, CommitError> {
-    let binding = match write_binding(volume, key, &prepared) {
+    let (binding, recovery) = match write_binding(volume, key, &prepared) {
         // The room of a binding that goes is free only when it is gone.
         Err(CommitError::NoRoomInMeta { .. }) if clear_stale(volume)? => write_binding(volume, key, &prepared),
         result => result,
     }?;
-    Ok(Bound { slot: binding.slot, token: binding.token, jwe: binding.jwe, unproved: prepared.unproved })
+    Ok(Bound { slot: binding.slot, token: binding.token, jwe: binding.jwe, unproved: prepared.unproved, recovery })
 }
 
-fn write_binding(volume: &Volume<'_>, key: &VolumeKey, prepared: &Prepared) -> Result<Binding, CommitError> {
+fn write_binding(
+    volume: &Volume<'_>,
+    key: &VolumeKey,
+    prepared: &Prepared,
+) -> Result<(Binding, Option<Slot>), CommitError> {
     volume.write_proved(
-        |header, random| bind_edit(header, key, prepared, random).map(|plan| (plan.edit, plan.binding)),
-        |header, binding| {
+        |header, random| {
+            bind_edit(header, key, prepared, random).map(|plan| (plan.edit, (plan.binding, plan.recovery)))
+        },
+        |header, (binding, recovery)| {
             if !bindings(header.header()).iter().any(|found| found.is_same(binding)) {
                 return Err(CommitError::NotReadBack);
             }
-            opens(volume, header, binding.slot, &prepared.passphrase)
+            opens(volume, header, binding.slot, &prepared.passphrase)?;
+            let shown = recovery.zip(prepared.recovery.as_ref());
+            shown.map_or(Ok(()), |(slot, key)| opens(volume, header, slot, key))
         },
     )
 }
@@ -79,7 +89,10 @@ pub fn bind_instead(
     if prepared.unproved.is_some() {
         return Err(CommitError::Unproved);
     }
-    spare(&volume.accepted()?, old, last)?;
+    // A recovery key is one more for people.
+    if prepared.recovery.is_none() {
+        spare(&volume.accepted()?, old, last)?;
+    }
     let bound = bind(volume, key, prepared)?;
     let killed = volume.write(|header, random| {
         let mut edit = kill_edit(header, old, last, random)?;

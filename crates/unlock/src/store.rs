@@ -9,11 +9,12 @@ use json::Object;
 use luks::{CLEVIS_UUID, Edit, EditError, Header, Luks1, MetaState, Slot, Token, TokenId};
 use uuid::Uuid;
 
-/// The keyslot for something new: `wanted`, or the lowest that is free. On LUKS1 one whose LUKSMeta is empty is preferred, for what is
+/// The keyslot for something new: `wanted`, or the lowest that is free beside one that the same change takes. On LUKS1 one whose LUKSMeta is empty is preferred, for what is
 /// there would be taken for the new keyslot's.
-pub(crate) fn choose_slot(header: &Header, wanted: Option<Slot>) -> Option<Slot> {
+pub(crate) fn choose_slot(header: &Header, wanted: Option<Slot>, beside: Option<Slot>) -> Option<Slot> {
     let Header::Luks1(header) = header else { return wanted };
     let free = Slot::all().zip(&header.slots).filter(|(_, entry)| !entry.active).map(|(slot, _)| slot);
+    let free = free.filter(|slot| Some(*slot) != beside);
     wanted.or_else(|| free.into_iter().find(|slot| meta_uuid(header, *slot).is_none_or(|uuid| uuid == CLEVIS_UUID)))
 }
 

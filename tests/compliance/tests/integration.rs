@@ -104,11 +104,28 @@ fn signed(system: &System) -> String {
     format!(r#"{{"pcr_ids":"4,7,9","signed":{{"key":{public}}}}}"#)
 }
 
+/// What apt itself makes of its file, and of no other.
+fn apt_runs() -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let (nothing, nowhere) = (folder.path().join("apt.conf"), folder.path().join("nowhere"));
+    let nowhere = nowhere.display();
+    fs::write(&nothing, format!("Dir::Etc::parts \"{nowhere}\"; Dir::Etc::main \"{nowhere}\";\n")).unwrap();
+    let program = Program::new("apt-config").env("APT_CONFIG", nothing.as_os_str()).arg("-c").arg(file("apt/90cotter"));
+    let text = program.args(["dump", "--format", "%f=%v%n", "DPkg::Post-Invoke"]).succeed().text();
+    text.lines().filter_map(|line| line.strip_prefix("DPkg::Post-Invoke::=")).map(str::to_owned).collect()
+}
+
+/// A character that apt would not take is seen here, and so is one that it would take for something else.
+#[test]
+fn apt_runs_the_line_that_is_in_its_file() {
+    let line = "command -v cotter >/dev/null && cotter luks reseal --hook </dev/null || true";
+    assert_eq!(apt_runs(), [line]);
+}
+
 /// The lines that the package managers would run.
 fn commands() -> Vec<(String, Program)> {
     let shell = |line: &str| Program::new("sh").args(["-c", line]);
-    let apt = fs::read_to_string(file("apt/90cotter")).unwrap();
-    let apt = apt.split('"').nth(1).unwrap().to_owned();
+    let [apt] = <[String; 1]>::try_from(apt_runs()).unwrap();
     let dnf = |name: &str, colons: usize| {
         let text = fs::read_to_string(file(name)).unwrap();
         let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());

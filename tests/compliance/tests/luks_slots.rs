@@ -6,6 +6,7 @@
 use compliance::disk::PASSPHRASE;
 use compliance::version::CHEAP;
 use compliance::{Disk, Maker, Program, Table, Version};
+use serde_json::Value;
 use std::fs;
 
 /// The versions whose headers can be changed.
@@ -142,6 +143,52 @@ fn a_recovery_key_opens_as_it_is_printed() {
                 assert!(said.contains("recovery key") && !said.contains("slip"), "{said}");
             });
         }
+    }
+    table.finish();
+}
+
+/// `bind --recovery`: one change with two keyslots, and nothing of it when it fails.
+#[test]
+fn a_binding_brings_a_recovery_key_along() {
+    let mut table = Table::new("luks bind --recovery");
+    for &version in VERSIONS {
+        table.row(format!("both or neither, {version}"), || {
+            let disk = Disk::of(Maker::Theirs, version);
+            let before = disk.bytes();
+            let bind = |words: &[&str]| {
+                let program =
+                    disk.cotter(["bind", "-f", "--recovery"]).arg("-k").arg(disk.passphrase_file()).args(words);
+                program.args(["null", "{}"])
+            };
+            let plan = bind(&["--dry-run"]).succeed().text();
+            assert_eq!(plan.matches("would add keyslot").count(), 2, "{plan}");
+            assert!(plan.lines().all(|line| line.starts_with("would ")), "no key is shown that is not made: {plan}");
+            let refused = disk.cotter(["bind", "-f", "--recovery"]).arg("-k").arg(disk.passphrase_file());
+            let refused = refused.args(["null", r#"{"no":"such"}"#]).run().failed_with(1);
+            assert!(refused.text().is_empty(), "a key that opens nothing is not printed");
+            for output in [">/dev/null", ">/dev/full"] {
+                let script = format!("exec \"$0\" \"$@\" {output}");
+                bind(&[]).under("sh", &["-c".as_ref(), script.as_ref()]).run().failed_with(1);
+            }
+            assert!(disk.bytes() == before);
+
+            let ended = bind(&[]).succeed();
+            let key = ended.text();
+            assert_eq!((key.trim_end().len(), key.split('-').count()), (71, 8), "{key}");
+            assert!(ended.said().contains("keyslot 2 has the recovery key"), "{}", ended.said());
+            disk.assert_opens(&[PASSPHRASE, key.trim_end()], &["wrong"]);
+            disk.cotter(["pass", "-s", "1"]).succeed();
+            disk.cotter(["pass", "-s", "2"]).run().failed_with(1);
+        });
+        table.row(format!("in the place of a preset passphrase, {version}"), || {
+            let disk = Disk::of(Maker::Theirs, version);
+            let program = disk.cotter(["bind", "-f", "--recovery", "--replace", "--json"]).arg("-k");
+            let program = program.arg(disk.passphrase_file()).args(["null", "{}"]);
+            let text = program.succeed().text();
+            let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert_eq!((&lines[1]["slot"], &lines[1]["recovery"]), (&1.into(), &2.into()), "{text}");
+            disk.assert_opens(&[lines[0]["recovery_key"].as_str().unwrap()], &[PASSPHRASE]);
+        });
     }
     table.finish();
 }

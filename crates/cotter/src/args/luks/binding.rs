@@ -36,6 +36,9 @@ pub struct BindArgs {
     /// With --replace: also if it is the last keyslot that a person can open
     #[arg(long, requires = "replace")]
     pub last_passphrase: bool,
+    /// Make a recovery key too, in a keyslot of its own, and print it: both are there afterwards, or neither
+    #[arg(long)]
+    pub recovery: bool,
     /// Ask nothing about the disk
     #[arg(short = 'f', long)]
     pub force: bool,

@@ -8,6 +8,7 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::opening::{self, Given, Opened};
 use crate::output;
+use crate::passphrase;
 use crate::verdict;
 use crate::volume::{self, Disks, Seal};
 use ::luks::{Accepted, Area, MetaState};
@@ -25,6 +26,9 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
     let policy = verdict::policy(&args.policy.pin, &config)?;
     let mut verdict = Verdict::of(&policy, &verdict::this_machine());
     verdict::require(&verdict, &args.goals.require)?;
+    if args.recovery && !args.dry_run {
+        passphrase::check_recovery_shown()?;
+    }
     let disks = Disks::open_to_change(&args.device, args.dry_run)?;
     let header = disks.accepted(&args.ceilings)?;
     volume::check_meta(header.header())?;
@@ -43,21 +47,11 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
     let opened = open(args, &disks, &header, given, &host)?;
     let prepared = prepare(&request, args, &header, &host)?;
     prepared.remarks().iter().for_each(|remark| volume::tell_remark("", remark));
+    let prepared = with_recovery(args, prepared)?;
     if args.dry_run {
         return print_plan(args, &header, &opened, &prepared);
     }
-    let exclusive = || volume::exclusive(disks.header());
-    let volume = disks.volume(&args.ceilings, &exclusive, &host);
-    let bound = if args.replace {
-        unlock::bind_instead(&volume, &opened.key, prepared, opened.slot, last(args))
-    } else {
-        unlock::bind(&volume, &opened.key, prepared)
-    };
-    let bound = bound.map_err(|source| {
-        let named = matches!(source, CommitError::LastHumanSlot { .. });
-        let error = change::not_written("cannot bind", source);
-        if named { error.hint("if only policies shall open it: --last-passphrase") } else { error }
-    })?;
+    let bound = write(args, &disks, &opened, prepared, &host)?;
     // What it cannot say is told by nobody.
     if verdict::has_tpm(&policy)
         && let Ok(identity) = clevis::measured::ask(&host.ports(trust(&args.policy)), |tpm| tpm.identity())
@@ -65,6 +59,39 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
         verdict::add_kind(&mut verdict, identity.kind());
     }
     report(args, &bound, &opened, &verdict)
+}
+
+fn write(
+    args: &BindArgs,
+    disks: &Disks,
+    opened: &Opened,
+    prepared: Prepared,
+    host: &Host,
+) -> Result<Bound, CommandError> {
+    let exclusive = || volume::exclusive(disks.header());
+    let volume = disks.volume(&args.ceilings, &exclusive, host);
+    let bound = if args.replace {
+        unlock::bind_instead(&volume, &opened.key, prepared, opened.slot, last(args))
+    } else {
+        unlock::bind(&volume, &opened.key, prepared)
+    };
+    bound.map_err(|source| {
+        let named = matches!(source, CommitError::LastHumanSlot { .. });
+        let error = change::not_written("cannot bind", source);
+        if named { error.hint("if only policies shall open it: --last-passphrase") } else { error }
+    })
+}
+
+/// Adds a recovery key if one was asked for, and shows it: the policy has been met, and nothing is written yet.
+fn with_recovery(args: &BindArgs, prepared: Prepared) -> Result<Prepared, CommandError> {
+    if !args.recovery {
+        return Ok(prepared);
+    }
+    let key = passphrase::recovery_key()?;
+    if !args.dry_run {
+        passphrase::show_recovery_key(args.format, &key)?;
+    }
+    Ok(prepared.with_recovery(key))
 }
 
 fn last(args: &BindArgs) -> LastHumanSlot {
@@ -176,6 +203,9 @@ fn report(args: &BindArgs, bound: &Bound, opened: &Opened, verdict: &Verdict) ->
     let proved = bound.unproved.is_none();
     let token = bound.token.map_or(String::new(), |token| format!(" (token {token})"));
     output::say(&format!("keyslot {} is bound to {}{token}", bound.slot, args.policy.pin));
+    if let Some(slot) = bound.recovery {
+        output::say(&format!("keyslot {slot} has the recovery key"));
+    }
     if args.replace {
         output::say(&format!("keyslot {}, which it replaces, is removed", opened.slot));
     }
@@ -197,6 +227,10 @@ fn report(args: &BindArgs, bound: &Bound, opened: &Opened, verdict: &Verdict) ->
         .with("pin", args.policy.pin.as_str())
         .with("proved", proved)
         .with("verdict", verdict::record(verdict));
+    let record = match bound.recovery {
+        Some(slot) => record.with("recovery", u64::from(slot.number())),
+        None => record,
+    };
     let record = if args.replace { record.with("replaced", u64::from(opened.slot.number())) } else { record };
     output::record(args.format, record, String::new)
 }
