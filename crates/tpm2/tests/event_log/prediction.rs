@@ -3,7 +3,8 @@
 use crate::{log, pcr, pcrs, vector};
 use crypto::Hash;
 use tpm2::event_log::{
-    Booted, Component, End, EventLog, Exchange, Image, Prediction, SECURITY_DATABASE, Unpredictable, Variable, predict,
+    Booted, Component, End, Event, EventKind, EventLog, Exchange, Image, Prediction, SECURITY_DATABASE, Unpredictable,
+    Variable, predict,
 };
 
 const ALL: [u8; 7] = [0, 4, 7, 8, 9, 11, 14];
@@ -18,6 +19,38 @@ fn after(name: &str, wanted: &[u8], exchanges: &[Exchange<'_>]) -> Prediction {
 fn value(prediction: &Prediction, pcr: u8) -> Vec<u8> {
     let found = prediction.values.iter().find(|(number, _)| *number == pcr);
     found.unwrap_or_else(|| panic!("PCR {pcr}: {prediction:?}")).1.clone()
+}
+
+/// A PCR by hand: what every event extends, unless another digest is given for it.
+pub(crate) fn replayed(name: &str, number: u8, other: &dyn Fn(&Event) -> Option<Vec<u8>>) -> Vec<u8> {
+    let log = log(name);
+    let measured = log.events.iter().filter(|event| event.pcr == number.into() && event.kind != EventKind::NO_ACTION);
+    measured.fold(vec![0; 32], |value, event| {
+        let own = || event.digests.iter().find(|(bank, _)| *bank == Hash::Sha256).unwrap().1.clone();
+        Hash::Sha256.digest(&[&value, &other(event).unwrap_or_else(own)]).as_ref().to_vec()
+    })
+}
+
+pub(crate) fn sha256(content: &[u8]) -> Vec<u8> {
+    Hash::Sha256.digest(&[content]).as_ref().to_vec()
+}
+
+pub(crate) fn has(event: &Event, needle: &[u8]) -> bool {
+    event.data.windows(needle.len()).any(|at| at == needle)
+}
+
+pub(crate) fn wide(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// The replay by hand is right: without another digest it gives what the TPM held.
+#[test]
+fn by_hand_the_recorded_values_come_again() {
+    for (name, number) in
+        [("ovmf_grub", 4), ("ovmf_grub", 9), ("ovmf_unified", 4), ("ovmf_unified", 7), ("ovmf_unified", 9)]
+    {
+        assert_eq!(replayed(name, number, &|_| None), pcr(name, number), "{name}: {number}");
+    }
 }
 
 #[test]
@@ -95,6 +128,11 @@ fn a_program_is_found_by_its_file_in_any_letters() {
     let image = Image::read(&program).unwrap();
     for file in ["\\EFI\\BOOT\\BOOTX64.EFI", "/efi/boot/bootx64.efi", "EFI\\Boot\\BOOTX64.efi"] {
         let prediction = after("ovmf_unified", &[4, 7], &[Exchange::Program { file, image: &image }]);
+        let by_hand = |event: &Event| {
+            let its = has(event, &wide("BOOTX64.EFI"));
+            its.then(|| sha256(&[&program[..0x98], &program[0x9c..0xe8], &program[0xf0..]].concat()))
+        };
+        assert_eq!(value(&prediction, 4), replayed("ovmf_unified", 4, &by_hand));
         assert_ne!(value(&prediction, 4), pcr("ovmf_unified", 4));
         assert_eq!(value(&prediction, 7), pcr("ovmf_unified", 7));
     }
@@ -113,6 +151,15 @@ fn the_database_of_secure_boot_is_exchanged_while_the_signer_is_in_it() {
     assert_eq!(value(&same, 7), pcr("ovmf_unified", 7), "the content that is there gives the value that is there");
     db.data.extend(b"one more signer");
     let more = after("ovmf_unified", &[4, 7], &[Exchange::Variable(&db)]);
+    // UEFI_VARIABLE_DATA: a GUID, the letters of the name, the bytes of the content, and both; all of it is measured.
+    let by_hand = |event: &Event| {
+        let its = event.kind == EventKind::VARIABLE_DRIVER_CONFIG
+            && event.data.get(16..24) == Some(&2u64.to_le_bytes()[..])
+            && event.data.get(32..36) == Some(&wide("db")[..]);
+        let longer = u64::from_le_bytes(event.data.get(24..32)?.try_into().unwrap()) + 15;
+        its.then(|| sha256(&[&event.data[..24], &longer.to_le_bytes(), &event.data[32..], b"one more signer"].concat()))
+    };
+    assert_eq!(value(&more, 7), replayed("ovmf_unified", 7, &by_hand));
     assert_ne!(value(&more, 7), pcr("ovmf_unified", 7));
     assert_eq!(value(&more, 4), pcr("ovmf_unified", 4));
     db.data.clear();

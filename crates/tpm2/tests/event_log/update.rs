@@ -1,10 +1,10 @@
 //! The parts of an update, found in recorded logs by the names of their files; and what an old value says of this boot.
 
-use crate::prediction::program;
+use crate::prediction::{has, program, replayed, sha256};
 use crate::{log, pcr, pcrs, vector};
 use crypto::Hash;
 use tpm2::event_log::{
-    Booted, Component, Exchange, ImageError, NewFile, NotLocated, Part, Prediction, Unpredictable, Variable,
+    Booted, Component, Event, Exchange, ImageError, NewFile, NotLocated, Part, Prediction, Unpredictable, Variable,
     is_signature_lists, predict,
 };
 
@@ -28,6 +28,12 @@ fn kernels_and_initramfs_are_found_by_their_names() {
         Part::Initramfs(NewFile { name: "initrd.img", content: b"initramfs" }),
     ];
     assert_eq!(numbers(&after("ovmf_grub", &[4, 7, 8, 9], &same)), (vec![4, 7, 8, 9], vec![]));
+    let by_hand = |event: &Event| match () {
+        () if has(event, b"/vmlinuz") => Some(sha256(b"kernel")),
+        () if has(event, b"/initrd.img") => Some(sha256(b"initramfs")),
+        () => None,
+    };
+    assert_eq!(after("ovmf_grub", &[9], &same).values, [(9, replayed("ovmf_grub", 9, &by_hand))]);
     assert_ne!(after("ovmf_grub", &[9], &same).values, [(9, pcr("ovmf_grub", 9))]);
     let next = [Part::Kernel(NewFile { name: "vmlinuz-6.1.0-30-amd64", content: b"kernel" })];
     assert_eq!(numbers(&after("ovmf_grub", &[4, 7, 8, 9], &next)), (vec![4, 7, 9], vec![8]), "the command names it");
@@ -136,7 +142,7 @@ fn an_old_value_names_the_events_that_have_come() {
         let Some((_, value)) = replayed else { continue };
         let cause = log.cause(bank, 9, |held| held == value).unwrap();
         // GRUB measures a file under two names, and the digest is the same.
-        let digests = |event: &tpm2::event_log::Event| event.digests.clone();
+        let digests = |event: &Event| event.digests.clone();
         let missing: Vec<_> = cause.events.iter().map(|event| digests(event)).collect();
         assert_eq!(missing, [digests(log.of_pcr(9).nth(cut).unwrap())]);
     }
