@@ -38,10 +38,10 @@ pub use pin::{
     Description, Opened, Pin, Ports, Shown, TrustPolicy, check, decrypt, describe, encrypt, encrypt_with, open,
     pin_name, settle,
 };
-pub use policy::{ServerReport, configuration, meets, parents, renew, report, servers, signed};
+pub use policy::{ServerReport, configuration, counters, meets, parents, renew, report, servers, signed};
 pub use ports::{
-    Cancel, Deadline, Files, HttpRequest, HttpResponse, LONGEST_ANSWER, Method, Net, NetError, Person, PersonError,
-    TlsFiles,
+    Cancel, Deadline, Files, HttpRequest, HttpResponse, LONGEST_ANSWER, Made, Method, Net, NetError, Person,
+    PersonError, TlsFiles,
 };
 pub use proof::unproved_shares;
 pub use remark::Remark;

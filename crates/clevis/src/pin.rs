@@ -3,12 +3,13 @@
 use crate::approval::Approval;
 use crate::config::{Config, ConfigError};
 use crate::error::{BindingError, Name, PinError, WrongShare};
-use crate::ports::{Cancel, Deadline, Files, Net, Person};
+use crate::ports::{Cancel, Deadline, Files, Made, Net, Person};
 use crate::remark::Remark;
 use crate::stored::{BoundParent, BoundServer, Lost, Renewal, Renewed, SignedPolicy};
 use crypto::{Random, Secret};
 use jose::Jwe;
 use json::{Field, Object, Value};
+use tpm2::NvIndex;
 
 /// A way to tie a secret to what must be present to bring it back.
 pub trait Pin: Sync {
@@ -51,6 +52,11 @@ pub trait Pin: Sync {
 
     /// The policies in it that open for what somebody has approved.
     fn signed(&self, _header: &Field<'_>, _pins: &[&dyn Pin]) -> Result<Vec<SignedPolicy>, PinError> {
+        Ok(Vec::new())
+    }
+
+    /// The counters of the TPM that are part of it.
+    fn counters(&self, _header: &Field<'_>, _pins: &[&dyn Pin]) -> Result<Vec<NvIndex>, PinError> {
         Ok(Vec::new())
     }
 
@@ -103,6 +109,8 @@ pub struct Ports<'a> {
     pub approvals: &'a [Approval],
     /// The keys of the TPM that are known from before: another one of the same kind is told nothing when something is sealed.
     pub parents: &'a [BoundParent],
+    /// What was made beside JWEs.
+    pub made: &'a Made,
     /// Files that a configuration names.
     pub files: &'a dyn Files,
     /// The person at the terminal.

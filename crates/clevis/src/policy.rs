@@ -10,6 +10,7 @@ use ::tang::{Advertisement, Request, Trust};
 use jose::{Jwe, Jwk, Thumbprint, ThumbprintHash};
 use std::panic::resume_unwind;
 use std::thread;
+use tpm2::NvIndex;
 
 /// What one server of a binding says about the keys that the binding has of it.
 #[derive(Debug)]
@@ -88,6 +89,14 @@ pub fn parents(jwe: &Jwe, pins: &[&dyn Pin]) -> Result<Vec<BoundParent>, PinErro
 /// [`PinError::UnknownPin`] and [`PinError::BadBinding`].
 pub fn signed(jwe: &Jwe, pins: &[&dyn Pin]) -> Result<Vec<SignedPolicy>, PinError> {
     pin_of(jwe, pins)?.signed(&header(jwe).field(HEADER), pins)
+}
+
+/// The counters of the TPM that the policies in `jwe` name, at any depth of a threshold.
+///
+/// # Errors
+/// [`PinError::UnknownPin`] and [`PinError::BadBinding`].
+pub fn counters(jwe: &Jwe, pins: &[&dyn Pin]) -> Result<Vec<NvIndex>, PinError> {
+    pin_of(jwe, pins)?.counters(&header(jwe).field(HEADER), pins)
 }
 
 /// The configuration with today's keys of every server in it: trusted because a key that is known from before vouches for them, because a

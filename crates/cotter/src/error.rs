@@ -74,6 +74,13 @@ impl CommandError {
         self.hint.is_some() || inner.is_some_and(CommandError::has_hint)
     }
 
+    /// The same without it, where what to do is done already.
+    #[must_use]
+    pub fn without_hint(mut self) -> CommandError {
+        self.hint = None;
+        self
+    }
+
     /// The same with the exit code of the program whose command it is; one that was given first stays.
     #[must_use]
     pub fn code(mut self, code: u8) -> CommandError {

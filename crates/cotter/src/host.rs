@@ -6,7 +6,7 @@ use crate::error::CommandError;
 use crate::expected;
 use block::BlockRead;
 use clevis::{
-    Cancel, Deadline, HttpRequest, HttpResponse, Method, Net, NetError, Person, PersonError, Ports, TlsFiles,
+    Cancel, Deadline, HttpRequest, HttpResponse, Made, Method, Net, NetError, Person, PersonError, Ports, TlsFiles,
     TrustPolicy,
 };
 use crypto::{Secret, SystemRandom};
@@ -128,6 +128,7 @@ pub struct Host {
     watches: AtomicBool,
     tpm2_signatures: Option<String>,
     expected: OnceLock<Expectation>,
+    made: Made,
 }
 
 impl Host {
@@ -146,6 +147,7 @@ impl Host {
             watches: AtomicBool::new(false),
             tpm2_signatures: None,
             expected: OnceLock::new(),
+            made: Made::new(),
         }
     }
 
@@ -187,6 +189,7 @@ impl Host {
             tpm: Some(&self.tpm),
             approvals: &[],
             parents: &[],
+            made: &self.made,
             files: &self.files,
             person: &self.person,
             random: &self.random,
@@ -215,6 +218,11 @@ impl Host {
     /// Which TPM is meant, and why.
     pub fn which_tpm(&self) -> Result<(String, WhyThisTpm), TransportError> {
         self.tpm.device.chosen()
+    }
+
+    /// What sealing has made beside JWEs.
+    pub fn made(&self) -> &Made {
+        &self.made
     }
 
     /// How much of the phase that is under way is left.

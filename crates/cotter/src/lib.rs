@@ -7,6 +7,7 @@
 
 mod args;
 mod command;
+mod counters;
 mod editor;
 mod error;
 mod expected;

@@ -259,6 +259,26 @@ fn a_counter_kills_old_copies() {
     assert!(said.contains("has passed this: it was replaced by something newer"), "{said}");
 }
 
+/// Who names a passphrase has done what a hint could say.
+#[test]
+fn a_passphrase_that_was_named_is_not_asked_for() {
+    let tpm = Swtpm::start();
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    bind(&tpm, &disk, r#"{"pcr_ids":"7"}"#);
+    tpm.extend(7, 1);
+    let key = disk.passphrase_file();
+    let regen = |key: &str| luks(&tpm, &disk, "regen", &["-q", "-s", "1", "-k", key]).run();
+    let said = regen(key.to_str().unwrap()).succeeded().said();
+    assert!(
+        said.contains("keyslot 1 did not open by its binding: ") && said.contains("; opened by the passphrase"),
+        "{said}"
+    );
+    assert!(!said.contains("try:"), "{said}");
+    tpm.extend(7, 1);
+    let said = regen("/dev/null").failed_with(1).said();
+    assert!(said.contains("did not open by its binding") && !said.contains("opened by the passphrase"), "{said}");
+}
+
 /// A signed policy may be bound before anything is approved; LUKS1 has no place for approvals, and nothing is written.
 #[test]
 fn a_signed_policy_waits_for_its_approvals() {

@@ -1,10 +1,11 @@
-//! The counter of a signed policy: where it stands, and one further, which ends every approval of before.
+//! Counters of the TPM: where that of a signed policy stands, and one further, which ends every approval of before; and counters that are
+//! not needed after all.
 
 use super::{ask, in_session};
 use crate::approval::Counter;
 use crate::error::PinError;
 use crate::pin::Ports;
-use ::tpm2::ParentKey;
+use ::tpm2::{NvIndex, ParentKey};
 
 /// What is done with it.
 #[derive(Clone, Copy, PartialEq)]
@@ -12,6 +13,10 @@ enum Then {
     Read,
     Raise,
 }
+
+/// What the sessions are salted for.
+const PARENT: ParentTemplate =
+    ParentTemplate { key: ParentKey::Ecc, hash: Hash::Sha256, protection: Protection::Uncounted };
 
 /// Where a counter stands.
 ///
@@ -28,6 +33,21 @@ pub fn count(counter: &Counter, ports: &Ports<'_>) -> Result<u64, PinError> {
 /// As [`count`].
 pub fn raise(counter: &Counter, ports: &Ports<'_>) -> Result<u64, PinError> {
     counted(counter, ports, Then::Raise)
+}
+
+/// Undefines the counters that were made with these ports. Those that are still there come back with the reason.
+pub fn take_back(ports: &Ports<'_>) -> Option<(Vec<NvIndex>, PinError)> {
+    let indices = ports.made.take();
+    if indices.is_empty() || ports.made.is_rehearsed() {
+        return None;
+    }
+    ask(ports, |tpm| {
+        in_session(tpm, ParentKey::Ecc, ports, |session| {
+            indices.iter().try_for_each(|index| tpm.nv_undefine(&tpm.nv_read_public(*index)?, session))
+        })
+    })
+    .err()
+    .map(|error| (indices, error))
 }
 
 /// In a session, so that what was read is what the TPM said.

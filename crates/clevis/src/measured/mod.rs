@@ -11,7 +11,7 @@ mod predict;
 mod trace;
 mod under;
 
-pub use counter::{count, raise};
+pub use counter::{count, raise, take_back};
 pub use digests::{PcrDigests, digests_to_json, from_hex, read_digests, to_hex};
 pub use explain::{Because, Explanation, MovedPcr, State, explain};
 pub use part::{Form, Part, parts};

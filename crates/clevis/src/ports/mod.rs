@@ -2,8 +2,10 @@
 
 mod cancel;
 mod host;
+mod made;
 mod net;
 
 pub use cancel::{Cancel, Deadline};
 pub use host::{Files, Person, PersonError};
+pub use made::Made;
 pub use net::{HttpRequest, HttpResponse, LONGEST_ANSWER, Method, Net, NetError, TlsFiles};

@@ -1,8 +1,8 @@
 //! Ports whose other side is a script.
 
 use clevis::{
-    Cancel, Deadline, Files, HttpRequest, HttpResponse, Method, Net, NetError, Person, PersonError, Ports, TrustPolicy,
-    pins,
+    Cancel, Deadline, Files, HttpRequest, HttpResponse, Made, Method, Net, NetError, Person, PersonError, Ports,
+    TrustPolicy, pins,
 };
 use crypto::{Random, RandomFailed, Secret, SystemRandom};
 use std::collections::HashMap;
@@ -102,12 +102,14 @@ impl World {
     }
 
     pub(crate) fn ports(&self) -> Ports<'_> {
+        static MADE: Made = Made::new();
         Ports {
             pins: pins::ALL,
             net: self,
             tpm: None,
             approvals: &[],
             parents: &[],
+            made: &MADE,
             files: self,
             person: self,
             random: &self.random,

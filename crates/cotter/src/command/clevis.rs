@@ -1,12 +1,14 @@
 //! `cotter encrypt` and `cotter decrypt`: any bytes, tied to a policy.
 
 use crate::args::{DecryptArgs, EncryptArgs, Policy};
+use crate::counters;
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use clevis::{Config, PinError, TrustPolicy};
 use crypto::Secret;
 use jose::Jwe;
+use json::Value;
 use linux::{StdinError, Terminal};
 
 /// Longest plaintext that is encrypted. A policy is for keys and passphrases; data belongs on a disk.
@@ -17,13 +19,41 @@ const LONGEST_JWE: usize = 1 << 20;
 /// Standard input to a compact JWE on standard output, with a newline on a terminal only.
 pub fn encrypt(args: &EncryptArgs) -> Result<(), CommandError> {
     let config = config(&args.policy)?;
+    refuse_signed(&args.policy.pin, &config)?;
     let plaintext = read_stdin("what to encrypt", LONGEST_PLAINTEXT)?;
     let host = Host::new(args.patience.limit());
     let jwe = clevis::encrypt(&args.policy.pin, &config, &plaintext, &host.ports(trust(&args.policy)));
-    let jwe = jwe.map_err(|error| pin_error("cannot encrypt", error))?;
-    let compact = jwe.to_compact().map_err(|source| CommandError::failed("cannot encrypt", source))?;
-    output::data(compact.as_bytes())?;
+    let made = jwe.map_err(|error| pin_error("cannot encrypt", error)).and_then(|jwe| {
+        let compact = jwe.to_compact().map_err(|source| CommandError::failed("cannot encrypt", source))?;
+        output::data(compact.as_bytes())
+    });
+    made.inspect_err(|_| counters::take_back(&host))?;
+    counters::tell(&host);
     if output::is_seen() { output::line("") } else { Ok(()) }
+}
+
+/// A policy for approvals opens with those that lie beside it on a volume. What a configuration has wrong is better said first, by the pin.
+fn refuse_signed(pin: &str, config: &Config) -> Result<(), CommandError> {
+    let makes_sense = clevis::remembered(pin, config, clevis::pins::ALL).is_ok();
+    if !makes_sense || !is_signed(pin, config.field().value()) {
+        return Ok(());
+    }
+    let error = CommandError::plain("a JWE has no place for approvals, which `signed` needs: nothing could decrypt it");
+    Err(error.hint("`cotter luks bind` keeps them on the volume; here, leave out `signed`"))
+}
+
+fn is_signed(pin: &str, config: &Value) -> bool {
+    let given = |name| config.as_object().and_then(|config| config.get(name));
+    match pin {
+        "cotter-tpm2" => given("signed").is_some_and(|signed| matches!(signed, Value::Object(_))),
+        "sss" => given("pins").and_then(Value::as_object).is_some_and(|pins| {
+            pins.iter().any(|(name, config)| match config {
+                Value::Array(several) => several.iter().any(|config| is_signed(name, config)),
+                config => is_signed(name, config),
+            })
+        }),
+        _ => false,
+    }
 }
 
 /// A compact JWE on standard input to its plaintext on standard output, once the tag of all of it has been verified.

@@ -2,7 +2,7 @@
 
 use crate::swtpm::Swtpm;
 use clevis::{
-    Approval, BoundParent, Cancel, Config, Counter, Deadline, Files, HttpRequest, HttpResponse, Net, NetError,
+    Approval, BoundParent, Cancel, Config, Counter, Deadline, Files, HttpRequest, HttpResponse, Made, Net, NetError,
     PcrState, Person, PersonError, PinError, Ports, TrustPolicy,
 };
 use crypto::ec::Curve;
@@ -26,6 +26,7 @@ pub(crate) struct World {
     answers: Mutex<VecDeque<&'static str>>,
     pub(crate) questions: Mutex<Vec<String>>,
     cancel: Cancel,
+    pub(crate) made: Made,
 }
 
 impl World {
@@ -44,6 +45,7 @@ impl World {
             answers,
             questions,
             cancel: Cancel::new(),
+            made: Made::new(),
         };
         world.extend(7, 0x77);
         world
@@ -62,6 +64,7 @@ impl World {
             tpm: Some(transport),
             approvals: &self.approvals,
             parents: &self.parents,
+            made: &self.made,
             files: self,
             person: self,
             random: &SystemRandom,

@@ -2,7 +2,7 @@
 
 use block::{BlockRead, BlockWrite, Bytes, MemoryDisk};
 use clevis::{
-    Cancel, Config, Deadline, HttpRequest, HttpResponse, Method, Net, NetError, PersonError, Ports, TrustPolicy,
+    Cancel, Config, Deadline, HttpRequest, HttpResponse, Made, Method, Net, NetError, PersonError, Ports, TrustPolicy,
 };
 use crypto::ec::Curve;
 use crypto::kdf::Argon2Cost;
@@ -148,6 +148,7 @@ impl clevis::Files for OneServer {
 
 /// Ports that trust whoever answers.
 pub(crate) fn ports<'a>(net: &'a OneServer, cancel: &'a Cancel) -> Ports<'a> {
+    static MADE: Made = Made::new();
     let (until, trust) = (Deadline::NEVER, TrustPolicy::Yes);
     Ports {
         pins: clevis::pins::ALL,
@@ -155,6 +156,7 @@ pub(crate) fn ports<'a>(net: &'a OneServer, cancel: &'a Cancel) -> Ports<'a> {
         tpm: None,
         approvals: &[],
         parents: &[],
+        made: &MADE,
         files: net,
         person: net,
         random: &SystemRandom,

@@ -24,6 +24,7 @@ use crate::config::{Config, ConfigError};
 use crate::error::PinError;
 use crate::pin::{HEADER, Opened, Pin, Ports, Shown, header};
 use crate::stored::{BoundParent, Lost, SignedPolicy};
+use ::tpm2::NvIndex;
 use binding::{Binding, NAME};
 use crypto::Secret;
 use jose::{Jwe, Jwk};
@@ -98,6 +99,10 @@ impl Pin for CotterTpm2 {
 
     fn signed(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Vec<SignedPolicy>, PinError> {
         Ok(read(header)?.signed_policy().into_iter().collect())
+    }
+
+    fn counters(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Vec<NvIndex>, PinError> {
+        Ok(read(header)?.conditions.counter.map(|counter| counter.index).into_iter().collect())
     }
 
     fn settle(&self, header: &Field<'_>, ports: &Ports<'_>) -> Result<(), PinError> {

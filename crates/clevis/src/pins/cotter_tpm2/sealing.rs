@@ -9,6 +9,7 @@ use crate::error::PinError;
 use crate::pcr_state::PcrState;
 use crate::pin::Ports;
 use crate::pins::tpm2::{begin, failed};
+use crate::ports::Made;
 use crate::tpm_pin::salted;
 use ::tpm2::{NvIndex, NvPublic, Protection, Purpose, SealedTemplate, Session, Tpm, TpmError};
 use crypto::Secret;
@@ -43,7 +44,10 @@ pub(super) fn seal(settings: &Settings, key: &Secret, ports: &Ports<'_>) -> Resu
         accepted: accepted(settings, &tpm, &mut session).map_err(failed)?,
         latch: settings.latch,
         signed,
-        counter: settings.counter.map(|choice| counter(choice, &tpm, &mut session)).transpose()?,
+        counter: match settings.counter {
+            Some(choice) => counter(choice, &tpm, &mut session, ports.made)?,
+            None => None,
+        },
     };
     let policy = conditions.policy(None, settings.pin).and_then(|policy| digest_of(&policy)).map_err(failed)?;
     // Without a PIN there is nothing to be guessed, and a power cut shall not count.
@@ -72,28 +76,42 @@ fn accepted(settings: &Settings, tpm: &Tpm<'_>, session: &mut Session<'_, '_>) -
 
 /// The counter, and what it must not have passed. One that was there already will be counted up once by whoever puts the new binding in the
 /// place of an older one, which dies of it: see [`Pin::settle`](crate::Pin::settle).
-fn counter(choice: CounterChoice, tpm: &Tpm<'_>, session: &mut Session<'_, '_>) -> Result<Counter, PinError> {
+fn counter(
+    choice: CounterChoice,
+    tpm: &Tpm<'_>,
+    session: &mut Session<'_, '_>,
+    made: &Made,
+) -> Result<Option<Counter>, PinError> {
     let (public, ahead) = match choice {
-        CounterChoice::New => (new_counter(tpm, session).map_err(failed)?, 0),
+        CounterChoice::New => match new_counter(tpm, session, made).map_err(failed)? {
+            Some(public) => (public, 0),
+            None => return Ok(None),
+        },
         CounterChoice::At(index) => (tpm.nv_read_public(index).map_err(failed)?, 1),
     };
     if !public.is_counter() || !public.is_written() {
         return Err(PinError::NotACounter { index: public.index() });
     }
     let value = tpm.nv_read_counter(&public, session).map_err(failed)?.saturating_add(ahead);
-    Ok(Counter { index: public.index(), name: public.name(), value })
+    Ok(Some(Counter { index: public.index(), name: public.name(), value }))
 }
 
-/// Defines a counter under the first number that is free, and counts once: before that it holds nothing.
-fn new_counter(tpm: &Tpm<'_>, session: &mut Session<'_, '_>) -> Result<NvPublic, TpmError> {
-    let taken = tpm.nv_indices()?;
+/// Defines a counter under the first number that is free, and counts once: before that it holds nothing. In a rehearsal there is none.
+fn new_counter(tpm: &Tpm<'_>, session: &mut Session<'_, '_>, made: &Made) -> Result<Option<NvPublic>, TpmError> {
+    let mut taken = tpm.nv_indices()?;
+    taken.extend(made.counters());
     let numbers = FIRST_COUNTER..FIRST_COUNTER + MOST_COUNTERS;
     let free = numbers.filter_map(NvIndex::new).find(|index| !taken.contains(index));
     let index = free.ok_or(TpmError::Unsayable { what: "more than 64 counters; name one of them" })?;
+    if made.is_rehearsed() {
+        made.note(index);
+        return Ok(None);
+    }
     tpm.nv_define_counter(index, session)?;
+    made.note(index);
     let public = tpm.nv_read_public(index)?;
     tpm.nv_increment(&public, session)?;
-    tpm.nv_read_public(index)
+    tpm.nv_read_public(index).map(Some)
 }
 
 /// Counts the counter of a binding up to where everything before that binding has died. Its own number it does not pass.

@@ -28,6 +28,7 @@ use crypto::Secret;
 use field::{Modulus, Polynomial};
 use jose::{Jwe, b64};
 use json::{Field, Object, Value};
+use tpm2::NvIndex;
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +95,10 @@ impl Pin for Sss {
 
     fn signed(&self, header: &Field<'_>, pins: &[&dyn Pin]) -> Result<Vec<SignedPolicy>, PinError> {
         Ok(told::signed(&read(header)?, pins))
+    }
+
+    fn counters(&self, header: &Field<'_>, pins: &[&dyn Pin]) -> Result<Vec<NvIndex>, PinError> {
+        Ok(told::counters(&read(header)?, pins))
     }
 
     fn settle(&self, header: &Field<'_>, ports: &Ports<'_>) -> Result<(), PinError> {

@@ -7,6 +7,7 @@ use crate::pin::{self, HEADER, Pin, Ports};
 use crate::stored::{BoundParent, BoundServer, Lost, SignedPolicy};
 use jose::Jwe;
 use json::{Object, Value};
+use tpm2::NvIndex;
 
 /// A share whose pin is here.
 struct Share<'a> {
@@ -81,6 +82,12 @@ pub(super) fn parents(binding: &Binding, pins: &[&dyn Pin]) -> Vec<BoundParent> 
 /// What must be approved, of all shares that can be read.
 pub(super) fn signed(binding: &Binding, pins: &[&dyn Pin]) -> Vec<SignedPolicy> {
     let of = |share: Share<'_>| share.pin.signed(&share.header.field(HEADER), pins).unwrap_or_default();
+    readable(binding, pins).flat_map(of).collect()
+}
+
+/// The counters of all shares that can be read.
+pub(super) fn counters(binding: &Binding, pins: &[&dyn Pin]) -> Vec<NvIndex> {
+    let of = |share: Share<'_>| share.pin.counters(&share.header.field(HEADER), pins).unwrap_or_default();
     readable(binding, pins).flat_map(of).collect()
 }
 

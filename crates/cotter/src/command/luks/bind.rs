@@ -4,6 +4,7 @@ use super::change;
 use super::chosen::with_token;
 use crate::args::BindArgs;
 use crate::command::clevis::{config, trust};
+use crate::counters;
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::opening::{self, Given, Opened};
@@ -45,11 +46,15 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
     let given = opening::read(&args.opener, &host)?;
     host.cancel_on_signal()?;
     let opened = open(args, &disks, &header, given, &host)?;
-    let prepared = prepare(&request, args, &header, &host)?;
-    prepared.remarks().iter().for_each(|remark| volume::tell_remark("", remark));
-    let prepared = with_recovery(args, prepared)?;
     if args.dry_run {
-        return print_plan(args, &header, &opened, &prepared);
+        host.made().rehearse();
+    }
+    let prepared = prepare(&request, args, &header, &host).inspect_err(|_| counters::take_back(&host))?;
+    prepared.remarks().iter().for_each(|remark| volume::tell_remark("", remark));
+    let prepared = with_recovery(args, prepared).inspect_err(|_| counters::take_back(&host))?;
+    if args.dry_run {
+        print_plan(args, &header, &opened, &prepared)?;
+        return counters::print_plan(args.format, &host);
     }
     let bound = write(args, &disks, &opened, prepared, &host)?;
     // What it cannot say is told by nobody.
@@ -58,7 +63,9 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
     {
         verdict::add_kind(&mut verdict, identity.kind());
     }
-    report(args, &bound, &opened, &verdict)
+    let reported = report(args, &bound, &opened, &verdict);
+    counters::tell(&host);
+    reported
 }
 
 fn write(
@@ -76,6 +83,7 @@ fn write(
         unlock::bind(&volume, &opened.key, prepared)
     };
     bound.map_err(|source| {
+        counters::take_back_unless_written(host, &source);
         let named = matches!(source, CommitError::LastHumanSlot { .. });
         let error = change::not_written("cannot bind", source);
         if named { error.hint("if only policies shall open it: --last-passphrase") } else { error }

@@ -2,6 +2,7 @@
 
 use super::{change, chosen};
 use crate::args::{KeySource, Rebinding};
+use crate::counters;
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::opening;
@@ -54,12 +55,16 @@ pub fn carry_out(
     prepare: impl FnOnce(Option<&Unlocked>, &Ports<'_>) -> Result<Prepared, BindError>,
 ) -> Result<(), CommandError> {
     let opened = open(args, found, host)?;
+    if args.dry_run {
+        host.made().rehearse();
+    }
     let by_itself = if let Opened::ByItself(unlocked) = &opened { Some(&**unlocked) } else { None };
     let trust = if args.yes { TrustPolicy::Yes } else { TrustPolicy::Ask };
     let slot = found.binding.slot;
     let (approvals, _) = unlock::approvals(found.header.header());
     let ports = Ports { approvals: &approvals, ..host.ports(trust) };
     let prepared = prepare(by_itself, &ports).map_err(|source| {
+        counters::take_back(host);
         if host.cancel().is_cancelled() {
             return CommandError::plain("interrupted; nothing was changed");
         }
@@ -74,13 +79,15 @@ pub fn carry_out(
         output::say("nothing from before vouches for the TPM's parent key: it is believed, as at a first binding");
     }
     let failed = |source| {
+        counters::take_back_unless_written(host, &source);
         let no_room = matches!(source, CommitError::Edit(EditError::NoSlotToSpare { .. } | EditError::NoRoom { .. }));
         let error = change::not_written(format!("cannot make the binding of keyslot {slot} anew"), source);
         if no_room && !args.in_place { error.hint(change::IN_PLACE) } else { error }
     };
     if args.dry_run {
         let plan = unlock::bind_edit(&found.header, opened.key(), &prepared, &SystemRandom).map_err(failed)?;
-        return change::print_plan(args.format, &plan.edit);
+        change::print_plan(args.format, &plan.edit)?;
+        return counters::print_plan(args.format, host);
     }
     let exclusive = || volume::exclusive(found.disks.header());
     let volume = found.disks.volume(&args.ceilings, &exclusive, host);
@@ -92,6 +99,8 @@ pub fn carry_out(
             volume::reasons(&source)
         ));
     }
+    counters::tell(host);
+    counters::tell_replaced(&found.binding.jwe, &bound.jwe, found.header.header());
     let record = chosen::with_token(Object::new().with("slot", u64::from(bound.slot.number())), bound.token);
     change::report(args.format, &format!("keyslot {} is bound anew", bound.slot), record)
 }
@@ -100,17 +109,23 @@ pub fn carry_out(
 /// another binding, and then a person says whom to trust.
 fn open(args: &Rebinding, found: &Found, host: &Host) -> Result<Opened, CommandError> {
     let slot = found.binding.slot;
-    match by_slot(found, Some(slot), host) {
+    let why = match by_slot(found, Some(slot), host) {
         Ok(unlocked) if unlocked.proved.as_ref().is_some_and(|proved| proved.binding.is_same(&found.binding)) => {
             return Ok(Opened::ByItself(Box::new(unlocked)));
         }
         Ok(unlocked) => return Ok(Opened::Otherwise(unlocked.key)),
         Err(error) if error.as_alarm().is_some() => return Err(error),
-        Err(error) => output::say(&format!("keyslot {slot} does not open by its binding: {error}")),
-    }
+        Err(error) => error,
+    };
     if let Some(source) = args.key.source() {
-        return by_passphrase(found, &source, host);
+        // Somebody knew, and has named what to do.
+        let why = why.without_hint();
+        let opened = by_passphrase(found, &source, host);
+        let then = if opened.is_ok() { "; opened by the passphrase" } else { "" };
+        output::say(&format!("keyslot {slot} did not open by its binding: {why}{then}"));
+        return opened;
     }
+    output::say(&format!("keyslot {slot} does not open by its binding: {why}"));
     let others = unlock::bindings(found.header.header()).iter().any(|binding| binding.slot != slot);
     match if others { by_slot(found, None, host) } else { Err(nothing_else(slot)) } {
         Ok(unlocked) => Ok(Opened::Otherwise(unlocked.key)),

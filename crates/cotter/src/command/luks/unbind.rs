@@ -3,6 +3,7 @@
 use super::change;
 use super::chosen;
 use crate::args::UnbindArgs;
+use crate::counters;
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
@@ -49,6 +50,7 @@ pub fn run(args: &UnbindArgs) -> Result<(), CommandError> {
     let left = unlock::unbind(&disks.volume(&args.ceilings, &exclusive, &host), &binding, last).map_err(failed)?;
     // What goes is always under the seal.
     change::tell_seal(header.header(), &left, unlock::is_sealed(&left));
+    counters::tell_left(&binding.jwe, &left);
     let record = chosen::record(&binding).with("removed", true);
     change::report(args.format, &format!("keyslot {} is removed", binding.slot), record)
 }
