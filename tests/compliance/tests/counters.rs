@@ -54,6 +54,10 @@ fn what_fails_leaves_no_counter() {
             format!(r#"{{"pcr_ids":"7","pcr_digest":"{}","counter":true}}"#, format!("{}A", "B".repeat(42)));
         bind(PIN, &another_boot).arg("--require-proof").run().failed_with(1);
         assert_eq!(indices(&tpm), "", "not proved");
+        let nowhere = r#"{"pcr_ids":"7","counter":true,"signed":{"key":"/nowhere/key.pem"}}"#;
+        let said = bind(PIN, nowhere).run().failed_with(1).said();
+        assert!(said.contains("/nowhere/key.pem"), "{said}");
+        assert_eq!(indices(&tpm), "", "no key");
         let half = format!(r#"{{"t":2,"pins":{{"cotter-tpm2":{COUNTED},"tang":{{"url":"http://127.0.0.1:1"}}}}}}"#);
         bind("sss", &half).run().failed_with(1);
         assert_eq!(indices(&tpm), "", "the second share was not tied");

@@ -252,6 +252,12 @@ fn other_bindings_are_told_about_and_nothing_stops_an_update() {
         assert!(!gone.said().contains("panicked"), "{}", gone.said());
         fs::write(system.at("etc/crypttab"), "root /no-such none\n").unwrap();
         assert_eq!(system.run(hook()).said(), "");
+        let elsewhere =
+            Program::cotter().args(["luks", "reseal", "--hook", "--root", "/no-such-root"]).succeed().said();
+        assert!(
+            elsewhere.contains("there is no directory /no-such-root") && elsewhere.lines().count() == 1,
+            "{elsewhere}"
+        );
         fs::remove_file(system.at("bin/cotter")).unwrap();
         assert_eq!(system.run(hook()).said(), "");
     }

@@ -146,7 +146,7 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
         (format!(r#"{{"pcr_ids":"15","latch":15,"signed":{signed}}}"#), "without pcr_ids"),
         (format!(r#"{{"pcr_ids":"7","accept":[],"signed":{signed}}}"#), "the signature says"),
         (r#"{"pcr_ids":"7","signed":{"key":{"kty":"oct","k":"AA"}}}"#.into(), "on P-256"),
-        (r#"{"pcr_ids":"7","signed":{"key":"/nowhere/key.pem"}}"#.into(), "/nowhere/key.pem"),
+        (r#"{"pcr_ids":"7","signed":{"key":"/nowhere/key.pem"}}"#.into(), "no place for approvals"),
         (r#"{"pcr_ids":"7","signed":{"keys":"x"}}"#.into(), "signed.key"),
         (r#"{"counter":7}"#.into(), "configuration.counter is not true, or an index of the TPM"),
         (r#"{"counter":"0x81000001"}"#.into(), "an index of the TPM"),
@@ -304,6 +304,12 @@ fn a_signed_policy_waits_for_its_approvals() {
             let next = format!("cotter luks reseal --sign FILE -d {}", disk.path().display());
             assert!(said.contains(&next), "{said}");
             luks(&tpm, &disk, "list", &["-s", "1", "--expect", PIN, &config]).succeed();
+            let listed = luks(&tpm, &disk, "list", &["-v"]).succeed().text();
+            assert!(listed.contains("approvals: 0"), "{listed}");
+            let accept = format!(r#"{{"pcr_ids":"7","accept":[{{"7":"{}"}}]}}"#, "ab".repeat(32));
+            bind(&tpm, &disk, &accept);
+            let listed = luks(&tpm, &disk, "list", &["-v", "-s", "2"]).succeed().text();
+            assert!(listed.contains("accepted sets: 2"), "{listed}");
         }
     }
 }

@@ -10,6 +10,8 @@ use crate::output;
 use crate::verdict;
 use crate::volume::{self, Disks};
 use ::luks::Header;
+use clevis::Approval;
+use clevis::measured::{self, Form};
 use clevis::verdict::Verdict;
 use enrolled::Said;
 use json::{Object, Value};
@@ -35,7 +37,15 @@ pub fn run(args: &ListArgs) -> Result<(), CommandError> {
     for binding in &bindings {
         let clone_of = clone_of(&header, binding).filter(|_| detail == Detail::Verdict);
         let place = clone_of.map_or_else(Object::new, |uuid| Object::new().with("clone_of", uuid.to_string()));
+        let count = if detail == Detail::Verdict { count(&header, binding) } else { None };
+        let place = match count {
+            Some((kind, count)) => place.with(kind, u64::try_from(count).unwrap_or(u64::MAX)),
+            None => place,
+        };
         print_binding(args.format, detail, &place, "", binding)?;
+        if let Some((kind, count)) = count.filter(|_| !args.format.json) {
+            output::line(&format!("   {}: {count}", kind.replace('_', " ")))?;
+        }
         if clone_of.is_some() {
             volume::tell_clone(&header, binding);
         }
@@ -48,6 +58,24 @@ pub fn run(args: &ListArgs) -> Result<(), CommandError> {
         output::say(&format!("{}: {}", broken.place(), volume::reasons(&broken.why)));
     }
     Ok(())
+}
+
+/// How many sets of values a binding by `cotter-tpm2` accepts, or how many approvals there are for it.
+fn count(header: &Header, binding: &Binding) -> Option<(&'static str, usize)> {
+    let policies = clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default();
+    if policies.is_empty() {
+        let parts = measured::parts(&binding.jwe).unwrap_or_default();
+        let ours = parts.iter().filter(|part| part.form == Form::Ours && part.compares.is_some());
+        return ours.map(|part| part.accepted.len()).max().map(|sets| ("accepted_sets", sets));
+    }
+    let fits = |approval: &&Approval| {
+        policies.iter().any(|policy| {
+            approval.is_signed_by(&policy.key)
+                && approval.reference() == policy.reference
+                && approval.values().is_of(&policy.selection)
+        })
+    };
+    Some(("approvals", unlock::approvals(header).0.iter().filter(fits).count()))
 }
 
 fn wanted(args: &ListArgs, header: &Header) -> Result<Vec<Binding>, CommandError> {

@@ -72,6 +72,9 @@ fn one(next: &Next<'_>, device: &Device) -> Result<(), CommandError> {
 
 /// The volumes with bindings that compare PCRs.
 fn volumes(args: &ResealArgs) -> Result<Vec<Device>, CommandError> {
+    if !args.root.is_dir() {
+        return Err(CommandError::plain(format!("there is no directory {}", args.root.display())));
+    }
     let path = args.root.join("etc/crypttab");
     let Ok(text) = fs::read(&path) else { return Ok(Vec::new()) };
     let table = crypttab::parse(&text)
