@@ -50,8 +50,7 @@ fn what_fails_leaves_no_counter() {
     for version in Version::BOTH {
         let disk = Disk::of(Maker::Theirs, version);
         let bind = |pin: &str, config: &str| tpm.give(disk.bind_program(Maker::Ours, pin, config));
-        let another_boot =
-            format!(r#"{{"pcr_ids":"7","pcr_digest":"{}","counter":true}}"#, format!("{}A", "B".repeat(42)));
+        let another_boot = format!(r#"{{"pcr_ids":"7","pcr_digest":"{}A","counter":true}}"#, "B".repeat(42));
         bind(PIN, &another_boot).arg("--require-proof").run().failed_with(1);
         assert_eq!(indices(&tpm), "", "not proved");
         let nowhere = r#"{"pcr_ids":"7","counter":true,"signed":{"key":"/nowhere/key.pem"}}"#;
