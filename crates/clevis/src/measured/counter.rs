@@ -14,10 +14,6 @@ enum Then {
     Raise,
 }
 
-/// What the sessions are salted for.
-const PARENT: ParentTemplate =
-    ParentTemplate { key: ParentKey::Ecc, hash: Hash::Sha256, protection: Protection::Uncounted };
-
 /// Where a counter stands.
 ///
 /// # Errors
