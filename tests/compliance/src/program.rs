@@ -2,7 +2,6 @@
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::ffi::OsStr;
-use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -350,9 +349,9 @@ mod tests {
         // Between its making and its own program a child has the shell's handlers, which drop the signal.
         let children = format!("/proc/{0}/task/{0}/children", running.pid());
         let is_sleep =
-            |child: &str| fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name == "sleep\n");
+            |child: &str| std::fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name == "sleep\n");
         let start = Instant::now();
-        while !fs::read_to_string(&children).unwrap().split_whitespace().any(is_sleep) {
+        while !std::fs::read_to_string(&children).unwrap().split_whitespace().any(is_sleep) {
             assert!(start.elapsed() < LIMIT, "it starts nothing");
             std::thread::sleep(GLANCE);
         }
