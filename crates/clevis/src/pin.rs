@@ -109,6 +109,8 @@ pub struct Ports<'a> {
     pub approvals: &'a [Approval],
     /// The keys of the TPM that are known from before: another one of the same kind is told nothing when something is sealed.
     pub parents: &'a [BoundParent],
+    /// Whether what is sealed takes an older binding's place: of a counter that both have, the older one is to die.
+    pub replaces: bool,
     /// What was made beside JWEs.
     pub made: &'a Made,
     /// Files that a configuration names.

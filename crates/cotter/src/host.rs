@@ -189,6 +189,7 @@ impl Host {
             tpm: Some(&self.tpm),
             approvals: &[],
             parents: &[],
+            replaces: false,
             made: &self.made,
             files: &self.files,
             person: &self.person,

@@ -70,7 +70,7 @@ fn rebind(
 ) -> Result<Prepared, BindError> {
     let known = named(binding, opened, |jwe| clevis::servers(jwe, ports.pins)).map_err(BindError::Unreadable)?;
     let parents = named(binding, opened, |jwe| clevis::parents(jwe, ports.pins)).map_err(BindError::Unreadable)?;
-    let ports = &Ports { parents: &parents, ..*ports };
+    let ports = &Ports { parents: &parents, replaces: true, ..*ports };
     let renewed = clevis::renew(pin, config, &Renewal { known: &known, wanted }, ports).map_err(BindError::Renew)?;
     let read = |value: &json::Value| Config::from_field(&value.field("configuration"));
     let read = |value| read(value).map_err(|source| BindError::Encrypt(PinError::Config(source)));

@@ -109,6 +109,7 @@ impl World {
             tpm: None,
             approvals: &[],
             parents: &[],
+            replaces: false,
             made: &MADE,
             files: self,
             person: self,

@@ -138,10 +138,11 @@ fn no_more_commands_for_a_signed_binding_than_are_documented() {
 
 #[test]
 fn no_more_commands_to_renew_a_counter_and_to_shut_the_latch_than_are_documented() {
-    let world = warm();
+    let mut world = warm();
     let old = world.bind(r#"{"counter":true}"#);
     let told = clevis::configuration(&old, clevis::pins::ALL).unwrap();
     let again = told.config.field().value().to_compact().to_string();
+    world.replaces = true;
     let sealing = "CreatePrimary StartAuthSession NV_ReadPublic NV_Read Create FlushContext";
     let new = bound_by(&world, NAME, &again, sealing);
     let said = |run: &dyn Fn(&dyn Transport)| {

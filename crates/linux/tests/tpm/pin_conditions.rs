@@ -88,10 +88,11 @@ fn a_latch_shuts_until_the_machine_starts_again() {
 /// The new object is ahead by one; when it has taken the place of the old one, the counter kills that.
 #[test]
 fn what_was_replaced_dies_when_its_successor_is_settled() {
-    let world = World::new();
+    let mut world = World::new();
     let old = world.bind(r#"{"pcr_ids":"7","counter":true}"#);
     let told = clevis::configuration(&old, clevis::pins::ALL).unwrap();
     let again = told.config.field().value().to_compact().to_string();
+    world.replaces = true;
     let new = world.bind(&again);
     world.open(&old).unwrap();
     world.open(&new).unwrap();
@@ -103,6 +104,29 @@ fn what_was_replaced_dies_when_its_successor_is_settled() {
     }
     clevis::settle(&old, &world.ports(&world.device)).unwrap();
     world.open(&new).unwrap();
+    assert!(world.is_clean());
+}
+
+/// A disk beside the first one, on the counter of both: neither waits for the other to be settled, and a renewal that counts up ends both.
+#[test]
+fn a_binding_beside_another_on_its_counter_lives_and_dies_with_it() {
+    let mut world = World::new();
+    let first = world.bind(r#"{"counter":true}"#);
+    let told = clevis::configuration(&first, clevis::pins::ALL).unwrap();
+    let same = told.config.field().value().to_compact().to_string();
+    let beside = world.bind(&same);
+    clevis::settle(&beside, &world.ports(&world.device)).unwrap();
+    world.open(&first).unwrap();
+    world.open(&beside).unwrap();
+
+    world.replaces = true;
+    let renewed = world.bind(&same);
+    clevis::settle(&renewed, &world.ports(&world.device)).unwrap();
+    world.open(&renewed).unwrap();
+    for old in [&first, &beside] {
+        let error = world.open(old).unwrap_err();
+        assert!(matches!(error, PinError::CounterPassed { .. }), "{error}");
+    }
     assert!(world.is_clean());
 }
 

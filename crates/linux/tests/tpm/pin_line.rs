@@ -65,9 +65,10 @@ fn nothing_secret_is_on_the_line() {
 /// A binding that takes the place of another: from the old one's opening to the counting that kills it.
 #[test]
 fn nothing_secret_is_on_the_line_when_a_binding_is_renewed() {
-    let world = World::new();
+    let mut world = World::new();
     let old = world.types(&[PIN, PIN]).bind(r#"{"pin":true,"pcr_ids":"7","latch":true,"counter":true}"#);
     let told = clevis::configuration(&old, clevis::pins::ALL).unwrap();
+    world.replaces = true;
     let line = Line::listening(&world.device);
     let before = clevis::open(&old, &world.types(&[PIN]).ports(&line)).unwrap();
     let again = told.config.field().value().to_compact().to_string();

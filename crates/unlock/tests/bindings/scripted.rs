@@ -156,6 +156,7 @@ pub(crate) fn ports<'a>(net: &'a OneServer, cancel: &'a Cancel) -> Ports<'a> {
         tpm: None,
         approvals: &[],
         parents: &[],
+        replaces: false,
         made: &MADE,
         files: net,
         person: net,

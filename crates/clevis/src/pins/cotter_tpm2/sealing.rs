@@ -45,7 +45,7 @@ pub(super) fn seal(settings: &Settings, key: &Secret, ports: &Ports<'_>) -> Resu
         latch: settings.latch,
         signed,
         counter: match settings.counter {
-            Some(choice) => counter(choice, &tpm, &mut session, ports.made)?,
+            Some(choice) => counter(choice, &tpm, &mut session, ports)?,
             None => None,
         },
     };
@@ -74,20 +74,20 @@ fn accepted(settings: &Settings, tpm: &Tpm<'_>, session: &mut Session<'_, '_>) -
     Ok(sets)
 }
 
-/// The counter, and what it must not have passed. One that was there already will be counted up once by whoever puts the new binding in the
-/// place of an older one, which dies of it: see [`Pin::settle`](crate::Pin::settle).
+/// The counter, and what it must not have passed. Whoever puts the new binding in the place of an older one counts up once more, of which
+/// the older one dies: see [`Pin::settle`](crate::Pin::settle). Beside others on the same counter a binding has their number.
 fn counter(
     choice: CounterChoice,
     tpm: &Tpm<'_>,
     session: &mut Session<'_, '_>,
-    made: &Made,
+    ports: &Ports<'_>,
 ) -> Result<Option<Counter>, PinError> {
     let (public, ahead) = match choice {
-        CounterChoice::New => match new_counter(tpm, session, made).map_err(failed)? {
+        CounterChoice::New => match new_counter(tpm, session, ports.made).map_err(failed)? {
             Some(public) => (public, 0),
             None => return Ok(None),
         },
-        CounterChoice::At(index) => (tpm.nv_read_public(index).map_err(failed)?, 1),
+        CounterChoice::At(index) => (tpm.nv_read_public(index).map_err(failed)?, u64::from(ports.replaces)),
     };
     if !public.is_counter() || !public.is_written() {
         return Err(PinError::NotACounter { index: public.index() });
