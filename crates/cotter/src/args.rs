@@ -1,6 +1,9 @@
 //! The command line: one definition from which parsing, help, completion and the manual page come.
 //!
 //! Words become plain values here; nothing touches a disk or the network.
+//!
+//! A command's options are defined when it is chosen (`defer`): a boot script calls one of some sixty. What a struct says of itself then
+//! comes last, and would take the place of what the list of commands says: comments on structs are therefore none of documentation.
 
 mod image;
 mod luks;
@@ -35,6 +38,7 @@ pub struct Cli {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Command {
     /// Show the whole thing: a server, an encrypted disk, a binding, an unattended opening
     Demo(DemoArgs),
@@ -66,7 +70,7 @@ pub enum Command {
     Manual,
 }
 
-/// How to print what a program might read.
+// How to print what a program might read.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Format {
     /// Print JSON, one object a line
@@ -74,7 +78,7 @@ pub struct Format {
     pub json: bool,
 }
 
-/// How long the network may take.
+// How long the network may take.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Patience {
     /// Give up after this many seconds, all servers together
@@ -89,7 +93,7 @@ impl Patience {
     }
 }
 
-/// `cotter demo`
+// `cotter demo`
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Keep the directory with the image and the keys, and say where it is
@@ -97,7 +101,7 @@ pub struct DemoArgs {
     pub keep: bool,
 }
 
-/// `cotter serve`
+// `cotter serve`
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Listen here; may be given several times. Without it the server takes what it was started with: listening sockets
@@ -122,6 +126,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 /// `cotter keys …`
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum KeysCommand {
     /// Make a directory with a new pair of keys
     Init(KeysInitArgs),
@@ -133,7 +138,7 @@ pub enum KeysCommand {
     List(KeysListArgs),
 }
 
-/// `cotter keys init`
+// `cotter keys init`
 #[derive(Debug, Args)]
 pub struct KeysInitArgs {
     /// The directory; it may exist, but not hold keys
@@ -143,7 +148,7 @@ pub struct KeysInitArgs {
     pub curve: CurveName,
 }
 
-/// `cotter keys show`
+// `cotter keys show`
 #[derive(Debug, Args)]
 pub struct KeysShowArgs {
     /// A directory, or the address of a server
@@ -155,7 +160,7 @@ pub struct KeysShowArgs {
     pub patience: Patience,
 }
 
-/// `cotter keys rotate`
+// `cotter keys rotate`
 #[derive(Debug, Args)]
 pub struct KeysRotateArgs {
     /// The directory
@@ -165,7 +170,7 @@ pub struct KeysRotateArgs {
     pub curve: CurveName,
 }
 
-/// `cotter keys list`
+// `cotter keys list`
 #[derive(Debug, Args)]
 pub struct KeysListArgs {
     /// The directory
@@ -195,7 +200,7 @@ impl From<CurveName> for Curve {
     }
 }
 
-/// `cotter encrypt`
+// `cotter encrypt`
 #[derive(Debug, Args)]
 pub struct EncryptArgs {
     #[command(flatten)]
@@ -236,7 +241,7 @@ const PINS: &str = r#"Pins and their configuration (JSON):
   null  no protection at all, for tests
         fail    true: decryption fails"#;
 
-/// A pin and its configuration, the two words of every policy.
+// A pin and its configuration, the two words of every policy.
 #[derive(Debug, Args)]
 pub struct Policy {
     /// The kind of policy: tang, tpm2, cotter-tpm2, tpm2plus, sss (several, of which some number must agree), file, null (no protection, for tests)
@@ -251,14 +256,14 @@ pub struct Policy {
     pub yes: bool,
 }
 
-/// `cotter decrypt`
+// `cotter decrypt`
 #[derive(Debug, Args)]
 pub struct DecryptArgs {
     #[command(flatten)]
     pub patience: Patience,
 }
 
-/// `cotter completion`
+// `cotter completion`
 #[derive(Debug, Args)]
 pub struct CompletionArgs {
     /// The shell
@@ -273,6 +278,24 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The options of a command are defined late, and its struct must not speak then.
+    #[test]
+    fn a_command_describes_itself_as_the_list_of_commands_does() {
+        fn compare(listed: &clap::Command, built: &clap::Command) -> usize {
+            assert_eq!(listed.get_about().map(ToString::to_string), built.get_about().map(ToString::to_string));
+            assert_eq!(
+                listed.get_long_about().map(ToString::to_string),
+                built.get_long_about().map(ToString::to_string)
+            );
+            let below =
+                listed.get_subcommands().map(|one| compare(one, built.find_subcommand(one.get_name()).unwrap()));
+            1 + below.sum::<usize>()
+        }
+        let mut built = Cli::command();
+        built.build();
+        assert!(compare(&Cli::command(), &built) > 40);
     }
 
     #[test]

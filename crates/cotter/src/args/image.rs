@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 /// `cotter image …`
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum ImageCommand {
     /// Print the partitions of an image and which of them are encrypted
     Info(InfoArgs),
@@ -16,7 +17,7 @@ pub enum ImageCommand {
     Serve(ExportArgs),
 }
 
-/// Which volume of an image, and how it is opened.
+// Which volume of an image, and how it is opened.
 #[derive(Clone, Debug, Args)]
 pub struct Volume {
     /// A disk image or a block device
@@ -38,7 +39,7 @@ pub struct Volume {
     pub patience: Patience,
 }
 
-/// `cotter image info`
+// `cotter image info`
 #[derive(Debug, Args)]
 pub struct InfoArgs {
     /// A disk image or a block device
@@ -48,14 +49,14 @@ pub struct InfoArgs {
     pub format: Format,
 }
 
-/// `cotter image cat`
+// `cotter image cat`
 #[derive(Debug, Args)]
 pub struct CatArgs {
     #[command(flatten)]
     pub volume: Volume,
 }
 
-/// `cotter image serve`
+// `cotter image serve`
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     #[command(flatten)]

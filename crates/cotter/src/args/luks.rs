@@ -45,6 +45,7 @@ use clap::Subcommand;
 
 /// `cotter luks …`
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum LuksCommand {
     /// Make a new LUKS volume
     Format(FormatArgs),

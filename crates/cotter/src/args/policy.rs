@@ -7,13 +7,14 @@ use clevis::verdict::{Loader, Machine, SecureBoot, Threat};
 
 /// `cotter policy …`
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum PolicyCommand {
     /// Say what a policy protects from, and what would make it better
     #[command(after_long_help = GOALS)]
     Explain(ExplainArgs),
 }
 
-/// What must be withstood.
+// What must be withstood.
 #[derive(Clone, Debug, Args)]
 pub struct Goals {
     /// Refuse a policy that does not protect from this; may be given several times
@@ -21,7 +22,7 @@ pub struct Goals {
     pub require: Vec<Threat>,
 }
 
-/// `cotter policy explain`
+// `cotter policy explain`
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// A pin and its configuration, or one word: {"PIN":CFG}, or the configuration of an sss

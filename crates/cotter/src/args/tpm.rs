@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 /// `cotter tpm …`
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum TpmCommand {
     /// Extend a PCR, so that bindings with this latch open no more before the machine starts again
     #[command(after_long_help = LATCH)]
@@ -23,7 +24,7 @@ pub enum TpmCommand {
     Keygen(KeygenArgs),
 }
 
-/// The log of the boot.
+// The log of the boot.
 #[derive(Clone, Debug, Default, Args)]
 pub struct LogFile {
     /// The log of what was measured [default: /sys/kernel/security/tpm0/binary_bios_measurements, for root alone]
@@ -31,7 +32,7 @@ pub struct LogFile {
     pub log: Option<PathBuf>,
 }
 
-/// What an update will put there.
+// What an update will put there.
 #[derive(Clone, Debug, Default, Args)]
 pub struct UpdateArgs {
     /// The kernel that will be started
@@ -61,7 +62,7 @@ fn place_and_file(text: &str) -> Result<(String, PathBuf), String> {
     parts.map(|(place, file)| (place.to_owned(), file.into())).ok_or_else(|| "write it as PLACE=FILE".to_owned())
 }
 
-/// `cotter tpm status`
+// `cotter tpm status`
 #[derive(Debug, Args)]
 pub struct TpmStatusArgs {
     #[command(flatten)]
@@ -78,7 +79,7 @@ pub struct TpmStatusArgs {
     pub patience: Patience,
 }
 
-/// `cotter tpm explain`
+// `cotter tpm explain`
 #[derive(Debug, Args)]
 pub struct TpmExplainArgs {
     #[command(flatten)]
@@ -101,7 +102,7 @@ The PCRs are compared, and whether this TPM sealed it, whether it is locked and 
 is not tried, and the other shares of a threshold are not asked. Which event it was is told where that was kept when the binding was made, or
 can be found by trying.";
 
-/// `cotter tpm predict`
+// `cotter tpm predict`
 #[derive(Debug, Args)]
 pub struct PredictArgs {
     #[command(flatten)]
@@ -129,7 +130,7 @@ Exit codes:
   3  one cannot: it is named, with the reason
   1  nothing can be said: no log, or a file that is not what it should be";
 
-/// `cotter tpm keygen`
+// `cotter tpm keygen`
 #[derive(Debug, Args)]
 pub struct KeygenArgs {
     /// The new file, mode 0600: keep it on the encrypted root, or on another machine
@@ -137,7 +138,7 @@ pub struct KeygenArgs {
     pub file: PathBuf,
 }
 
-/// `cotter tpm latch`
+// `cotter tpm latch`
 #[derive(Debug, Args)]
 pub struct LatchArgs {
     /// The PCR, one of those that nothing but a start of the machine sets back

@@ -5,7 +5,7 @@ use super::key::Opener;
 use crate::args::{Format, Goals, Patience, Policy};
 use clap::Args;
 
-/// Which binding: by its keyslot, or by its token, which has a number of its own.
+// Which binding: by its keyslot, or by its token, which has a number of its own.
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct BindingChoice {
@@ -17,7 +17,7 @@ pub struct BindingChoice {
     pub token: Option<u32>,
 }
 
-/// `cotter luks bind`
+// `cotter luks bind`
 #[derive(Debug, Args)]
 pub struct BindArgs {
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub struct BindArgs {
     pub ceilings: Ceilings,
 }
 
-/// `cotter luks unbind`
+// `cotter luks unbind`
 #[derive(Debug, Args)]
 pub struct UnbindArgs {
     #[command(flatten)]

@@ -20,7 +20,7 @@ pub enum FlagName {
     NoWriteWorkqueue,
 }
 
-/// `cotter luks config`
+// `cotter luks config`
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("change").required(true).multiple(true).args(["label", "subsystem", "priority", "flag", "no_flag"]))]
 pub struct ConfigArgs {

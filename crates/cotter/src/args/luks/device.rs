@@ -4,7 +4,7 @@ use clap::Args;
 use std::fmt::{self, Display, Write as _};
 use std::path::{Path, PathBuf};
 
-/// The volume that a command works on.
+// The volume that a command works on.
 #[derive(Clone, Debug, Args)]
 pub struct Device {
     /// A block device or a plain file
@@ -49,7 +49,7 @@ impl Display for Quoted<'_> {
     }
 }
 
-/// The most that a keyslot may cost. A header is no more to be trusted than whoever can write to the disk.
+// The most that a keyslot may cost. A header is no more to be trusted than whoever can write to the disk.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct Ceilings {
     /// Refuse a header with a keyslot that wants more memory [default: 4 GiB; a keyslot that wants more than is free is not

@@ -4,7 +4,7 @@ use super::device::Device;
 use crate::args::Format;
 use clap::Args;
 
-/// `cotter luks dump`
+// `cotter luks dump`
 #[derive(Debug, Args)]
 pub struct DumpArgs {
     #[command(flatten)]

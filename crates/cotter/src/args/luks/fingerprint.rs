@@ -6,7 +6,7 @@ use crate::args::{Format, Patience};
 use clap::Args;
 use std::path::PathBuf;
 
-/// `cotter luks fingerprint`
+// `cotter luks fingerprint`
 #[derive(Debug, Args)]
 pub struct FingerprintArgs {
     /// A block device or a plain file that begins with a header; may be given several times, to find clones among them

@@ -13,7 +13,7 @@ pub enum LuksType {
     Luks2,
 }
 
-/// `cotter luks format`
+// `cotter luks format`
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 pub struct FormatArgs {

@@ -13,7 +13,7 @@ pub const EXPECT_EXIT: &str = "Exit codes:
   2  the words of the command make no sense together
   3  the volume is not the one that it should be, see --expect: do not use it";
 
-/// What the volume has to be.
+// What the volume has to be.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Expect {
     /// Refuse a volume that has the UUID of one in this list and another key, and a disk that is none: somebody else's disk in the place
@@ -25,7 +25,7 @@ pub struct Expect {
     pub only_expected: bool,
 }
 
-/// `cotter luks identity`
+// `cotter luks identity`
 #[derive(Debug, Args)]
 pub struct IdentityArgs {
     #[command(flatten)]

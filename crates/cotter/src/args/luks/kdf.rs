@@ -10,7 +10,7 @@ pub enum Pbkdf {
     Pbkdf2,
 }
 
-/// How slow a passphrase is made.
+// How slow a passphrase is made.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct KdfArgs {
     /// How long the key derivation may take, in milliseconds

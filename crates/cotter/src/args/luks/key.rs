@@ -3,7 +3,7 @@
 use clap::Args;
 use std::path::PathBuf;
 
-/// Which part of a key file is the passphrase.
+// Which part of a key file is the passphrase.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct KeyFilePart {
     /// Take so many bytes of the key file, not all
@@ -21,7 +21,7 @@ impl KeyFilePart {
     }
 }
 
-/// Where a person's passphrase comes from.
+// Where a person's passphrase comes from.
 #[derive(Clone, Debug, Default, Args)]
 pub struct KeySource {
     /// Read the passphrase from a file, all of it; `-` reads the first line of standard input. Without this it is asked for on
@@ -32,7 +32,7 @@ pub struct KeySource {
     pub part: KeyFilePart,
 }
 
-/// A person's passphrase in place of the bindings.
+// A person's passphrase in place of the bindings.
 #[derive(Clone, Debug, Args)]
 pub struct KeyInstead {
     /// Open with this passphrase instead of by the bindings: all of a file, or with `-` the first line of standard input, asked
@@ -50,7 +50,7 @@ impl KeyInstead {
     }
 }
 
-/// What opens a volume so that it can be changed: a passphrase, unless a binding is named.
+// What opens a volume so that it can be changed: a passphrase, unless a binding is named.
 #[derive(Clone, Debug, Args)]
 pub struct Opener {
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub struct Opener {
     pub existing_token_id: Option<u32>,
 }
 
-/// Where a new passphrase comes from.
+// Where a new passphrase comes from.
 #[derive(Clone, Debug, Args)]
 pub struct NewKey {
     /// Read the new passphrase from a file, all of it; `-` reads a line of standard input, the second one if the first is the

@@ -14,7 +14,7 @@ pub const LIST_EXIT: &str = "Exit codes of -s SLOT --expect PIN CFG:
   5  what it is bound to cannot be read
 Without --expect, and if the disk cannot be read: 0 and 1.";
 
-/// `cotter luks list`
+// `cotter luks list`
 #[derive(Debug, Args)]
 pub struct ListArgs {
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub struct ListArgs {
     pub format: Format,
 }
 
-/// `cotter luks pass`
+// `cotter luks pass`
 #[derive(Debug, Args)]
 pub struct PassArgs {
     #[command(flatten)]

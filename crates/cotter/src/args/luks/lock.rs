@@ -5,7 +5,7 @@ use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// `cotter luks lock`
+// `cotter luks lock`
 #[derive(Debug, Args)]
 pub struct LockArgs {
     /// The mapping, by its name in /dev/mapper

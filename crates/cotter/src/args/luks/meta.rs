@@ -36,7 +36,7 @@ pub const META_EXIT: &str = "Exit codes, as those of luksmeta:
   74  the device or its header cannot be read
   77  the answer was no";
 
-/// `cotter luks meta`
+// `cotter luks meta`
 #[derive(Debug, Args)]
 pub struct MetaArgs {
     /// What to do

@@ -6,7 +6,7 @@ use super::key::KeyInstead;
 use crate::args::{Format, Patience};
 use clap::Args;
 
-/// What is common to making a binding anew.
+// What is common to making a binding anew.
 #[derive(Debug, Args)]
 pub struct Rebinding {
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub struct Rebinding {
     pub format: Format,
 }
 
-/// `cotter luks regen`
+// `cotter luks regen`
 #[derive(Debug, Args)]
 pub struct RegenArgs {
     #[command(flatten)]
@@ -48,7 +48,7 @@ pub struct RegenArgs {
     pub ask: bool,
 }
 
-/// `cotter luks edit`
+// `cotter luks edit`
 #[derive(Debug, Args)]
 pub struct EditArgs {
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub struct EditArgs {
     pub force: bool,
 }
 
-/// `cotter luks report`
+// `cotter luks report`
 #[derive(Debug, Args)]
 pub struct ReportArgs {
     #[command(flatten)]

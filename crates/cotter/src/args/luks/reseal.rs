@@ -6,7 +6,7 @@ use crate::args::{Format, Patience, UpdateArgs};
 use clap::Args;
 use std::path::PathBuf;
 
-/// `cotter luks reseal`
+// `cotter luks reseal`
 #[derive(Debug, Args)]
 pub struct ResealArgs {
     #[command(flatten)]

@@ -5,7 +5,7 @@ use super::key::Opener;
 use crate::args::{Format, Patience};
 use clap::Args;
 
-/// `cotter luks seal`
+// `cotter luks seal`
 #[derive(Debug, Args)]
 pub struct SealArgs {
     #[command(flatten)]

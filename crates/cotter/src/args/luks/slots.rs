@@ -17,7 +17,7 @@ pub enum PriorityName {
     Ignore,
 }
 
-/// `cotter luks add`
+// `cotter luks add`
 #[derive(Debug, Args)]
 pub struct AddArgs {
     #[command(flatten)]
@@ -48,7 +48,7 @@ pub struct AddArgs {
     pub format: Format,
 }
 
-/// `cotter luks kill`
+// `cotter luks kill`
 #[derive(Debug, Args)]
 pub struct KillArgs {
     #[command(flatten)]
@@ -83,7 +83,7 @@ impl KillArgs {
     }
 }
 
-/// `cotter luks passwd`
+// `cotter luks passwd`
 #[derive(Debug, Args)]
 pub struct PasswdArgs {
     #[command(flatten)]

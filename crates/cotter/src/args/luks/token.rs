@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 /// `cotter luks token …`
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum TokenCommand {
     /// Print a token as it stands in the header
     Export(TokenExportArgs),
@@ -16,7 +17,7 @@ pub enum TokenCommand {
     Remove(TokenRemoveArgs),
 }
 
-/// `cotter luks token export`
+// `cotter luks token export`
 #[derive(Debug, Args)]
 pub struct TokenExportArgs {
     #[command(flatten)]
@@ -33,7 +34,7 @@ pub struct TokenExportArgs {
     pub format: Format,
 }
 
-/// Which token: by its number, or by the keyslot it serves.
+// Which token: by its number, or by the keyslot it serves.
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct TokenChoice {
@@ -46,7 +47,7 @@ pub struct TokenChoice {
     pub slot: Option<u32>,
 }
 
-/// `cotter luks token import`
+// `cotter luks token import`
 #[derive(Debug, Args)]
 pub struct TokenImportArgs {
     #[command(flatten)]
@@ -76,7 +77,7 @@ pub struct TokenImportArgs {
     pub format: Format,
 }
 
-/// `cotter luks token remove`
+// `cotter luks token remove`
 #[derive(Debug, Args)]
 pub struct TokenRemoveArgs {
     #[command(flatten)]

@@ -6,7 +6,7 @@ use super::key::KeyInstead;
 use crate::args::{Format, Patience};
 use clap::Args;
 
-/// `cotter luks unlock`
+// `cotter luks unlock`
 #[derive(Debug, Args)]
 pub struct UnlockArgs {
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub struct UnlockArgs {
     pub ceilings: Ceilings,
 }
 
-/// How the kernel treats requests to a mapping; what the header asks for holds too.
+// How the kernel treats requests to a mapping; what the header asks for holds too.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct Requests {
     /// Tell the disk what the file system frees, and so whoever can see the disk

@@ -5,7 +5,7 @@ use crate::args::Format;
 use clap::Args;
 use std::path::PathBuf;
 
-/// `cotter luks backup`
+// `cotter luks backup`
 #[derive(Debug, Args)]
 pub struct BackupArgs {
     #[command(flatten)]
@@ -20,7 +20,7 @@ pub struct BackupArgs {
     pub format: Format,
 }
 
-/// `cotter luks restore`
+// `cotter luks restore`
 #[derive(Debug, Args)]
 pub struct RestoreArgs {
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub struct RestoreArgs {
     pub format: Format,
 }
 
-/// `cotter luks repair`
+// `cotter luks repair`
 #[derive(Debug, Args)]
 pub struct RepairArgs {
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub struct RepairArgs {
     pub format: Format,
 }
 
-/// `cotter luks erase`
+// `cotter luks erase`
 #[derive(Debug, Args)]
 pub struct EraseArgs {
     #[command(flatten)]
