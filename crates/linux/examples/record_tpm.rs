@@ -1,11 +1,14 @@
 //! Records what is said to a TPM and what it answers, for the replays in `tpm2/tests`: seals a text and opens it again.
 //!
-//! `TPM2TOOLS_TCTI=swtpm:path=SOCKET cargo run -p linux --example record_tpm -- ecc|rsa|ours [PCR ...] > crates/tpm2/vectors/NAME.txt`
+//! `TPM2TOOLS_TCTI=swtpm:path=SOCKET cargo run -p linux --example record_tpm -- ecc|rsa|ours|signed [PCR ...] > crates/tpm2/vectors/NAME.txt`
 //!
 //! The random numbers are those of the replay. The TPM is one to throw away: what is sealed here is no secret.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a tool for this repository")]
+
+#[path = "../../tpm2/tests/talks/signed.rs"]
+mod signed;
 
 use crypto::{Hash, Random, RandomFailed, Secret};
 use linux::TpmDevice;
@@ -69,6 +72,9 @@ fn main() {
     let pcrs = PcrSelection::new(Bank::from_name("sha256").unwrap(), numbers).ok();
     let (recorder, random) = (Recorder(TpmDevice::from_environment()), Counted::default());
     let patience = Patience { until: None, at_most: None, cancelled: &|| false };
+    if kind.as_deref() == Some("signed") {
+        return seal_and_open_signed(&recorder, pcrs.expect("a PCR"));
+    }
     let tpm = Tpm::begin(&recorder, patience, &random).unwrap();
     if kind.as_deref() == Some("ours") {
         return seal_and_open_ours(&tpm, pcrs.expect("a PCR"));
@@ -111,4 +117,12 @@ fn seal_and_open_ours(tpm: &Tpm<'_>, pcrs: PcrSelection) {
     let mut session = tpm.start_session(&parent, Purpose::Policy, Hash::Sha256).unwrap();
     session.play(&policy, &mut Means::default()).unwrap();
     assert!(tpm.unseal_with_value(&object, &pin, session).unwrap().ct_eq(b"planted"));
+}
+
+/// With a signature and a counter. What is drawn for a signature the library draws: the replay takes it from the recording.
+fn seal_and_open_signed(recorder: &Recorder, pcrs: PcrSelection) {
+    let signer = signed::signer(&Counted::default());
+    let sign = |message: &[u8]| crypto::ec::sign(&signer, message).unwrap();
+    let opened = signed::seal_and_open(recorder, &Counted::default(), (&signer, &sign), pcrs);
+    assert!(opened.unwrap().ct_eq(b"planted"));
 }
