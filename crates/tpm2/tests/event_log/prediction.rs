@@ -167,6 +167,59 @@ fn the_database_of_secure_boot_is_exchanged_while_the_signer_is_in_it() {
     assert_eq!(gone.unpredictable, [(7, Unpredictable::SignerGone)]);
 }
 
+/// No signer is looked for among those that are forbidden.
+#[test]
+fn what_secure_boot_forbids_is_exchanged() {
+    let list = [&[7; 16][..], &76u32.to_le_bytes(), &[0; 4], &48u32.to_le_bytes(), &[1; 48]].concat();
+    for name in ["ovmf_unified", "ovmf_shim"] {
+        let dbx = Variable { guid: SECURITY_DATABASE, name: "dbx".into(), data: list.clone() };
+        let found = after(name, &[4, 7], &[Exchange::Variable(&dbx)]);
+        let by_hand = |event: &Event| {
+            let its = event.kind == EventKind::VARIABLE_DRIVER_CONFIG && has(event, &wide("dbx"));
+            let lengths = [3u64, 76].map(u64::to_le_bytes).concat();
+            its.then(|| sha256(&[&SECURITY_DATABASE[..], &lengths, &wide("dbx"), &list].concat()))
+        };
+        assert_eq!(value(&found, 7), replayed(name, 7, &by_hand), "{name}");
+        assert_ne!(value(&found, 7), pcr(name, 7), "{name}");
+        assert_eq!(value(&found, 4), pcr(name, 4), "{name}");
+    }
+}
+
+/// The stub measures its name and then its content; the kernel that takes it, the content once more.
+#[test]
+fn the_initramfs_in_a_unified_image_is_exchanged() {
+    let content = b"another initramfs";
+    let initramfs = Exchange::Section { name: ".initrd", content };
+    let found = after("ovmf_unified", &[7, 9, 11], &[initramfs]);
+    assert!(found.unpredictable.is_empty(), "{found:?}");
+    let seen = std::cell::Cell::new(0);
+    let second = |event: &Event| {
+        seen.set(seen.get() + usize::from(has(event, &wide(".initrd"))));
+        (has(event, &wide(".initrd")) && seen.get() == 2).then(|| sha256(content))
+    };
+    assert_eq!(value(&found, 11), replayed("ovmf_unified", 11, &second));
+    assert_eq!(seen.get(), 2);
+    let taken = |event: &Event| has(event, b"Linux initrd").then(|| sha256(content));
+    assert_eq!(value(&found, 9), replayed("ovmf_unified", 9, &taken));
+    [9, 11].iter().for_each(|number| assert_ne!(value(&found, *number), pcr("ovmf_unified", *number), "{number}"));
+    assert_eq!(value(&found, 7), pcr("ovmf_unified", 7));
+}
+
+/// A whole image, of which each section is measured with its name, in the stub's order and not in that of the file.
+#[test]
+fn the_sections_of_another_unified_image_are_measured_anew() {
+    let mut program = program();
+    // The initramfs stands first.
+    program[0x148..0x150].copy_from_slice(b".initrd\0");
+    program[0x170..0x178].copy_from_slice(b".linux\0\0");
+    let image = Image::read(&program).unwrap();
+    let file = "\\EFI\\BOOT\\BOOTX64.EFI";
+    let found = after("ovmf_unified", &[11], &[Exchange::UnifiedImage { file, image: &image }]);
+    let parts: [&[u8]; 4] = [b".linux\0", b"an initramfs\0\0\0\0", b".initrd\0", b"a kernel\0\0\0\0\0\0\0\0"];
+    let by_hand = parts.iter().fold(vec![0; 32], |value, part| sha256(&[value, sha256(part)].concat()));
+    assert_eq!(value(&found, 11), by_hand);
+}
+
 /// systemd extends PCR 11 as the boot goes on, after the log's end.
 #[test]
 fn the_phases_of_systemd_come_behind() {
