@@ -26,6 +26,30 @@ fn every_command_line_in_the_sources_parses() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Approvals lie on a volume, which the machine may have several of: whoever copies the line has to be told which.
+#[test]
+fn whoever_is_told_to_sign_is_told_for_which_volume() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let texts = sources(&crates).into_iter().map(|file| fs::read_to_string(file).unwrap());
+    let lines: Vec<String> = texts.flat_map(|text| command_lines(&text)).filter(|line| wants_a_volume(line)).collect();
+    assert!(lines.len() > 4, "{lines:?}");
+    let nameless: Vec<&String> = lines.iter().filter(|line| !names_a_volume(line)).collect();
+    assert!(nameless.is_empty(), "{nameless:?}");
+    let hooked = ["luks reseal --sign FILE", "luks reseal --sign FILE -s {slot}", "luks reseal --drop-old"];
+    assert!(hooked.iter().all(|line| wants_a_volume(line) && !names_a_volume(line)));
+}
+
+/// As a device is printed: the option and its value.
+const DEVICE: &str = "{device}";
+
+fn wants_a_volume(line: &str) -> bool {
+    line.starts_with("luks reseal ") && !line.contains("--hook")
+}
+
+fn names_a_volume(line: &str) -> bool {
+    line.split(' ').any(|word| ["-d", DEVICE].contains(&word))
+}
+
 #[test]
 fn a_command_line_that_there_is_not_is_found() {
     let lines =
@@ -65,12 +89,14 @@ fn command_lines(text: &str) -> Vec<String> {
 /// Something may be missing; nothing may be unknown. What stands in braces by itself may also be an option with its value, as a device
 /// is printed.
 fn parse(line: &str) -> Result<(), ErrorKind> {
-    let words = line
+    let line = line
         .split_whitespace()
         .take_while(|word| !["<", ">", "|", "…", "..."].contains(word) && !word.starts_with('('));
+    let told: Vec<&str> = line.collect();
+    let value = |word| if is_placeholder(word) { "1" } else { word.split('{').next().unwrap_or(word) };
     let words: Vec<&str> =
-        words.map(|word| if is_placeholder(word) { "1" } else { word.split('{').next().unwrap_or(word) }).collect();
-    let last = line.split_whitespace().take(words.len()).last();
+        told.iter().flat_map(|word| if *word == DEVICE { vec!["-d", "1"] } else { vec![value(word)] }).collect();
+    let last = told.last().copied();
     match words.split_last() {
         Some((_, before)) if last.is_some_and(is_placeholder) => parse_words(&words).or_else(|_| parse_words(before)),
         _ => parse_words(&words),

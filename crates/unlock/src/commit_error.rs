@@ -252,7 +252,9 @@ impl CommitError {
     /// One thing to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            CommitError::TooManyApprovals { .. } => "`cotter luks reseal --drop-old` leaves what holds now",
+            CommitError::TooManyApprovals { .. } => {
+                "`cotter luks reseal -d DEV --sign FILE --drop-old` leaves what holds now"
+            }
             CommitError::LastSlot { .. } | CommitError::LastHumanSlot { .. } | CommitError::LastBinding { .. } => {
                 "add a passphrase first: `cotter luks add`"
             }

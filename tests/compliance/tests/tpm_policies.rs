@@ -301,7 +301,7 @@ fn a_signed_policy_waits_for_its_approvals() {
         } else {
             let said = ended.succeeded().said();
             assert!(said.contains("not proved: nobody has approved what the PCRs sha256:7 hold now"), "{said}");
-            let next = format!("cotter luks reseal --sign FILE -d {}", disk.path().display());
+            let next = format!("cotter luks reseal -d {} --sign FILE", disk.path().display());
             assert!(said.contains(&next), "{said}");
             luks(&tpm, &disk, "list", &["-s", "1", "--expect", PIN, &config]).succeed();
             let listed = luks(&tpm, &disk, "list", &["-v"]).succeed().text();

@@ -146,8 +146,8 @@ impl PinError {
                 format!("give true for a new one; see `tpm2_nvreadpublic {index}`")
             }
             PinError::NotApproved { .. } => {
-                "if the change was meant, open the volume with a passphrase and have it approved: `cotter luks reseal --sign FILE`; if it was not, \
-                 look into it first"
+                "if the change was meant, open the volume with a passphrase and have it approved: `cotter luks reseal -d DEV --sign FILE`; if it \
+                 was not, look into it first"
                     .into()
             }
             PinError::WrongPin { left: Some(0) } => {

@@ -220,7 +220,8 @@ fn report(args: &BindArgs, bound: &Bound, opened: &Opened, verdict: &Verdict) ->
     if let Some(error) = &bound.unproved {
         output::say(&format!("not proved: {}", volume::reasons(error)));
         if matches!(error, PinError::NotApproved { .. }) {
-            output::say(&format!("  try first, which approves it: cotter luks reseal --sign FILE {}", args.device));
+            let device = &args.device;
+            output::say(&format!("  try first, which approves it: cotter luks reseal {device} --sign FILE"));
         }
         output::say(&format!(
             "  try, once that can be: cotter luks unlock --print-key -s {} {} > /dev/null",

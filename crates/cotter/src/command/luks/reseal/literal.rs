@@ -1,7 +1,7 @@
 //! Bindings that have values of their own: bound anew, or told about.
 
 use super::next::{Next, told};
-use crate::args::{Device, Quoted};
+use crate::args::Device;
 use crate::command::luks::{chosen, rebind};
 use crate::error::{CommandError, visible};
 use crate::output;
@@ -24,12 +24,11 @@ pub fn literal(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part)
     if part.form == Form::Original {
         return original(next, device, binding, part);
     }
-    let later =
-        format!("after the restart, with a passphrase: cotter luks reseal -d {} -s {slot} -k -", Quoted(&device.path));
+    let later = format!("after the restart, with a passphrase: cotter luks reseal {device} -s {slot} -k -");
     let values = next.part_values(binding, part).map_err(|error| told(slot, error).or_hint(later))?;
     let old = next.old();
     if old == Old::Drop && !part.accepted.contains(&values.now) {
-        return Err(told(slot, not_yet()));
+        return Err(told(slot, not_yet(format!("`cotter luks reseal {device} -s {slot}`"))));
     }
     let wanted =
         if old == Old::Drop && next.parts.is_empty() { vec![values.now] } else { vec![values.now, values.next] };
@@ -62,11 +61,11 @@ fn configuration(
     Ok((stored.pin, clevis::Config::from_field(&config.field("configuration")).map_err(failed)?))
 }
 
-/// Dropping the rest would leave nothing that is known to open.
-pub fn not_yet() -> CommandError {
+/// Dropping the rest would leave nothing that is known to open; `first` is what accepts the values of now.
+pub fn not_yet(first: String) -> CommandError {
     let error =
         CommandError::plain("none of the values that it accepts is what the PCRs hold now, so nothing is dropped");
-    error.hint("`cotter luks reseal` without --drop-old adds what they hold now")
+    error.hint(format!("{first}, without --drop-old, adds what they hold now"))
 }
 
 /// What will become of a binding with values of its own, for who cannot change it.
@@ -80,9 +79,8 @@ pub fn foretell(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part
         return Ok(());
     }
     output::say(&visible(&format!(
-        "keyslot {slot} will not open by itself after the restart. Before it, with a passphrase: cotter luks reseal -d {} -s {slot}, and the \
-         new --kernel and --initramfs",
-        Quoted(&device.path)
+        "keyslot {slot} will not open by itself after the restart. Before it, with a passphrase: cotter luks reseal {device} -s {slot}, and \
+         the new --kernel and --initramfs"
     )));
     Ok(())
 }
@@ -90,7 +88,7 @@ pub fn foretell(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part
 /// The original's form has one set, and no binding of it is made for a boot that was not seen.
 fn original(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part) -> Result<(), CommandError> {
     let slot = binding.slot;
-    let again = format!("cotter luks regen -d {} -s {slot}", Quoted(&device.path));
+    let again = format!("cotter luks regen {device} -s {slot}");
     let later = format!("after the restart, with a passphrase: {again} -k -");
     let values = next.part_values(binding, part).map_err(|error| told(slot, error).or_hint(later))?;
     let found = measured::explain(part, &[], &values.now, &next.log);

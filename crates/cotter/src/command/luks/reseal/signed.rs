@@ -2,7 +2,7 @@
 
 use super::literal::not_yet;
 use super::next::{Next, told};
-use crate::args::{Device, Quoted};
+use crate::args::Device;
 use crate::command::luks::change;
 use crate::command::luks::chosen;
 use crate::error::{CommandError, visible};
@@ -132,7 +132,10 @@ fn one(
         let error = CommandError::plain(format!("keyslot {slot} {wrong}, so nothing was approved for it"));
         return Err(error.hint("--sign FILE, with the private half of its key"));
     };
-    let values = next.values(binding, &policy.selection).map_err(|error| told(slot, error).or_hint(AFTER))?;
+    let values = next.values(binding, &policy.selection).map_err(|error| {
+        let hint = format!("after the restart, with a passphrase: `cotter luks reseal {device} --sign FILE`");
+        told(slot, error).or_hint(hint)
+    })?;
     let now = state(policy, &values.now)?;
     let counted = count(next, binding, policy)?;
     let known = unlock::is_approved(there, policy, &now, counted);
@@ -144,7 +147,7 @@ fn one(
             return Err(told(slot, by_a_person(why, device)));
         }
     } else if next.old() == Old::Drop && !known {
-        return Err(told(slot, not_yet()));
+        return Err(told(slot, not_yet(format!("`cotter luks reseal {device} --sign FILE`"))));
     } else if !known {
         output::say(&format!("keyslot {slot}: this boot was not approved until now; is it one that you trust?"));
         unexplained.iter().for_each(|why| output::say(&visible(&format!("keyslot {slot}: {why}"))));
@@ -159,12 +162,10 @@ fn one(
     Ok(approved.approvals)
 }
 
-const AFTER: &str = "after the restart, with a passphrase: `cotter luks reseal --sign FILE`";
-
 /// What the hook does not do.
 fn by_a_person(why: String, device: &Device) -> CommandError {
     let error = CommandError::plain(visible(&format!("{why}; nothing was approved")));
-    error.hint(format!("look into it, then `cotter luks reseal -d {} --sign FILE`", Quoted(&device.path)))
+    error.hint(format!("look into it, then `cotter luks reseal {device} --sign FILE`"))
 }
 
 fn tell(next: &Next<'_>, binding: &Binding, policy: &SignedPolicy, approved: &Approved) -> Result<(), CommandError> {
