@@ -49,7 +49,7 @@ pub use plan::{Attempt, MOST_ATTEMPTS, Way, plan, plan_all};
 pub use rebind::{edit, regen};
 pub use recheck::{RecheckError, recheck};
 pub use recovery_key::{Reading, read_recovery_key, recovery_key};
-pub use reseal::{Approved, MOST_SETS, NotResealed, Old, approve_values, is_approved, reseal, sets, with_sets};
+pub use reseal::{Approved, Count, MOST_SETS, NotResealed, Old, approve_values, is_approved, reseal, sets, with_sets};
 pub use run::{AttemptError, Event, Failed, Proved, Unlocked, run, run_unsealed};
 pub use seal::{check_seal, is_sealed};
 pub use seal_fault::SealFault;

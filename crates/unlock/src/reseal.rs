@@ -36,6 +36,17 @@ pub struct Approved {
     pub added: usize,
     /// How many are gone.
     pub dropped: usize,
+    /// Of those, how many the counter had passed already: they were revoked, and are not signed anew.
+    pub passed: usize,
+}
+
+/// Where the counter of a policy stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Now: what is good for less long opens nothing any more.
+    pub now: u64,
+    /// Until where the approvals are to be good. It is `now`, or further if the counter is to go on when they are written.
+    pub until: u64,
 }
 
 /// Why a binding cannot be made for other values.
@@ -48,7 +59,9 @@ pub enum NotResealed {
 }
 
 /// Approves `wanted` for a policy, beside the approvals that are there. An approval is good until the counter of the policy, if it has one,
-/// has counted further than `count`; those of before that are good for less long are signed anew. The new ones come first.
+/// has counted further than it says. Those of before that are not good until `count.until` are signed anew if they stay, and those that the
+/// counter has passed already do not stay, unless they are wanted: they were revoked, and whoever has put them back is not their signer. The new
+/// ones come first.
 ///
 /// # Errors
 /// [`ApprovalError`]; [`ApprovalError::NotASigner`] if the policy is for another key.
@@ -57,7 +70,7 @@ pub fn approve_values(
     policy: &SignedPolicy,
     key: &Jwk,
     wanted: &[PcrState],
-    (old, count): (Old, Option<u64>),
+    (old, count): (Old, Option<Count>),
 ) -> Result<Approved, ApprovalError> {
     if key.point() != Some(&policy.key) {
         return Err(ApprovalError::NotASigner);
@@ -65,10 +78,11 @@ pub fn approve_values(
     let (ours, others): (Vec<&Approval>, Vec<&Approval>) =
         there.iter().partition(|approval| policy.is_meant_by(approval));
     let this_boot = ours.iter().position(|approval| wanted.first() == Some(approval.values()));
+    let is_passed = |approval: &Approval| !is_good(approval, policy, count.map(|count| count.now));
     let stays = |place: usize, approval: &Approval| {
-        // One that the counter has passed was revoked, and whoever put it back is not its signer.
-        let newer = this_boot.is_some_and(|of_now| place < of_now) && is_good(approval, policy, count);
-        wanted.contains(approval.values()) || old == Old::Keep || (old == Old::Before && newer)
+        let newer = this_boot.is_some_and(|of_now| place < of_now);
+        let of_before = old == Old::Keep || (old == Old::Before && newer);
+        wanted.contains(approval.values()) || (of_before && !is_passed(approval))
     };
     let mut values: Vec<&PcrState> =
         wanted.iter().rev().filter(|value| ours.iter().all(|approval| approval.values() != *value)).collect();
@@ -77,20 +91,22 @@ pub fn approve_values(
             values.push(approval.values());
         }
     }
+    let passed = ours.iter().filter(|one| is_passed(one) && !values.contains(&one.values())).count();
+    let until = count.map(|count| count.until);
     let mut approvals: Vec<Approval> = Vec::new();
     let (mut added, mut kept) = (0, 0);
     for value in values {
-        if let Some(approval) = ours.iter().find(|one| one.values() == value && is_good(one, policy, count)) {
+        if let Some(approval) = ours.iter().find(|one| one.values() == value && is_good(one, policy, until)) {
             kept += 1;
             approvals.push((*approval).clone());
         } else {
             added += 1;
-            let counter = policy.counter.clone().zip(count).map(|(counter, value)| Counter { value, ..counter });
+            let counter = policy.counter.clone().zip(until).map(|(counter, value)| Counter { value, ..counter });
             approvals.push(Approval::sign(key, &policy.reference, value.clone(), counter)?);
         }
     }
     approvals.extend(others.into_iter().cloned());
-    Ok(Approved { approvals, added, dropped: ours.len() - kept })
+    Ok(Approved { approvals, added, dropped: ours.len() - kept, passed })
 }
 
 /// Whether these values are approved for a policy by its key, and still are when its counter, if it has one, stands at `count`.
@@ -252,14 +268,28 @@ mod tests {
         assert_eq!(before(9, 6), (vec![6, 9], 2, 4));
     }
 
+    /// Whoever reseals once more does not know what was revoked before, so it stays so, whatever becomes of the others.
     #[test]
-    fn what_was_revoked_is_not_signed_anew_by_itself() {
+    fn what_was_revoked_is_not_signed_anew_unless_it_is_wanted() {
         let key = Jwk::signing(Curve::P256, &SystemRandom).unwrap();
         let policy = policy(&key, true);
         let until = |value: u64| policy.counter.clone().map(|counter| Counter { value, ..counter });
-        let there = [(5, 3), (4, 4)].map(|(byte, at)| Approval::sign(&key, "boot", state(byte), until(at)).unwrap());
-        let after = approve_values(&there, &policy, &key, &[state(4), state(6)], (Old::Before, Some(4))).unwrap();
-        assert_eq!((values(&after), after.added, after.dropped), (vec![6, 4], 1, 1));
+        let there = [(5, 3), (4, 4), (3, 4)];
+        let there = there.map(|(byte, at)| Approval::sign(&key, "boot", state(byte), until(at)).unwrap());
+        let check = |wanted: [u8; 2], old: Old, until: u64, expected: (Vec<u8>, usize, usize, usize)| {
+            let count = Some(Count { now: 4, until });
+            let after = approve_values(&there, &policy, &key, &wanted.map(state), (old, count)).unwrap();
+            let is_good = |one: &Approval| one.counter().unwrap().value == until;
+            assert!(after.approvals.iter().all(is_good), "{old:?} {until}");
+            let found = (values(&after), after.added, after.dropped, after.passed);
+            assert_eq!(found, expected, "{wanted:?} {old:?} {until}");
+        };
+        check([4, 6], Old::Keep, 4, (vec![6, 4, 3], 1, 1, 1));
+        check([4, 6], Old::Keep, 5, (vec![6, 4, 3], 3, 3, 1));
+        check([4, 6], Old::Drop, 4, (vec![6, 4], 1, 2, 1));
+        check([3, 6], Old::Before, 4, (vec![6, 4, 3], 1, 1, 1));
+        check([3, 6], Old::Before, 5, (vec![6, 4, 3], 3, 3, 1));
+        check([4, 5], Old::Keep, 4, (vec![5, 4, 3], 1, 1, 0));
     }
 
     #[test]
@@ -284,10 +314,11 @@ mod tests {
     fn a_counter_that_goes_on_has_everything_signed_anew() {
         let key = Jwk::signing(Curve::P256, &SystemRandom).unwrap();
         let policy = policy(&key, true);
-        let first = approve_values(&[], &policy, &key, &[state(1)], (Old::Keep, Some(4))).unwrap();
-        let same = approve_values(&first.approvals, &policy, &key, &[state(1)], (Old::Keep, Some(4))).unwrap();
+        let at = |now: u64, until: u64| (Old::Keep, Some(Count { now, until }));
+        let first = approve_values(&[], &policy, &key, &[state(1)], at(4, 4)).unwrap();
+        let same = approve_values(&first.approvals, &policy, &key, &[state(1)], at(4, 4)).unwrap();
         assert_eq!((same.added, same.dropped), (0, 0));
-        let next = approve_values(&first.approvals, &policy, &key, &[state(2)], (Old::Keep, Some(5))).unwrap();
+        let next = approve_values(&first.approvals, &policy, &key, &[state(2)], at(4, 5)).unwrap();
         assert_eq!((values(&next), next.added, next.dropped), (vec![2, 1], 2, 1));
         assert!(next.approvals.iter().all(|approval| approval.counter().unwrap().value == 5));
     }

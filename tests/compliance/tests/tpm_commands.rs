@@ -416,6 +416,41 @@ fn a_signed_binding_is_resealed_by_its_key_alone() {
     pass.succeed();
 }
 
+/// Old approvals that somebody has put back, or that a volume of long ago has, do not come to life by being resealed; those that are good stay so.
+#[test]
+fn what_was_revoked_is_not_signed_anew() {
+    let mut tpm = booted(GRUB);
+    let disk = Disk::formatted(Maker::Ours);
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("pcrs.jwk");
+    cotter(&tpm, &["tpm", "keygen"]).arg(&key).succeed();
+    let key = key.to_str().unwrap().to_owned();
+    bind(&tpm, &disk, "cotter-tpm2", &format!(r#"{{"pcr_ids":"9","counter":true,"signed":{{"key":"{key}"}}}}"#));
+    let sign = |tpm: &Swtpm, name: &str, words: &[&str]| {
+        let words = [&["--sign", key.as_str()], words].concat();
+        reseal(tpm, &disk, name, &words).succeed().said()
+    };
+    sign(&tpm, GRUB, &["--file", &script()]);
+    let both = fs::read(disk.path()).unwrap();
+    sign(&tpm, GRUB, &["--drop-old", "--revoke"]);
+    fs::write(disk.path(), both).unwrap();
+    let said = sign(&tpm, GRUB, &[]);
+    assert!(said.contains("keyslot 1: 1 approved, 2 dropped"), "{said}");
+    assert!(said.contains("the counter had passed 1 of those dropped: revoked, and not signed anew"), "{said}");
+    assert!(opens(&tpm, &disk), "the boot that runs");
+    reboot(&mut tpm, OTHER_SCRIPT);
+    assert!(!opens(&tpm, &disk), "the one that was revoked");
+    // Whoever means it names it again; and what is good goes on with the counter.
+    reboot(&mut tpm, GRUB);
+    sign(&tpm, GRUB, &["--file", &script()]);
+    let said = sign(&tpm, GRUB, &["--revoke"]);
+    assert!(said.contains("keyslot 1: 2 approved, 2 dropped") && !said.contains("passed"), "{said}");
+    for name in [OTHER_SCRIPT, GRUB] {
+        reboot(&mut tpm, name);
+        assert!(opens(&tpm, &disk), "{name}");
+    }
+}
+
 /// The original's form is told about and left alone.
 #[test]
 fn the_originals_binding_is_told_about() {

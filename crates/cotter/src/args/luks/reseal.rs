@@ -24,7 +24,8 @@ pub struct ResealArgs {
     /// Accept the old values no longer: after the update was started once
     #[arg(long)]
     pub drop_old: bool,
-    /// Count the TPM's counter of signed bindings one further, so that approvals that somebody has copied open nothing
+    /// Count the TPM's counter of signed bindings one further, so that approvals that somebody has copied open nothing;
+    /// those that are here stay good, unless --drop-old is given
     #[arg(long, requires = "sign")]
     pub revoke: bool,
     /// For every volume of /etc/crypttab, as a package manager calls it: with the kernel of this version and all boot files that are others than

@@ -17,7 +17,7 @@ use jose::Jwk;
 use linux::HostFiles;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use unlock::{Approved, Binding, Old};
+use unlock::{Approved, Binding, Count, Old};
 
 /// Reads the private key that signs.
 pub fn key(path: &Path) -> Result<Jwk, CommandError> {
@@ -155,8 +155,8 @@ fn one(
     let mut wanted = vec![now, state(policy, &values.next)?];
     wanted.dedup();
     let failed = |source| CommandError::failed(format!("nothing was approved for keyslot {slot}"), source);
-    let until = counted.map(|count| count.saturating_add(u64::from(next.args.revoke)));
-    let approved = unlock::approve_values(there, policy, key, &wanted, (next.old(), until));
+    let count = counted.map(|now| Count { now, until: now.saturating_add(u64::from(next.args.revoke)) });
+    let approved = unlock::approve_values(there, policy, key, &wanted, (next.old(), count));
     let approved = approved.map_err(failed)?;
     tell(next, binding, policy, &approved)?;
     Ok(approved.approvals)
@@ -172,6 +172,12 @@ fn tell(next: &Next<'_>, binding: &Binding, policy: &SignedPolicy, approved: &Ap
     let done = format!("{} approved, {} dropped", approved.added, approved.dropped);
     let would = if next.args.dry_run { "would be: " } else { "" };
     output::say(&format!("keyslot {}: {would}{done}", binding.slot));
+    if approved.passed > 0 {
+        let (slot, passed) = (binding.slot, approved.passed);
+        output::say(&format!(
+            "keyslot {slot}: the counter had passed {passed} of those dropped: revoked, and not signed anew"
+        ));
+    }
     if next.args.drop_old && policy.counter.is_none() && approved.dropped > 0 {
         output::say(
             "no counter is in the policy, so a copy of what was dropped still opens: `counter` of the pin cotter-tpm2",
