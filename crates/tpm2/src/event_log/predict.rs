@@ -222,9 +222,13 @@ impl Exchange<'_> {
             (Exchange::Section { name, content }, PCR_UNIFIED) => section(steps, name, content, booted),
             (Exchange::Section { .. }, PCR_PROGRAMS) => Err(Unpredictable::OtherWords),
             (Exchange::UnifiedImage { image, .. }, PCR_FILES) => {
-                [COMMAND_LINE, INITRD].iter().try_for_each(|name| match image.section(name) {
-                    Some(content) => measured_again(steps, name, &content, booted),
-                    None => Ok(()),
+                [COMMAND_LINE, INITRD].iter().try_for_each(|name| match (image.section(name), booted.measured(name)) {
+                    (Some(content), Some(_)) => measured_again(steps, name, &content, booted),
+                    // A kernel that measures what it takes will have one thing less, more, or from elsewhere.
+                    (Some(_), None) | (None, Some(_)) if steps.iter().any(is_by_the_kernel) => {
+                        Err(Unpredictable::OtherWords)
+                    }
+                    _ => Ok(()),
                 })
             }
             (Exchange::Section { name, content }, PCR_FILES) => measured_again(steps, name, content, booted),
@@ -258,6 +262,10 @@ impl Exchange<'_> {
 
 fn is_nameless(step: &Step<'_>) -> bool {
     step.component() == Some(Component::Program { file: None })
+}
+
+fn is_by_the_kernel(step: &Step<'_>) -> bool {
+    matches!(step.component(), Some(Component::Initramfs | Component::CommandLine { .. }))
 }
 
 /// Gives every event of this component another digest; there must be one.

@@ -220,6 +220,28 @@ fn the_sections_of_another_unified_image_are_measured_anew() {
     assert_eq!(value(&found, 11), by_hand);
 }
 
+/// Without a command line of its own it takes the loader's, and without an initramfs the kernel measures none.
+#[test]
+fn what_a_unified_image_no_longer_brings_is_not_predicted() {
+    let log = log("ovmf_unified");
+    let line = log.of_pcr(11).filter(|event| has(event, &wide(".cmdline"))).nth(1).unwrap();
+    assert_eq!(line.digests[1].1, sha256(b"console=ttyS0 quiet root=none"));
+    for (one, other) in [(b".initrd\0", b".osrel\0\0"), (b".cmdline", b".osrel\0\0"), (b".cmdline", b".initrd\0")] {
+        let mut program = program();
+        // As it was booted, so that a section that is there is no reason.
+        program[0x148 + 8..0x148 + 12].copy_from_slice(&29u32.to_le_bytes());
+        program[0x200..0x200 + 29].copy_from_slice(b"console=ttyS0 quiet root=none");
+        program[0x148..0x150].copy_from_slice(one);
+        program[0x170..0x178].copy_from_slice(other);
+        let image = Image::read(&program).unwrap();
+        let file = "\\EFI\\BOOT\\BOOTX64.EFI";
+        let found = after("ovmf_unified", &[9], &[Exchange::UnifiedImage { file, image: &image }]);
+        let has_both = (one, other) == (b".cmdline", b".initrd\0");
+        let expected = if has_both { vec![] } else { vec![(9, Unpredictable::OtherWords)] };
+        assert_eq!(found.unpredictable, expected);
+    }
+}
+
 /// systemd extends PCR 11 as the boot goes on, after the log's end.
 #[test]
 fn the_phases_of_systemd_come_behind() {
