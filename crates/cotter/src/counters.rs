@@ -8,7 +8,7 @@ use crate::volume;
 use clevis::{Cancel, Ports, TrustPolicy, measured};
 use jose::Jwe;
 use json::Object;
-use luks::{ApplyError, Header};
+use luks::Header;
 use tpm2::NvIndex;
 use unlock::CommitError;
 
@@ -25,13 +25,7 @@ pub fn take_back(host: &Host) {
 
 /// The same when writing to the disk failed; where the new binding may be on the disk its counter stays.
 pub fn take_back_unless_written(host: &Host, error: &CommitError) {
-    let written = matches!(
-        error,
-        CommitError::OldStays { .. }
-            | CommitError::NotReverted { .. }
-            | CommitError::Apply(ApplyError::HalfDone { .. })
-    );
-    if written { tell(host) } else { take_back(host) }
+    if error.may_have_written() { tell(host) } else { take_back(host) }
 }
 
 /// Names what was made.

@@ -66,12 +66,15 @@ pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, io::Error> {
 /// Those of the system; [`InvalidInput`](io::ErrorKind::InvalidInput) for what is no regular file, and
 /// [`FileTooLarge`](io::ErrorKind::FileTooLarge).
 pub fn read_regular_file(path: &Path, longest: u64) -> Result<Vec<u8>, io::Error> {
+    let regular = |about: Metadata| match about.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    };
+    // Opening alone does something to some devices (a watchdog is armed by it), and headers of foreign disks name files.
+    regular(fs::metadata(path)?)?;
     let file =
         File::from(open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty())?);
-    let about = file.metadata()?;
-    if !about.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
+    regular(file.metadata()?)?;
     read_within(file, longest)
 }
 

@@ -103,6 +103,11 @@ impl Prepared {
         Prepared { recovery: Some(key), ..self }
     }
 
+    /// The recovery key that comes with it.
+    pub fn recovery(&self) -> Option<&Passphrase> {
+        self.recovery.as_ref()
+    }
+
     /// What is to be said of the policy, which was tried.
     pub fn remarks(&self) -> &[Remark] {
         &self.remarks

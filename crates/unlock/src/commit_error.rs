@@ -249,6 +249,16 @@ impl Error for CommitError {
 }
 
 impl CommitError {
+    /// Whether what was to be written may be on the disk all the same.
+    pub fn may_have_written(&self) -> bool {
+        matches!(
+            self,
+            CommitError::OldStays { .. }
+                | CommitError::NotReverted { .. }
+                | CommitError::Apply(ApplyError::HalfDone { .. })
+        )
+    }
+
     /// One thing to do about it.
     pub fn hint(&self) -> &'static str {
         match self {

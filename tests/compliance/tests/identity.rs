@@ -165,3 +165,16 @@ fn a_clone_with_another_uuid_is_told() {
     assert!(!run(&["list", "-v"]).said().contains("clone"));
     assert_eq!(disk.pass(Maker::Theirs, "1"), disk.pass(Maker::Ours, "1"));
 }
+
+/// What would not fit into a list that can be read is not written into one.
+#[test]
+fn a_list_stays_one_that_can_be_read() {
+    let (disk, other) = (Disk::of(Maker::Theirs, Version::Luks2), Disk::of(Maker::Theirs, Version::Luks2));
+    let list = listed(&disk);
+    let before = fs::read(&list).unwrap();
+    let long = "x".repeat(70_000);
+    let add = Program::cotter().args(["luks", "identity", "--name", &long, "-d"]).arg(other.path()).arg("--add");
+    let said = add.arg(&list).arg("-k").arg(other.passphrase_file()).run().failed_with(1).said();
+    assert!(said.contains("could not be read") && said.contains("--name"), "{said}");
+    assert_eq!(fs::read(&list).unwrap(), before);
+}

@@ -361,6 +361,25 @@ fn a_recovery_key_is_not_made_for_nobody() {
     assert!(disk.bytes() == before);
 }
 
+/// One keyslot is free, and two are wanted: the key that somebody would write down is not shown.
+#[test]
+fn a_recovery_key_is_not_shown_that_finds_no_room() {
+    let disk = Disk::of(Maker::Theirs, Version::Luks1);
+    for _ in 1..7 {
+        disk.cotter(["bind", "-f"]).arg("-k").arg(disk.passphrase_file()).args(["null", "{}"]).succeed();
+    }
+    let before = disk.bytes();
+    let bind = || {
+        let program = disk.cotter(["bind", "-f", "--recovery"]).arg("-k").arg(disk.passphrase_file());
+        program.args(["null", "{}"])
+    };
+    let refused = bind().run().failed_with(1);
+    assert!(refused.text().is_empty(), "{}", refused.text());
+    assert!(disk.bytes() == before);
+    disk.cotter(["unbind", "-f", "-s", "6"]).succeed();
+    assert_eq!(bind().succeed().text().trim_end().len(), 71);
+}
+
 /// A passphrase can be had again: printed to nowhere it is a trial, whoever opened the null device and how.
 #[test]
 fn a_passphrase_may_be_printed_to_nowhere() {

@@ -1,11 +1,12 @@
 //! The token with the approvals: written, read within bounds, handed to the pins, and no matter of the seal.
 
 use crate::scripted::{
-    OneServer, TANG, accepted, bind, closed, config, formatted, formatted_luks1, free, no_limit, ports, request, volume,
+    NullButFor, OneServer, TANG, accepted, bind, closed, config, formatted, formatted_luks1, free, no_limit, ports,
+    request, volume,
 };
 use block::MemoryDisk;
-use clevis::{Approval, Cancel, Config, PinError, Ports};
-use crypto::{Secret, SystemRandom};
+use clevis::{Approval, Cancel, Pin as _, PinError, Ports};
+use crypto::SystemRandom;
 use json::{Limits, Object, Value};
 use luks::{Edit, EditError};
 use std::sync::Mutex;
@@ -102,54 +103,18 @@ fn what_is_no_approval_is_told() {
     assert_eq!((read(), tokens(&disk)), ((1, 0), 1));
 }
 
-/// A pin that opens for nobody without an approval.
-struct Wary(Mutex<Vec<usize>>);
-
-impl clevis::Pin for Wary {
-    fn check(&self, _: &Config, _: &[&dyn clevis::Pin]) -> Result<(), PinError> {
-        Ok(())
-    }
-
-    fn name(&self) -> &'static str {
-        "null"
-    }
-    fn encrypt(
-        &self,
-        config: &Config,
-        secret: &Secret,
-        beside: &Object,
-        ports: &Ports<'_>,
-    ) -> Result<jose::Jwe, PinError> {
-        clevis::pins::Null.encrypt(config, secret, beside, ports)
-    }
-    fn open(&self, jwe: &jose::Jwe, ports: &Ports<'_>) -> Result<clevis::Opened, PinError> {
-        self.0.lock().unwrap().push(ports.approvals.len());
-        match ports.approvals {
-            [] => Err(PinError::NotApproved { pcrs: None, skipped: Vec::new() }),
-            _ => clevis::pins::Null.open(jwe, ports),
-        }
-    }
-    fn describe(&self, header: &json::Field<'_>, pins: &[&dyn clevis::Pin]) -> Result<clevis::Shown, PinError> {
-        clevis::pins::Null.describe(header, pins)
-    }
-    fn stored(
-        &self,
-        header: &json::Field<'_>,
-        pins: &[&dyn clevis::Pin],
-        lost: &mut Vec<clevis::Lost>,
-    ) -> Result<Value, PinError> {
-        clevis::pins::Null.stored(header, pins, lost)
-    }
-    fn meets(&self, config: &Config, header: &json::Field<'_>, pins: &[&dyn clevis::Pin]) -> Result<bool, PinError> {
-        clevis::pins::Null.meets(config, header, pins)
-    }
-}
-
 /// Bound before anything is approved, alone and inside of a threshold; opened when something is.
 #[test]
 fn they_reach_every_pin() {
     let (disk, key) = formatted();
-    let (net, cancel, wary) = (OneServer::new(), Cancel::new(), Wary(Mutex::default()));
+    let (net, cancel, seen) = (OneServer::new(), Cancel::new(), Mutex::new(Vec::new()));
+    let wary = NullButFor(|jwe: &jose::Jwe, ports: &Ports<'_>| {
+        seen.lock().unwrap().push(ports.approvals.len());
+        match ports.approvals {
+            [] => Err(PinError::NotApproved { pcrs: None, skipped: Vec::new() }),
+            _ => clevis::pins::Null.open(jwe, ports),
+        }
+    });
     let pins: [&dyn clevis::Pin; 2] = [&wary, &clevis::pins::Sss];
     let ports = Ports { pins: &pins, ..ports(&net, &cancel) };
     for (pin, text) in [("null", "{}"), ("sss", r#"{"pins":{"null":{}}}"#)] {
@@ -165,6 +130,6 @@ fn they_reach_every_pin() {
     assert!(!open());
     approve(&disk, &vec![approval(); 2]).unwrap();
     assert!(open());
-    let seen = wary.0.lock().unwrap().clone();
+    let seen = seen.lock().unwrap().clone();
     assert!(seen.ends_with(&[2]), "{seen:?}");
 }

@@ -73,22 +73,6 @@ fn a_foreign_volume_gets_nothing_and_ends_all_other_attempts() {
     }
 }
 
-/// After the refusal nobody sends another request on behalf of that volume: neither the attempts that were under way nor the next ones.
-#[test]
-fn after_the_refusal_no_request_is_sent() {
-    let (net, (disk, key), (_, yours)) = (OneServer::new(), formatted(), formatted());
-    let two = format!(r#"{{"t":2,"pins":{{"tang":[{TANG},{TANG}]}}}}"#);
-    bind(&disk, &key, &net, "sss", &two);
-    bind(&disk, &key, &net, "null", "{}");
-    bind(&disk, &key, &net, "tang", TANG);
-    let failed = run(&disk, &list(&accepted(&disk), &yours), &net).unwrap_err();
-    assert!(matches!(fault(&failed), IdentityFault::OtherKey { .. }));
-    // All threads have ended when the attempt is over.
-    let asked = net.asked.load(Ordering::SeqCst);
-    std::thread::yield_now();
-    assert_eq!(net.asked.load(Ordering::SeqCst), asked);
-}
-
 #[test]
 fn where_others_are_refused_nobody_is_asked_for_them() {
     let (net, (disk, key), (other, other_key)) = (OneServer::new(), formatted(), formatted());

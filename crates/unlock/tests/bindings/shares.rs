@@ -59,11 +59,13 @@ impl Pin for Local {
     }
 }
 
-fn prepare(text: &str, local: &Local) -> Result<(), BindError> {
+/// How often the server was asked.
+fn prepare(text: &str, local: &Local) -> Result<usize, BindError> {
     let (net, cancel, config) = (OneServer::new(), Cancel::new(), config(text));
     let pins: [&dyn Pin; 4] = [&Tang, &Sss, &Null, local];
     let request = BindRequest { proof: Proof::IfReachable, ..request("sss", &config) };
-    unlock::prepare(&request, &Ports { pins: &pins, ..ports(&net, &cancel) }).map(|_| ())
+    unlock::prepare(&request, &Ports { pins: &pins, ..ports(&net, &cancel) })?;
+    Ok(net.asked.load(Ordering::SeqCst))
 }
 
 #[test]
@@ -86,6 +88,6 @@ fn a_share_of_this_machine_that_does_not_open_is_not_bound_to() {
 /// Whoever needs a server or a person is tried with the policy, and not once more.
 #[test]
 fn a_share_of_others_is_not_asked_again() {
-    let text = r#"{"t":1,"pins":{"null":[{},{"fail":true}],"tang":{"url":"http://s"}}}"#;
-    assert!(prepare(text, &Local::default()).is_ok());
+    let text = r#"{"t":2,"pins":{"null":[{},{"fail":true}],"tang":{"url":"http://s"}}}"#;
+    assert_eq!(prepare(text, &Local::default()).unwrap(), 2, "for its keys, and for the proof");
 }

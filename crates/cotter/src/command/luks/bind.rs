@@ -51,11 +51,12 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
     }
     let prepared = prepare(&request, args, &header, &host).inspect_err(|_| counters::take_back(&host))?;
     prepared.remarks().iter().for_each(|remark| volume::tell_remark("", remark));
-    let prepared = with_recovery(args, prepared).inspect_err(|_| counters::take_back(&host))?;
+    let prepared = if args.recovery { prepared.with_recovery(passphrase::recovery_key()?) } else { prepared };
     if args.dry_run {
-        print_plan(args, &header, &opened, &prepared)?;
+        change::print_plan(args.format, &plan(args, &header, &opened, &prepared)?)?;
         return counters::print_plan(args.format, &host);
     }
+    show_recovery(args, &header, &opened, &prepared).inspect_err(|_| counters::take_back(&host))?;
     let bound = write(args, &disks, &opened, prepared, &host)?;
     // What it cannot say is told by nobody.
     if verdict::has_tpm(&policy)
@@ -84,37 +85,36 @@ fn write(
     };
     bound.map_err(|source| {
         counters::take_back_unless_written(host, &source);
+        if args.recovery && !source.may_have_written() {
+            output::say("the recovery key above opens nothing: it was not written");
+        }
         let named = matches!(source, CommitError::LastHumanSlot { .. });
         let error = change::not_written("cannot bind", source);
         if named { error.hint("if only policies shall open it: --last-passphrase") } else { error }
     })
 }
 
-/// Adds a recovery key if one was asked for, and shows it: the policy has been met, and nothing is written yet.
-fn with_recovery(args: &BindArgs, prepared: Prepared) -> Result<Prepared, CommandError> {
-    if !args.recovery {
-        return Ok(prepared);
-    }
-    let key = passphrase::recovery_key()?;
-    if !args.dry_run {
-        passphrase::show_recovery_key(args.format, &key)?;
-    }
-    Ok(prepared.with_recovery(key))
+/// Shows the recovery key, if one was asked for: the policy has been met, there is room for both, and nothing is written yet.
+fn show_recovery(args: &BindArgs, header: &Accepted, opened: &Opened, prepared: &Prepared) -> Result<(), CommandError> {
+    let Some(key) = prepared.recovery() else { return Ok(()) };
+    plan(args, header, opened, prepared)?;
+    passphrase::show_recovery_key(args.format, key)
 }
 
 fn last(args: &BindArgs) -> LastHumanSlot {
     if args.last_passphrase { LastHumanSlot::Remove } else { LastHumanSlot::Keep }
 }
 
-fn print_plan(args: &BindArgs, header: &Accepted, opened: &Opened, prepared: &Prepared) -> Result<(), CommandError> {
+/// What would be written, a step on each line.
+fn plan(args: &BindArgs, header: &Accepted, opened: &Opened, prepared: &Prepared) -> Result<String, CommandError> {
     let failed = |source| change::not_written("cannot bind", source);
     if args.replace {
         let old = (opened.slot, last(args));
         let plan = unlock::replace_edit(header, &opened.key, prepared, old, &SystemRandom).map_err(failed)?;
-        return change::print_plan(args.format, &plan);
+        return Ok(plan.to_string());
     }
     let plan = unlock::bind_edit(header, &opened.key, prepared, &SystemRandom).map_err(failed)?;
-    change::print_plan(args.format, &plan.edit)
+    Ok(plan.edit.to_string())
 }
 
 /// Whether LUKSMeta is made where there is none. Where that may overwrite something it is asked for, unless a script says `-f` or

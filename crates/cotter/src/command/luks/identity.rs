@@ -32,7 +32,9 @@ pub fn run(args: &IdentityArgs) -> Result<(), CommandError> {
     }
     let before = list.of(uuid).and_then(|before| before.name.clone());
     list.insert(Expected { name: found.name.or(before), ..found });
-    private_file::replace(path, list.to_text().as_bytes())?;
+    let text = list.to_text();
+    readable(&text, path)?;
+    private_file::replace(path, text.as_bytes())?;
     output::say(&format!("{uuid} is expected by {}", path.display()));
     Ok(())
 }
@@ -40,6 +42,18 @@ pub fn run(args: &IdentityArgs) -> Result<(), CommandError> {
 /// The list so far.
 fn listed(path: &Path) -> Result<Expectation, CommandError> {
     if path.symlink_metadata().is_ok() { expected::named(path) } else { Ok(Expectation::default()) }
+}
+
+/// A list that every command refuses would keep all of its volumes shut.
+fn readable(text: &str, path: &Path) -> Result<(), CommandError> {
+    let refused = |source| {
+        let error = CommandError::failed(
+            format!("{} stays as it is: with this volume it could not be read", path.display()),
+            source,
+        );
+        error.hint("shorter --name; or more lists, one for each machine, for --expect")
+    };
+    Expectation::parse(text.as_bytes()).map(drop).map_err(refused)
 }
 
 /// Who adds a volume need not be told that it is not in the list.

@@ -12,7 +12,7 @@ use json::Value;
 pub fn run(args: &KeygenArgs) -> Result<(), CommandError> {
     let failed = |source| CommandError::failed("cannot make a key", source);
     let key = Jwk::signing(Curve::P256, &SystemRandom).map_err(failed)?;
-    private_file::write(&args.file, format!("{}\n", key.private_json().as_str()).as_bytes())?;
+    private_file::write(&args.file, key.private_json().as_bytes())?;
     output::line(&Value::Object(key.public_json()).to_compact())?;
     let file = Quoted(&args.file);
     output::say(&format!(
