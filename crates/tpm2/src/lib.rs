@@ -7,6 +7,9 @@
 //! The structures on the wire are those of the crate `tpm2-protocol`; headers, sessions, policies and everything that holds a secret are
 //! written here, because that crate keeps data in buffers that are copied, shown in `Debug` and never wiped.
 //!
+//! Some of it waits for its user: [`Tpm::nv_define`] and [`Tpm::nv_write`] for an epoch of seals that the TPM keeps, [`Tpm::ecdh_zgen`] for keys of
+//! clients that stay in it.
+//!
 //! [`event_log`] reads what the firmware wrote about the measurements, and replays it.
 //!
 //! Device nodes, sockets, JSON and what a policy is for are absent on purpose.

@@ -103,35 +103,6 @@ fn all_pcrs_of_a_bank_are_read_in_order() {
     assert_eq!(missing.meaning(), Some(Meaning::Unsupported), "{missing}");
 }
 
-/// The commands that each policy takes, as the documentation has them: a slow TPM pays for every one.
-#[test]
-fn no_more_commands_than_are_documented() {
-    const CREATE_PRIMARY: u32 = 0x131;
-    const START: u32 = 0x176;
-    const LOAD: u32 = 0x157;
-    const UNSEAL: u32 = 0x15e;
-    const CREATE: u32 = 0x153;
-    const FLUSH: u32 = 0x165;
-    const PCR_READ: u32 = 0x17e;
-    const POLICY_PCR: u32 = 0x17f;
-    let swtpm = Swtpm::start();
-    let tpm = TpmDevice::at(&swtpm.place()).unwrap();
-    let check = |pcrs: Option<PcrSelection>, sealing: &[u32], opening: &[u32]| {
-        let line = Line::listening(&tpm);
-        let sealed = seal(&line, ECC, pcrs).unwrap();
-        assert_eq!(line.codes(), sealing);
-        let line = Line::listening(&tpm);
-        open(&line, ECC, &sealed, pcrs).unwrap();
-        assert_eq!(line.codes(), opening);
-    };
-    check(None, &[CREATE_PRIMARY, START, CREATE, FLUSH], &[CREATE_PRIMARY, START, LOAD, UNSEAL, FLUSH, FLUSH]);
-    check(
-        Some(pcrs("sha256", &[7])),
-        &[CREATE_PRIMARY, START, PCR_READ, CREATE, FLUSH],
-        &[CREATE_PRIMARY, START, LOAD, START, POLICY_PCR, UNSEAL, FLUSH, FLUSH],
-    );
-}
-
 #[test]
 fn what_is_not_this_tpms_or_not_this_state_is_named() {
     let (swtpm, other) = (Swtpm::start(), Swtpm::start());
@@ -158,29 +129,4 @@ fn a_tpm_that_was_not_started_is_named() {
     let tpm = TpmDevice::at(&swtpm.place()).unwrap();
     let error = seal(&tpm, ECC, None).unwrap_err();
     assert_eq!(error.meaning(), Some(Meaning::NotStarted), "{error}");
-}
-
-/// Power cuts count as failures against the parent that the original uses: the third finds the TPM locked, and both the number before and
-/// the reason then can be told.
-#[test]
-fn power_cuts_lock_the_originals_parent_out() {
-    let mut swtpm = Swtpm::start();
-    let place = swtpm.place();
-    let sealed = seal(&TpmDevice::at(&place).unwrap(), ECC, None).unwrap();
-    let mut seen = Vec::new();
-    let error = loop {
-        swtpm.power_cut();
-        let device = TpmDevice::at(&place).unwrap();
-        let state = Tpm::begin(&device, CALM, &SystemRandom).unwrap().dictionary_attack().unwrap();
-        seen.push((state.failures, state.locked_out));
-        match open(&device, ECC, &sealed, None) {
-            Ok(secret) => assert!(secret.ct_eq(SECRET)),
-            Err(error) => break error,
-        }
-        assert!(seen.len() < 10, "it never locks: {seen:?}");
-    };
-    assert_eq!(error.meaning(), Some(Meaning::LockedOut), "{error}");
-    assert!(error.to_string().contains("TPM_RC_LOCKOUT (0x921)"), "{error}");
-    assert_eq!(seen.last().map(|(_, locked)| *locked), Some(true), "{seen:?}");
-    assert_eq!(seen.len(), 3, "{seen:?}");
 }
