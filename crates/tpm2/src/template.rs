@@ -2,6 +2,7 @@
 
 use crate::algorithm::id_of;
 use crate::error::TpmError;
+use crate::public::Public;
 use crypto::Hash;
 use tpm2_protocol::data::{
     Tpm2bDigest, TpmAlgId, TpmEccCurve, TpmaObject, TpmsEccParms, TpmsKeyedhashParms, TpmsRsaParms, TpmtEccScheme,
@@ -94,6 +95,14 @@ impl ParentTemplate {
 }
 
 impl SealedTemplate {
+    /// Whether a TPM makes this public area by it: the same policy, hash and attributes, so that nothing else opens it.
+    ///
+    /// # Errors
+    /// [`TpmError::Unsayable`] if no TPM makes anything by it.
+    pub fn makes(&self, public: &Public) -> Result<bool, TpmError> {
+        Ok(public.is_made_by(&self.area()?))
+    }
+
     pub(crate) fn area(&self) -> Result<TpmtPublic, TpmError> {
         let too_long = |_| TpmError::Unsayable { what: "a policy digest of more than 64 bytes" };
         let by_value = if self.policy.is_none() { TpmaObject::USER_WITH_AUTH } else { TpmaObject::empty() };

@@ -80,17 +80,55 @@ fn given_values_are_kept() {
     assert!(clevis::remembered(NAME, &config(r#"{"latch":15}"#), clevis::pins::ALL).unwrap().is_empty());
 }
 
-/// What is sealed has one policy, and a header that speaks of another one is damaged; no TPM is asked.
+/// With this changed in its header it is refused as damaged, and no TPM is asked.
+fn check(jwe: &str, change: &dyn Fn(&mut Object)) {
+    let mut header: Value = vector(jwe).header().clone().into();
+    let clevis = header.as_object_mut().unwrap().get_mut("clevis").unwrap();
+    change(clevis.as_object_mut().unwrap().get_mut(NAME).unwrap().as_object_mut().unwrap());
+    let jwe = forged(header.to_compact().as_str());
+    let opening = clevis::decrypt(&jwe, &World::new().ports()).unwrap_err();
+    let telling = clevis::configuration(&jwe, clevis::pins::ALL).unwrap_err();
+    for error in [opening, telling] {
+        assert!(matches!(error, PinError::BadBinding { pin: NAME, .. }), "{error}");
+    }
+}
+
+/// What asks for less than its header says is not believed: whoever was root once could leave a door that every list calls shut.
+#[test]
+fn what_is_sealed_asks_for_all_that_its_header_says() {
+    check(PLAIN, &|binding| {
+        binding.insert("pcr_bank", "sha256");
+        binding.insert("pcr_ids", "4,7");
+    });
+    check(PLAIN, &|binding| {
+        binding.insert("pcr_ids", "4,7");
+        binding.insert("accepted", Vec::<Value>::new());
+    });
+    let changed = |jwe: &str, attribute: u8| {
+        check(jwe, &|binding| {
+            let sealed = binding.get_mut("sealed").unwrap().as_object_mut().unwrap();
+            let mut public = jose::b64::decode(sealed.get("public").unwrap().as_str().unwrap()).unwrap();
+            // `TPMA_OBJECT` is behind the length, the type and the hash.
+            let (byte, bit) = (9 - usize::from(attribute / 8), attribute % 8);
+            public[byte] ^= 1 << bit;
+            sealed.insert("public", jose::b64::encode(&public));
+        });
+    };
+    for jwe in [ALL, SIGNED, PLAIN] {
+        changed(jwe, USER_WITH_AUTH);
+        changed(jwe, NO_DA);
+        changed(jwe, FIXED_TPM);
+    }
+}
+
+/// Bits of `TPMA_OBJECT` (part 2, section 8.3).
+const FIXED_TPM: u8 = 1;
+const USER_WITH_AUTH: u8 = 6;
+const NO_DA: u8 = 10;
+
+/// What is sealed has one policy, and a header that speaks of another one is damaged.
 #[test]
 fn a_header_that_does_not_fit_what_is_sealed_is_named() {
-    let world = World::new();
-    let check = |jwe: &str, change: &dyn Fn(&mut Object)| {
-        let mut header: Value = vector(jwe).header().clone().into();
-        let clevis = header.as_object_mut().unwrap().get_mut("clevis").unwrap();
-        change(clevis.as_object_mut().unwrap().get_mut(NAME).unwrap().as_object_mut().unwrap());
-        let error = clevis::decrypt(&forged(header.to_compact().as_str()), &world.ports()).unwrap_err();
-        assert!(matches!(error, PinError::BadBinding { pin: NAME, .. }), "{error}");
-    };
     for jwe in [ALL, SIGNED] {
         let header: Value = vector(jwe).header().clone().into();
         let binding = header.field("h").member("clevis").unwrap().member(NAME).unwrap().object().unwrap().clone();

@@ -6,7 +6,7 @@ use crate::{config, forged, secret};
 use ::tpm2::{Conversation, Patience, Transport, TransportError};
 use clevis::{NextStep, PinError, Ports};
 use jose::Jwe;
-use json::Value;
+use json::{Object, Value};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ fn given_values_are_kept() {
 fn a_header_that_is_none_is_named() {
     let good = Value::Object(vector(PCRS).header().clone());
     let world = World::new();
-    let check = |change: &dyn Fn(&mut json::Object), expected: &str| {
+    let check = |change: &dyn Fn(&mut Object), expected: &str| {
         let mut header = good.clone();
         let clevis = header.as_object_mut().unwrap().get_mut("clevis").unwrap();
         change(clevis.as_object_mut().unwrap().get_mut("tpm2").unwrap().as_object_mut().unwrap());
@@ -104,6 +104,8 @@ fn a_header_that_is_none_is_named() {
     check(&|tpm2| tpm2.insert("pcr_ids", "4,24"), "pcr_ids");
     check(&|tpm2| tpm2.insert("pcr_bank", "sha7"), "pcr_bank");
     check(&|tpm2| tpm2.insert("jwk_pub", "*"), "jwk_pub is not base64url");
+    // An object that opens by its value, whatever the PCRs hold.
+    check(&|tpm2| tpm2.insert("jwk_pub", half(PLAIN, "jwk_pub")), "what the TPM sealed");
     // A policy without PCRs to meet it, and halves that are cut, too long, or no sealed data.
     check(&|tpm2| drop(tpm2.remove("pcr_ids")), "what the TPM sealed");
     for public in [&b""[..], &[0], &[0, 1], &[0, 0], &[0, 4, 0, 8, 0, 11], &[0xff; 80]] {
@@ -112,6 +114,31 @@ fn a_header_that_is_none_is_named() {
     let key =
         [0, 26, 0, 0x23, 0, 0x0b, 0, 3, 0, 0x72, 0, 0, 0, 6, 0, 0x80, 0, 0x43, 0, 0x10, 0, 3, 0, 0x10, 0, 0, 0, 0];
     check(&|tpm2| tpm2.insert("jwk_pub", jose::b64::encode(&key)), "what the TPM sealed");
+}
+
+/// Half of what is sealed, as the header has it.
+fn half(jwe: &str, name: &str) -> Value {
+    let header = Value::Object(vector(jwe).header().clone());
+    header.field("h").member("clevis").unwrap().member("tpm2").unwrap().member(name).unwrap().value().clone()
+}
+
+/// What opens by its value needs no signature.
+#[test]
+fn a_signed_policy_is_one_of_what_is_sealed() {
+    let described = |sealed: &str| {
+        let parameters = Object::new()
+            .with("hash", "sha256")
+            .with("key", "ecc")
+            .with("policy_pubkey_path", "/k")
+            .with("policy_path", "/p")
+            .with("jwk_pub", half(sealed, "jwk_pub"))
+            .with("jwk_priv", half(sealed, "jwk_priv"));
+        let clevis = Object::new().with("pin", "tpm2plus").with("tpm2", parameters);
+        let header = Value::Object(Object::new().with("clevis", clevis));
+        clevis::describe(&forged(header.to_compact().as_str()), clevis::pins::ALL)
+    };
+    assert!(described(PCRS).is_ok());
+    assert!(matches!(described(PLAIN).unwrap_err(), PinError::BadBinding { pin: "tpm2plus", .. }));
 }
 
 #[test]

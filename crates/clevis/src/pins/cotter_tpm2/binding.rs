@@ -7,7 +7,7 @@ use crate::pcr_state::PcrState;
 use crate::pins::tpm2::{KeyName, read_bank, read_ids};
 use crate::stored::SignedPolicy;
 use ::tpm2::policy::{MOST_BRANCHES, Policy, Step};
-use ::tpm2::{Bank, ParentTemplate, PcrSelection, Protection, Sealed, TpmError};
+use ::tpm2::{Bank, ParentTemplate, PcrSelection, Protection, Sealed, SealedTemplate, TpmError};
 use crypto::Hash;
 use crypto::ec::Point;
 use jose::{Jwk, b64};
@@ -67,6 +67,15 @@ impl Conditions {
         Ok(Policy::from(steps))
     }
 
+    /// What is sealed with them: nothing but this policy opens it, and wrong values count where a person is asked, and nowhere else.
+    pub(super) fn template(&self, pin: bool) -> Result<SealedTemplate, TpmError> {
+        let policy = self.policy(None, pin)?;
+        let policy = (!policy.steps().is_empty()).then(|| policy.digest(HASH)).transpose()?;
+        // Without a PIN there is nothing to be guessed, and a power cut shall not count.
+        let protection = if pin { Protection::Counted } else { Protection::Uncounted };
+        Ok(SealedTemplate { hash: HASH, policy, protection })
+    }
+
     /// One of the accepted sets.
     fn literal(&self) -> Result<Vec<Step>, TpmError> {
         let sets: Vec<Step> = self.accepted.iter().filter_map(PcrState::step).collect();
@@ -84,7 +93,7 @@ fn latch_step(bank: Bank, pcr: u8) -> Option<Step> {
 }
 
 impl Binding {
-    /// Reads `clevis.cotter-tpm2`. What is sealed must have the very policy that the rest speaks of.
+    /// Reads `clevis.cotter-tpm2`. What is sealed must ask for all that the rest speaks of: its policy is that one, and nothing else opens it.
     pub(super) fn read(header: &Field<'_>) -> Result<Binding, BindingError> {
         let binding = header.member("clevis")?.member(NAME)?;
         let parent = binding.member("parent")?;
@@ -97,9 +106,9 @@ impl Binding {
         let pin = binding.optional("pin")?.map(|pin| bytes(&pin.member("salt")?)).transpose()?;
         let conditions = read_conditions(&binding)?;
         let public = sealed.public_area().map_err(BindingError::Sealed)?;
-        let policy = conditions.policy(None, pin.is_some()).and_then(|policy| digest_of(&policy));
-        if policy.map_err(BindingError::Sealed)?.unwrap_or_default() != public.policy() {
-            let what = "its policy is another one than the header names";
+        let same = conditions.template(pin.is_some()).and_then(|template| template.makes(&public));
+        if !same.map_err(BindingError::Sealed)? {
+            let what = "it does not ask for what the header names";
             return Err(BindingError::Sealed(TpmError::Unsayable { what }));
         }
         let (key, parent) = (KeyName::read(&parent.member("key")?)?, bytes(&parent.member("name")?)?);
@@ -213,11 +222,6 @@ pub(super) fn parent_template(key: KeyName) -> ParentTemplate {
 
 const HASH_NAME: &str = "sha256";
 
-/// The digest of a policy that asks for anything.
-pub(super) fn digest_of(policy: &Policy) -> Result<Option<Vec<u8>>, TpmError> {
-    (!policy.steps().is_empty()).then(|| policy.digest(HASH)).transpose()
-}
-
 fn bytes(member: &Field<'_>) -> Result<Vec<u8>, BindingError> {
     let place = || member.place().to_owned();
     b64::decode(member.text()?).map_err(|source| BindingError::Base64 { place: place(), source })
@@ -232,6 +236,11 @@ fn read_conditions(binding: &Field<'_>) -> Result<Conditions, BindingError> {
         // They name what is approved.
         binding.member("pcr_ids")?;
     }
+    let accepted = read_accepted(binding, bank, pcrs.as_ref())?;
+    if pcrs.is_some() && accepted.is_empty() && signed.is_none() {
+        // Nothing would be compared.
+        return Err(binding.wrong_value("\"accepted\" or \"signed\" beside pcr_ids, which say nothing alone").into());
+    }
     let latch = binding.optional("latch")?;
     let number = |latch: Field<'_>| {
         let number = u8::try_from(latch.integer()?).ok().filter(|pcr| *pcr < 24);
@@ -239,7 +248,7 @@ fn read_conditions(binding: &Field<'_>) -> Result<Conditions, BindingError> {
     };
     Ok(Conditions {
         bank,
-        accepted: read_accepted(binding, bank, pcrs.as_ref())?,
+        accepted,
         pcrs,
         latch: latch.map(number).transpose()?,
         signed,

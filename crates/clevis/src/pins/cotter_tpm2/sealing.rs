@@ -1,6 +1,6 @@
 //! The secret goes into the TPM.
 
-use super::binding::{Binding, Conditions, HASH, SignedBy, digest_of, parent_template};
+use super::binding::{Binding, Conditions, HASH, SignedBy, parent_template};
 use super::person::{self, SALT_LEN};
 use super::settings::{CounterChoice, Settings};
 use super::signer;
@@ -11,7 +11,7 @@ use crate::pin::Ports;
 use crate::pins::tpm2::{begin, failed};
 use crate::ports::Made;
 use crate::tpm_pin::salted;
-use ::tpm2::{NvIndex, NvPublic, Protection, Purpose, SealedTemplate, Session, Tpm, TpmError};
+use ::tpm2::{NvIndex, NvPublic, Purpose, Session, Tpm, TpmError};
 use crypto::Secret;
 
 /// Where counters of ours begin: the part of the owner's indices that nobody has been given (TCG Registry of Reserved TPM 2.0 Handles, 2.2).
@@ -49,10 +49,7 @@ pub(super) fn seal(settings: &Settings, key: &Secret, ports: &Ports<'_>) -> Resu
             None => None,
         },
     };
-    let policy = conditions.policy(None, settings.pin).and_then(|policy| digest_of(&policy)).map_err(failed)?;
-    // Without a PIN there is nothing to be guessed, and a power cut shall not count.
-    let protection = if settings.pin { Protection::Counted } else { Protection::Uncounted };
-    let template = SealedTemplate { hash: HASH, policy, protection };
+    let template = conditions.template(settings.pin).map_err(failed)?;
     let sealed = tpm.create_with_value(&parent, &template, key, &value, session).map_err(failed)?;
     let parent = parent.name().to_vec();
     Ok(Binding { key: settings.key, parent, sealed, conditions, pin: salt })

@@ -34,10 +34,14 @@ impl Binding {
                 Some((set.in_bank(read_bank(&binding.member("pcr_bank")?)?), ids))
             }
         };
-        if pcrs.is_none() && !public.opens_by_value() {
-            return Err(BindingError::Sealed(TpmError::Unsayable {
-                what: "it has a policy, and the header names no PCRs",
-            }));
+        // Who put PCRs beside an object that opens without them would have it believed that they are compared.
+        let unlike = match (&pcrs, public.opens_by_value()) {
+            (None, false) => Some("it has a policy, and the header names no PCRs"),
+            (Some(_), true) => Some("it opens whatever the PCRs of the header hold"),
+            _ => None,
+        };
+        if let Some(what) = unlike {
+            return Err(BindingError::Sealed(TpmError::Unsayable { what }));
         }
         Ok(Binding { hash, key, pcrs, sealed, public })
     }

@@ -3,7 +3,7 @@
 use crate::config::{Config, ConfigError};
 use crate::error::BindingError;
 use crate::pins::tpm2::{ECC, HashName, KeyName, SHA256, read_halves, write_halves};
-use ::tpm2::{ParentTemplate, Protection, Public, Sealed};
+use ::tpm2::{ParentTemplate, Protection, Public, Sealed, TpmError};
 use json::{Field, FieldError, Object};
 
 pub(super) const NAME: &str = "tpm2plus";
@@ -102,6 +102,9 @@ impl Binding {
             return Err(ids.wrong_value("absent beside a signed policy: no program opens the two together").into());
         }
         let (sealed, public) = read_halves(&parameters)?;
+        if public.opens_by_value() {
+            return Err(BindingError::Sealed(TpmError::Unsayable { what: "it opens whatever anybody has signed" }));
+        }
         Ok(Binding { settings: Settings::of(&parameters)?, sealed, public })
     }
 }
