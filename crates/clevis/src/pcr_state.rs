@@ -67,6 +67,11 @@ impl PcrState {
         self.selection() == Ok(*selection)
     }
 
+    /// The values by their numbers.
+    pub(crate) fn into_digests(self) -> PcrDigests {
+        self.values
+    }
+
     /// The values, one behind the other.
     pub fn concatenated(&self) -> Vec<u8> {
         self.values.values().flatten().copied().collect()

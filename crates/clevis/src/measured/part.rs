@@ -4,11 +4,12 @@ use super::digests::{PcrDigests, read_digests};
 use super::trace::{Traces, read_traces};
 use super::under::{Parent, Under};
 use crate::error::{BindingError, PinError};
+use crate::pcr_state::PcrState;
 use crate::pin::{ANNOTATION, HEADER, header, pin_name};
-use crate::pins::{sss, tpm2};
-use ::tpm2::{Bank, PcrSelection, Public, Sealed};
-use jose::{Jwe, b64};
-use json::{Field, Value};
+use crate::pins::{cotter_tpm2, sss, tpm2, tpm2plus};
+use ::tpm2::{Bank, PcrSelection, Public};
+use jose::Jwe;
+use json::Field;
 use std::collections::BTreeSet;
 
 /// One of them.
@@ -18,7 +19,7 @@ pub struct Part {
     pub place: String,
     /// The pin.
     pub form: Form,
-    /// The PCRs and their bank; `None` if any system opens it.
+    /// The PCRs and their bank; `None` if any system opens it, or if it is `signed` and does not tell which they are.
     pub compares: Option<(Bank, BTreeSet<u8>)>,
     /// The bank of its latch, where it compares nothing else.
     latch_bank: Option<Bank>,
@@ -45,14 +46,14 @@ pub struct Part {
 pub enum Form {
     /// The pin `tpm2`.
     Original,
+    /// The pin `tpm2plus`.
+    Replacement,
     /// The pin `cotter-tpm2`.
     Ours,
     /// A token of systemd's.
     Systemd,
 }
 
-/// The pin `cotter-tpm2`.
-const OURS: &str = "cotter-tpm2";
 /// The member of the annotation that has the values of the pin `tpm2`.
 const PCRS: &str = "pcrs";
 
@@ -87,7 +88,8 @@ impl Form {
     pub fn pin(self) -> &'static str {
         match self {
             Form::Original => tpm2::NAME,
-            Form::Ours => OURS,
+            Form::Replacement => tpm2plus::NAME,
+            Form::Ours => cotter_tpm2::NAME,
             Form::Systemd => "systemd-tpm2",
         }
     }
@@ -122,7 +124,8 @@ fn collect(jwe: &Jwe, place: &str, outer: &Traces, found: &mut Vec<Part>) -> Res
             }
         }
         tpm2::NAME => found.push(original(&field, place, traces).map_err(bad(tpm2::NAME))?),
-        OURS => found.push(ours(&field, place, traces).map_err(bad(OURS))?),
+        tpm2plus::NAME => found.push(replacement(&field, place, traces).map_err(bad(tpm2plus::NAME))?),
+        cotter_tpm2::NAME => found.push(ours(&field, place, traces).map_err(bad(cotter_tpm2::NAME))?),
         _ => {}
     }
     Ok(())
@@ -152,39 +155,41 @@ fn original(header: &Field<'_>, place: &str, traces: &Traces) -> Result<Part, Bi
     })
 }
 
+/// Which PCRs are right, and which of them are looked at, stands in a file: of both the header tells nothing.
+fn replacement(header: &Field<'_>, place: &str, traces: &Traces) -> Result<Part, BindingError> {
+    let tpm2::Compared { public, sealed, parent, .. } = tpm2plus::compared(header)?;
+    Ok(Part {
+        place: place.to_owned(),
+        form: Form::Replacement,
+        compares: None,
+        latch_bank: None,
+        accepted: Vec::new(),
+        sealed: Some(public),
+        signed: true,
+        latch: None,
+        pin: false,
+        counter: false,
+        traces: traces.clone(),
+        under: Some(Under { parent: Parent::Made(parent, None), sealed, counter: None }),
+    })
+}
+
 fn ours(header: &Field<'_>, place: &str, traces: &Traces) -> Result<Part, BindingError> {
-    let binding = header.member("clevis")?.member(OURS)?;
-    let compares = match binding.optional("pcr_ids")? {
-        None => None,
-        Some(ids) => {
-            let (bank, set) = (tpm2::read_bank(&binding.member("pcr_bank")?)?, tpm2::read_ids(&ids)?.1);
-            Some((bank, set.in_bank(bank).pcrs().collect::<BTreeSet<u8>>()))
-        }
-    };
-    let sets: Vec<Field<'_>> =
-        binding.optional("accepted")?.map_or(Ok(Vec::new()), |sets| sets.items().map(Iterator::collect))?;
-    let accepted = match &compares {
-        Some((bank, pcrs)) => accepted(&sets, *bank, pcrs)?,
-        None => Vec::new(),
-    };
-    let has = |name| {
-        Ok::<bool, BindingError>(binding.optional(name)?.is_some_and(|value| *value.value() != Value::Bool(false)))
-    };
-    let latch = binding.optional("latch")?.map(|pcr| pcr.integer()).transpose()?;
-    let latch_bank = binding.optional("pcr_bank")?.map(|bank| tpm2::read_bank(&bank)).transpose()?;
+    let found = cotter_tpm2::compared(header)?;
+    let parent = Parent::Made(found.parent, Some(found.parent_name));
     Ok(Part {
         place: place.to_owned(),
         form: Form::Ours,
-        compares,
-        latch_bank,
-        accepted,
-        sealed: sealed(&binding)?,
-        signed: has("signed")?,
-        latch: latch.and_then(|pcr| u8::try_from(pcr).ok()),
-        pin: has("pin")?,
-        counter: has("counter")?,
+        compares: found.pcrs.map(|pcrs| (pcrs.bank(), pcrs.pcrs().collect())),
+        latch_bank: found.latch.map(|_| found.bank),
+        accepted: found.accepted.into_iter().map(PcrState::into_digests).collect(),
+        sealed: Some(found.public),
+        signed: found.signed,
+        latch: found.latch,
+        pin: found.pin,
+        counter: found.counter.is_some(),
         traces: traces.clone(),
-        under: Under::of_ours(&binding)?,
+        under: Some(Under { parent, sealed: found.sealed, counter: found.counter }),
     })
 }
 
@@ -198,14 +203,4 @@ fn accepted(sets: &[Field<'_>], bank: Bank, pcrs: &BTreeSet<u8>) -> Result<Vec<P
         }
     };
     sets.iter().map(one).collect()
-}
-
-fn sealed(binding: &Field<'_>) -> Result<Option<Public>, BindingError> {
-    let Some(public) = binding.optional("sealed")?.map_or(Ok(None), |sealed| sealed.optional("public"))? else {
-        return Ok(None);
-    };
-    let place = || public.place().to_owned();
-    let bytes = b64::decode(public.text()?).map_err(|source| BindingError::Base64 { place: place(), source })?;
-    let sealed = Sealed { public: bytes, private: Vec::new() };
-    sealed.public_area().map(Some).map_err(BindingError::Sealed)
 }

@@ -1,10 +1,8 @@
 //! What no PCR tells: whether it is the TPM that sealed, whether it is locked, and where the counter stands.
 
-use crate::error::BindingError;
-use ::tpm2::{Meaning, NvIndex, Object, ParentKey, ParentTemplate, Protection, Purpose, Sealed, Tpm, TpmError};
+use crate::approval::Counter;
+use ::tpm2::{Meaning, NvIndex, Object, ParentTemplate, Purpose, Sealed, Tpm, TpmError};
 use crypto::Hash;
-use jose::b64;
-use json::Field;
 
 /// What lies in the TPM for a part, and under which key.
 #[derive(Clone, Debug)]
@@ -14,16 +12,7 @@ pub(crate) struct Under {
     /// Both halves.
     pub(crate) sealed: Sealed,
     /// What may not have counted further.
-    pub(crate) counter: Option<Counted>,
-}
-
-/// A counter of the TPM.
-#[derive(Clone, Debug)]
-pub(crate) struct Counted {
-    index: NvIndex,
-    name: Vec<u8>,
-    /// The highest number at which the part opens.
-    at_most: u64,
+    pub(crate) counter: Option<Counter>,
 }
 
 /// A parent key.
@@ -49,22 +38,6 @@ pub enum Hindrance {
 }
 
 impl Under {
-    /// Of our own pin; nothing if the header names no parent key.
-    pub(super) fn of_ours(binding: &Field<'_>) -> Result<Option<Under>, BindingError> {
-        let Some(parent) = binding.optional("parent")? else { return Ok(None) };
-        let halves = binding.member("sealed")?;
-        let sealed = Sealed { public: bytes(&halves, "public")?, private: bytes(&halves, "private")? };
-        let key = parent.member("key")?;
-        let key = match key.text()? {
-            "ecc" => ParentKey::Ecc,
-            "rsa" => ParentKey::Rsa,
-            _ => return Err(key.wrong_value("ecc or rsa").into()),
-        };
-        let template = ParentTemplate { key, hash: Hash::Sha256, protection: Protection::Uncounted };
-        let counter = binding.optional("counter")?.map(|counter| Counted::read(&counter)).transpose()?;
-        Ok(Some(Under { parent: Parent::Made(template, Some(bytes(&parent, "name")?)), sealed, counter }))
-    }
-
     /// Loads it: only the TPM that sealed it does that, and a locked one does not where it counts. With a signature the counter is another
     /// matter: the approval names its number.
     pub(super) fn load(&self, tpm: &Tpm<'_>, pin: bool, signed: bool) -> Result<Option<Hindrance>, TpmError> {
@@ -87,7 +60,7 @@ impl Under {
             _ => return gone,
         };
         let count = tpm.nv_read_counter(&public, &mut session)?;
-        Ok((count > counter.at_most).then_some(Hindrance::CounterPassed(counter.index)))
+        Ok((count > counter.value).then_some(Hindrance::CounterPassed(counter.index)))
     }
 
     fn key<'t, 'a>(&self, tpm: &'t Tpm<'a>) -> Result<Object<'t, 'a>, TpmError> {
@@ -97,21 +70,6 @@ impl Under {
         };
         name.map_or(Ok(()), |name| parent.expect_name(name)).map(|()| parent)
     }
-}
-
-impl Counted {
-    fn read(field: &Field<'_>) -> Result<Counted, BindingError> {
-        let index = field.member("index")?;
-        let number = index.text()?.strip_prefix("0x").and_then(|digits| u32::from_str_radix(digits, 16).ok());
-        let number = number.and_then(NvIndex::new).ok_or_else(|| index.wrong_value("an index of the TPM"))?;
-        Ok(Counted { index: number, name: bytes(field, "name")?, at_most: field.member("value")?.integer()? })
-    }
-}
-
-fn bytes(field: &Field<'_>, name: &str) -> Result<Vec<u8>, BindingError> {
-    let member = field.member(name)?;
-    let place = || member.place().to_owned();
-    b64::decode(member.text()?).map_err(|source| BindingError::Base64 { place: place(), source })
 }
 
 /// What a refusal says of the part; any other failure says nothing.

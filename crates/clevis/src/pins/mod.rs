@@ -1,13 +1,13 @@
 //! The pins, one file each.
 
-mod cotter_tpm2;
+pub(crate) mod cotter_tpm2;
 mod file;
 mod null;
 mod pkcs11;
 pub(crate) mod sss;
 pub(crate) mod tang;
 pub(crate) mod tpm2;
-mod tpm2plus;
+pub(crate) mod tpm2plus;
 
 use crate::pin::Pin;
 

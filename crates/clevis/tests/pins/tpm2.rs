@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const PLAIN: &str = include_str!("../../vectors/tpm2/plain.jwe");
 const RSA: &str = include_str!("../../vectors/tpm2/rsa.jwe");
-const PCRS: &str = include_str!("../../vectors/tpm2/pcrs.jwe");
+pub(crate) const PCRS: &str = include_str!("../../vectors/tpm2/pcrs.jwe");
 const DIGEST: &str = include_str!("../../vectors/tpm2/digest.jwe");
 const OTHER_HASH: &str = include_str!("../../vectors/tpm2/other_hash.jwe");
 const THRESHOLD: &str = include_str!("../../vectors/tpm2/threshold.jwe");
@@ -122,21 +122,23 @@ fn half(jwe: &str, name: &str) -> Value {
     header.field("h").member("clevis").unwrap().member("tpm2").unwrap().member(name).unwrap().value().clone()
 }
 
+/// A binding by `tpm2plus` with what another one has sealed.
+pub(crate) fn tpm2plus(sealed: &str) -> Jwe {
+    let parameters = Object::new()
+        .with("hash", "sha256")
+        .with("key", "ecc")
+        .with("policy_pubkey_path", "/k")
+        .with("policy_path", "/p")
+        .with("jwk_pub", half(sealed, "jwk_pub"))
+        .with("jwk_priv", half(sealed, "jwk_priv"));
+    let clevis = Object::new().with("pin", "tpm2plus").with("tpm2", parameters);
+    forged(Value::Object(Object::new().with("clevis", clevis)).to_compact().as_str())
+}
+
 /// What opens by its value needs no signature.
 #[test]
 fn a_signed_policy_is_one_of_what_is_sealed() {
-    let described = |sealed: &str| {
-        let parameters = Object::new()
-            .with("hash", "sha256")
-            .with("key", "ecc")
-            .with("policy_pubkey_path", "/k")
-            .with("policy_path", "/p")
-            .with("jwk_pub", half(sealed, "jwk_pub"))
-            .with("jwk_priv", half(sealed, "jwk_priv"));
-        let clevis = Object::new().with("pin", "tpm2plus").with("tpm2", parameters);
-        let header = Value::Object(Object::new().with("clevis", clevis));
-        clevis::describe(&forged(header.to_compact().as_str()), clevis::pins::ALL)
-    };
+    let described = |sealed: &str| clevis::describe(&tpm2plus(sealed), clevis::pins::ALL);
     assert!(described(PCRS).is_ok());
     assert!(matches!(described(PLAIN).unwrap_err(), PinError::BadBinding { pin: "tpm2plus", .. }));
 }

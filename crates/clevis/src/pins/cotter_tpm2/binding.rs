@@ -13,7 +13,7 @@ use crypto::ec::Point;
 use jose::{Jwk, b64};
 use json::{Field, FieldError, Object, Value};
 
-pub(super) const NAME: &str = "cotter-tpm2";
+pub(crate) const NAME: &str = "cotter-tpm2";
 /// What makes all names and policies.
 pub(super) const HASH: Hash = Hash::Sha256;
 

@@ -20,17 +20,20 @@ mod sealing;
 mod settings;
 mod signer;
 
+use crate::approval::Counter;
 use crate::config::{Config, ConfigError};
-use crate::error::PinError;
+use crate::error::{BindingError, PinError};
+use crate::pcr_state::PcrState;
 use crate::pin::{HEADER, Opened, Pin, Ports, Shown, header};
 use crate::stored::{BoundParent, Lost, SignedPolicy};
-use ::tpm2::NvIndex;
-use binding::{Binding, NAME};
+use ::tpm2::{Bank, NvIndex, ParentTemplate, PcrSelection, Public, Sealed};
+use binding::{Binding, Conditions};
 use crypto::Secret;
 use jose::{Jwe, Jwk};
 use json::{Field, Object, Value};
 use settings::Settings;
 
+pub(crate) use binding::NAME;
 pub use latch::{LATCH_EVENT, LATCH_PCR, shut_latch};
 
 /// Bytes of the content key.
@@ -108,6 +111,33 @@ impl Pin for CotterTpm2 {
     fn settle(&self, header: &Field<'_>, ports: &Ports<'_>) -> Result<(), PinError> {
         sealing::settle(&read(header)?, ports)
     }
+}
+
+/// What a header has the TPM compare, and what it seals under which key.
+pub(crate) struct Compared {
+    pub(crate) bank: Bank,
+    pub(crate) pcrs: Option<PcrSelection>,
+    /// The sets of values that open, unless somebody signs which.
+    pub(crate) accepted: Vec<PcrState>,
+    pub(crate) signed: bool,
+    pub(crate) latch: Option<u8>,
+    pub(crate) pin: bool,
+    pub(crate) counter: Option<Counter>,
+    pub(crate) sealed: Sealed,
+    pub(crate) public: Public,
+    pub(crate) parent: ParentTemplate,
+    /// The name that the parent must have.
+    pub(crate) parent_name: Vec<u8>,
+}
+
+/// Reads it.
+pub(crate) fn compared(header: &Field<'_>) -> Result<Compared, BindingError> {
+    let binding = Binding::read(header)?;
+    let (public, parent) = (binding.sealed.public_area().map_err(BindingError::Sealed)?, binding.parent_template());
+    let Binding { parent: parent_name, sealed, conditions, pin, .. } = binding;
+    let Conditions { bank, pcrs, accepted, latch, signed, counter } = conditions;
+    let (signed, pin) = (signed.is_some(), pin.is_some());
+    Ok(Compared { bank, pcrs, accepted, signed, latch, pin, counter, sealed, public, parent, parent_name })
 }
 
 fn read(header: &Field<'_>) -> Result<Binding, PinError> {

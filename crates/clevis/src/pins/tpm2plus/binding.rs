@@ -6,7 +6,7 @@ use crate::pins::tpm2::{ECC, HashName, KeyName, SHA256, read_halves, write_halve
 use ::tpm2::{ParentTemplate, Protection, Public, Sealed, TpmError};
 use json::{Field, FieldError, Object};
 
-pub(super) const NAME: &str = "tpm2plus";
+pub(crate) const NAME: &str = "tpm2plus";
 /// The member of the header that holds the parameters: that of the original.
 pub(super) const PARAMETERS: &str = "tpm2";
 

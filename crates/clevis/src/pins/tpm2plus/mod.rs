@@ -11,18 +11,20 @@ mod files;
 use crate::config::Config;
 use crate::error::{BindingError, PinError, SignedPolicyError};
 use crate::pin::{HEADER, Opened, Pin, Ports, Shown, header};
-use crate::pins::tpm2::{begin, failed, key_text, new_key, open_by};
+use crate::pins::tpm2::{Compared, begin, failed, key_text, new_key, open_by};
 use crate::stored::Lost;
 use ::tpm2::policy::{Policy, Step};
 use ::tpm2::{
     Meaning, Object as Loaded, PcrSelection, PcrValues, Protection, Purpose, SealedTemplate, Session, Ticket, Tpm,
     TpmError, VerifyingKey,
 };
-use binding::{Binding, NAME, PARAMETERS, Settings};
+use binding::{Binding, PARAMETERS, Settings};
 use crypto::{Hash, Secret};
 use files::SignedPolicy;
 use jose::Jwe;
 use json::{Field, Object, Value};
+
+pub(crate) use binding::NAME;
 
 /// What names the sealed object and makes the digests of policies, whatever `hash` says of the parent.
 const HASH: Hash = Hash::Sha256;
@@ -89,6 +91,12 @@ impl Pin for Tpm2Plus {
     fn meets(&self, config: &Config, header: &Field<'_>, _: &[&dyn Pin]) -> Result<bool, PinError> {
         Ok(read(header)?.settings.is(&Settings::read(config)?))
     }
+}
+
+/// What a header has the TPM compare. Which PCRs it is stands in what was signed, and in no header.
+pub(crate) fn compared(header: &Field<'_>) -> Result<Compared, BindingError> {
+    let Binding { settings, sealed, public } = Binding::read(header)?;
+    Ok(Compared { pcrs: None, public, sealed, parent: settings.parent() })
 }
 
 fn read(header: &Field<'_>) -> Result<Binding, PinError> {

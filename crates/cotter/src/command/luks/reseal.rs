@@ -13,7 +13,7 @@ use crate::host::Host;
 use crate::output;
 use crate::volume::{self, Disks};
 use linux::Access;
-use literal::{compared, literal};
+use literal::{compared, literal, tell_elsewhere};
 use next::Next;
 use unlock::How;
 
@@ -47,6 +47,7 @@ fn volume(next: &Next<'_>, device: &Device) -> Result<(), CommandError> {
     for binding in &bindings {
         let done = compared(binding).and_then(|parts| {
             any |= !parts.is_empty();
+            tell_elsewhere(binding, &parts);
             parts.iter().filter(|part| !part.signed).try_for_each(|part| literal(next, device, binding, part))
         });
         // The first is told in the end, the others where they are met.

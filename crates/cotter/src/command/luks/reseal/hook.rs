@@ -1,6 +1,6 @@
 //! What a package manager calls: all volumes of crypttab, the boot files that are others now, and nothing that stops an update.
 
-use super::literal::{compared, foretell};
+use super::literal::{compared, foretell, tell_elsewhere};
 use super::next::Next;
 use super::signed;
 use crate::args::{Device, ResealArgs};
@@ -62,7 +62,9 @@ fn one(next: &Next<'_>, device: &Device) -> Result<(), CommandError> {
     let bindings = unlock::bindings(header.header());
     let mut failed = signed::reseal(next, (device, &disks), &header, &bindings).err();
     for binding in &bindings {
-        for part in compared(binding)?.iter().filter(|part| !part.signed) {
+        let parts = compared(binding)?;
+        tell_elsewhere(binding, &parts);
+        for part in parts.iter().filter(|part| !part.signed) {
             let told = foretell(next, device, binding, part);
             failed = failed.or(told.err());
         }

@@ -9,12 +9,27 @@ use clevis::measured::{self, Form, Part, PcrDigests, State};
 use linux::Access;
 use unlock::{Binding, Old};
 
-/// The parts of a binding that compare PCRs.
+/// The parts of a binding that compare PCRs; of `tpm2plus` it is not told which.
 pub fn compared(binding: &Binding) -> Result<Vec<Part>, CommandError> {
     let parts = measured::parts(&binding.jwe).map_err(|source| {
         CommandError::failed(format!("the binding of keyslot {} cannot be read", binding.slot), source)
     })?;
-    Ok(parts.into_iter().filter(|part| part.compares.is_some()).collect())
+    Ok(parts.into_iter().filter(|part| part.compares.is_some() || is_elsewhere(part)).collect())
+}
+
+/// Whether the file of a signer says what is right, which is not ours to write.
+fn is_elsewhere(part: &Part) -> bool {
+    part.form == Form::Replacement
+}
+
+/// What is to be done elsewhere.
+pub fn tell_elsewhere(binding: &Binding, parts: &[Part]) {
+    if parts.iter().any(is_elsewhere) {
+        output::say(&format!(
+            "keyslot {} (tpm2plus) opens for what is signed in its file: add a policy there for what the PCRs will hold",
+            binding.slot
+        ));
+    }
 }
 
 /// One that has values of its own.
