@@ -52,6 +52,8 @@ pub enum ApprovalError {
     NotASigner,
     /// The reference is too long.
     Reference,
+    /// The policy has a counter, and where it stands was not said.
+    NoCount,
     /// The policy makes no sense.
     Policy(TpmError),
     /// The signature failed.
@@ -218,15 +220,14 @@ pub(crate) fn purpose(reference: &str, pcrs: &PcrSelection, counter: Option<&Cou
     HASH.digest(&all).as_ref().to_vec()
 }
 
-/// What the signature is over, before it is hashed. Values without a PCR there are none.
+/// What the signature is over, before it is hashed.
 fn message(policy: &[u8], reference: &str, values: &PcrState, counter: Option<&Counter>) -> Vec<u8> {
-    let purpose = values.selection().map(|pcrs| purpose(reference, &pcrs, counter));
-    [policy, &purpose.unwrap_or_default()].concat()
+    [policy, &purpose(reference, &values.selection(), counter)].concat()
 }
 
 /// What is signed: these values, and the counter.
 fn approved(values: &PcrState, counter: Option<&Counter>) -> Policy {
-    Policy::from(values.step().into_iter().chain(counter.map(Counter::step)).collect::<Vec<Step>>())
+    Policy::from([values.step()].into_iter().chain(counter.map(Counter::step)).collect::<Vec<Step>>())
 }
 
 impl fmt::Display for ApprovalError {
@@ -234,6 +235,7 @@ impl fmt::Display for ApprovalError {
         f.write_str(match self {
             ApprovalError::NotASigner => "this is not a private key on P-256",
             ApprovalError::Reference => "the reference has more than 64 bytes",
+            ApprovalError::NoCount => "where the counter of the policy stands is not known",
             ApprovalError::Policy(_) => "the policy makes no sense",
             ApprovalError::Sign(_) => "the signature failed",
         })
@@ -245,7 +247,7 @@ impl std::error::Error for ApprovalError {
         match self {
             ApprovalError::Policy(source) => Some(source),
             ApprovalError::Sign(source) => Some(source),
-            ApprovalError::NotASigner | ApprovalError::Reference => None,
+            ApprovalError::NotASigner | ApprovalError::Reference | ApprovalError::NoCount => None,
         }
     }
 }
@@ -286,7 +288,7 @@ mod tests {
     fn what_does_not_fit_together_is_refused() {
         let key = Jwk::signing(Curve::P256, &SystemRandom).unwrap();
         let good = Approval::sign(&key, "boot", values(), Some(counter())).unwrap().to_json();
-        let other = values().with(7, vec![6; 32]).to_json();
+        let other = PcrState::split(&values().selection(), &[6; 64]).unwrap().to_json();
         let index = counter().to_json().with("index", "0x00800000");
         let changes: [(&str, Value); 6] = [
             ("pcrs", other.into()),

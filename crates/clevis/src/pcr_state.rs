@@ -8,7 +8,8 @@ use tpm2::{Bank, PcrSelection, PcrValues};
 /// What some PCRs of one bank hold: at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PcrState {
-    bank: Bank,
+    selection: PcrSelection,
+    /// One of each PCR of the selection.
     values: PcrDigests,
 }
 
@@ -21,12 +22,15 @@ impl PcrState {
     /// [`FieldError`] if it is none, is empty, or a value has another length.
     pub fn read(field: &Field<'_>, bank: Bank) -> Result<PcrState, FieldError> {
         let values = read_digests(field, bank.hash().len())?;
-        if values.is_empty() { Err(field.wrong_value(WRONG)) } else { Ok(PcrState { bank, values }) }
+        let selection = PcrSelection::new(bank, values.keys().copied().map(u64::from));
+        let selection = selection.map_err(|_| field.wrong_value(WRONG))?;
+        Ok(PcrState { selection, values })
     }
 
     /// What a TPM said.
-    pub fn of(bank: Bank, values: &PcrValues) -> PcrState {
-        PcrState { bank, values: values.iter().map(|(pcr, value)| (pcr, value.to_vec())).collect() }
+    pub fn of(values: &PcrValues) -> PcrState {
+        let digests = values.iter().map(|(pcr, value)| (pcr, value.to_vec())).collect();
+        PcrState { selection: *values.selection(), values: digests }
     }
 
     /// These values, one behind the other. `None` if they have another length than the PCRs.
@@ -34,19 +38,12 @@ impl PcrState {
         let bank = selection.bank();
         let each = values.chunks(bank.hash().len()).map(<[u8]>::to_vec);
         let fits = values.len() == selection.values_len();
-        fits.then(|| PcrState { bank, values: selection.pcrs().zip(each).collect() })
-    }
-
-    /// The same with another value for a PCR; it may be one that is not among them yet.
-    #[must_use]
-    pub fn with(mut self, pcr: u8, value: Vec<u8>) -> PcrState {
-        self.values.insert(pcr, value);
-        self
+        fits.then(|| PcrState { selection: *selection, values: selection.pcrs().zip(each).collect() })
     }
 
     /// The bank.
     pub fn bank(&self) -> Bank {
-        self.bank
+        self.selection.bank()
     }
 
     /// Each PCR with its value, in the order of their numbers.
@@ -55,16 +52,13 @@ impl PcrState {
     }
 
     /// The PCRs.
-    ///
-    /// # Errors
-    /// [`tpm2::SelectionError`] if there is none.
-    pub fn selection(&self) -> Result<PcrSelection, tpm2::SelectionError> {
-        PcrSelection::new(self.bank, self.values.keys().copied().map(u64::from))
+    pub fn selection(&self) -> PcrSelection {
+        self.selection
     }
 
     /// Whether these are the values of those PCRs, all and no others.
     pub fn is_of(&self, selection: &PcrSelection) -> bool {
-        self.selection() == Ok(*selection)
+        self.selection == *selection
     }
 
     /// The values by their numbers.
@@ -86,8 +80,8 @@ impl PcrState {
     }
 
     /// The step of a policy that asks for them.
-    pub(crate) fn step(&self) -> Option<Step> {
-        Some(Step::Pcr { selection: self.selection().ok()?, values: self.concatenated() })
+    pub(crate) fn step(&self) -> Step {
+        Step::Pcr { selection: self.selection, values: self.concatenated() }
     }
 
     /// The object.
@@ -113,9 +107,10 @@ mod tests {
         let text = format!(r#"{{"4":"{four}","7":"{seven}"}}"#);
         let both = read(&text).unwrap();
         assert_eq!(Value::Object(both.to_json()).to_compact().as_str(), text);
-        assert_eq!(both.selection().unwrap().to_string(), "sha1:4,7");
-        assert_eq!(PcrState::split(&both.selection().unwrap(), &both.concatenated()), Some(both.clone()));
-        assert_eq!(both.moved(&both.clone().with(4, vec![1; 20])), [4]);
+        assert_eq!(both.selection().to_string(), "sha1:4,7");
+        assert_eq!(PcrState::split(&both.selection(), &both.concatenated()), Some(both.clone()));
+        let other = PcrState::split(&both.selection(), &[[1; 20], [0; 20]].concat()).unwrap();
+        assert_eq!(both.moved(&other), [4]);
         assert_eq!(read(&format!(r#"{{"4":"{}"}}"#, "AB".repeat(20))).unwrap().moved(&both), Vec::<u8>::new());
     }
 

@@ -1,8 +1,8 @@
 //! What a binding tells of the policy it was made by, and what a policy becomes when it is made anew.
 
-use crate::approval::{Approval, Counter};
+use crate::approval::{Approval, Counter, Signer};
 use crate::config::Config;
-use crate::error::{Name, PinError};
+use crate::error::{Name, PinError, WhySkipped};
 use crate::ports::TlsFiles;
 use crypto::ec::Point;
 use jose::{Jwk, KeyOperation, Required, ThumbprintHash};
@@ -64,11 +64,25 @@ pub struct SignedPolicy {
 impl SignedPolicy {
     /// Whether an approval is one for this policy: by its key, for its purpose, of its PCRs and its counter.
     pub fn is_meant_by(&self, approval: &Approval) -> bool {
+        self.why_not(approval).is_none()
+    }
+
+    /// Why it is not.
+    pub(crate) fn why_not(&self, approval: &Approval) -> Option<WhySkipped> {
         let name = |counter: &Counter| counter.name.clone();
-        approval.is_signed_by(&self.key)
-            && approval.reference() == self.reference
-            && approval.values().is_of(&self.selection)
-            && approval.counter().map(name) == self.counter.as_ref().map(name)
+        if Signer::of(&self.key).is_none_or(|signer| signer.name != approval.key_name()) {
+            Some(WhySkipped::OtherKey)
+        } else if approval.reference() != self.reference {
+            Some(WhySkipped::OtherPurpose)
+        } else if !approval.is_signed_by(&self.key) {
+            Some(WhySkipped::BadSignature)
+        } else if !approval.values().is_of(&self.selection) {
+            Some(WhySkipped::OtherPcrs)
+        } else if approval.counter().map(name) != self.counter.as_ref().map(name) {
+            Some(WhySkipped::OtherCounter)
+        } else {
+            None
+        }
     }
 }
 

@@ -160,6 +160,11 @@ impl PcrSelection {
 }
 
 impl PcrValues {
+    /// Whose values they are.
+    pub fn selection(&self) -> &PcrSelection {
+        &self.selection
+    }
+
     /// The values one behind the other, in the order of their numbers.
     pub fn concatenated(&self) -> Vec<u8> {
         self.values.concat()

@@ -64,7 +64,8 @@ pub enum NotResealed {
 /// ones come first.
 ///
 /// # Errors
-/// [`ApprovalError`]; [`ApprovalError::NotASigner`] if the policy is for another key.
+/// [`ApprovalError`]; [`ApprovalError::NotASigner`] if the policy is for another key, [`ApprovalError::NoCount`] if it has a counter and `count`
+/// is not given.
 pub fn approve_values(
     there: &[Approval],
     policy: &SignedPolicy,
@@ -75,10 +76,13 @@ pub fn approve_values(
     if key.point() != Some(&policy.key) {
         return Err(ApprovalError::NotASigner);
     }
+    if policy.counter.is_some() && count.is_none() {
+        return Err(ApprovalError::NoCount);
+    }
     let (ours, others): (Vec<&Approval>, Vec<&Approval>) =
         there.iter().partition(|approval| policy.is_meant_by(approval));
     let this_boot = ours.iter().position(|approval| wanted.first() == Some(approval.values()));
-    let is_passed = |approval: &Approval| !is_good(approval, policy, count.map(|count| count.now));
+    let is_passed = |approval: &Approval| !is_good(approval, count.map(|count| count.now));
     let stays = |place: usize, approval: &Approval| {
         let newer = this_boot.is_some_and(|of_now| place < of_now);
         let of_before = old == Old::Keep || (old == Old::Before && newer);
@@ -96,7 +100,7 @@ pub fn approve_values(
     let mut approvals: Vec<Approval> = Vec::new();
     let (mut added, mut kept) = (0, 0);
     for value in values {
-        if let Some(approval) = ours.iter().find(|one| one.values() == value && is_good(one, policy, until)) {
+        if let Some(approval) = ours.iter().find(|one| one.values() == value && is_good(one, until)) {
             kept += 1;
             approvals.push((*approval).clone());
         } else {
@@ -109,18 +113,16 @@ pub fn approve_values(
     Ok(Approved { approvals, added, dropped: ours.len() - kept, passed })
 }
 
-/// Whether these values are approved for a policy by its key, and still are when its counter, if it has one, stands at `count`.
+/// Whether these values are approved for a policy by its key, and still are when its counter, if it has one, stands at `count`. What has a
+/// counter is not approved if nobody knows that.
 pub fn is_approved(there: &[Approval], policy: &SignedPolicy, values: &PcrState, count: Option<u64>) -> bool {
-    let is_one = |one: &Approval| one.values() == values && policy.is_meant_by(one) && is_good(one, policy, count);
+    let is_one = |one: &Approval| one.values() == values && policy.is_meant_by(one) && is_good(one, count);
     there.iter().any(is_one)
 }
 
-fn is_good(approval: &Approval, policy: &SignedPolicy, count: Option<u64>) -> bool {
-    match (approval.counter(), policy.counter.as_ref().zip(count)) {
-        (Some(has), Some((needs, count))) => has.index == needs.index && has.name == needs.name && has.value >= count,
-        (None, Some(_)) => false,
-        (_, None) => true,
-    }
+/// Whether the counter of its policy has not passed an approval, if it stands at `count`.
+fn is_good(approval: &Approval, count: Option<u64>) -> bool {
+    approval.counter().is_none_or(|until| count.is_some_and(|count| until.value >= count))
 }
 
 /// The sets that a binding accepts after a change: those of before, unless they are to go and are not wanted, and the wanted ones.
@@ -299,13 +301,19 @@ mod tests {
         let policy = policy(&key, true);
         let counter = policy.counter.clone().unwrap();
         let renamed = Counter { name: [&[0, 0x0b][..], &[2; 32]].concat(), ..counter.clone() };
-        let is = |by: &Jwk, reference: &str, counter: Option<&Counter>, count: u64| {
+        let approved = |by: &Jwk, reference: &str, counter: Option<&Counter>, count: Option<u64>| {
             let there = [Approval::sign(by, reference, state(1), counter.cloned()).unwrap()];
-            is_approved(&there, &policy, &state(1), Some(count))
+            is_approved(&there, &policy, &state(1), count)
+        };
+        let is = |by: &Jwk, reference: &str, counter: Option<&Counter>, count: u64| {
+            approved(by, reference, counter, Some(count))
         };
         assert!(is(&key, "boot", Some(&counter), 1));
         assert!(!is(&key, "boot", Some(&counter), 2), "the counter has passed it");
         assert!(!is(&key, "boot", Some(&renamed), 1) && !is(&key, "boot", None, 1));
+        assert!(!approved(&key, "boot", Some(&counter), None), "where the counter stands is not known");
+        let unknown = approve_values(&[], &policy, &key, &[state(1)], (Old::Keep, None));
+        assert!(matches!(unknown, Err(ApprovalError::NoCount)), "it would open nothing");
         assert!(!is(&key, "other", Some(&counter), 1) && !is(&stranger, "boot", Some(&counter), 1));
     }
 

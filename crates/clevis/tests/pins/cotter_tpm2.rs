@@ -6,8 +6,11 @@
 
 use crate::scripted::World;
 use crate::{config, forged};
-use clevis::PinError;
-use jose::Jwe;
+use ::tpm2::PcrSelection;
+use clevis::{Approval, Counter, PcrState, PinError, SignedPolicy};
+use crypto::SystemRandom;
+use crypto::ec::Curve;
+use jose::{Jwe, Jwk};
 use json::{Object, Value};
 
 const NAME: &str = "cotter-tpm2";
@@ -69,6 +72,26 @@ fn a_binding_meets_what_makes_it_and_nothing_else() {
     let other = Value::from(Object::new().with("4", "00".repeat(32)).with("7", "ab".repeat(32)));
     assert!(!all(&|options| options.insert("accept", vec![other.clone()])));
     assert!(meets(PLAIN, "{}") && !meets(PLAIN, r#"{"pin":true}"#) && !meets(SIGNED, "{}"));
+}
+
+/// Of whatever differs, each alone makes it one of something else.
+#[test]
+fn an_approval_is_meant_for_one_policy() {
+    let key = Jwk::signing(Curve::P256, &SystemRandom).unwrap();
+    let [policy] = clevis::signed(&vector(SIGNED), clevis::pins::ALL).unwrap().try_into().unwrap();
+    let policy = SignedPolicy { key: key.point().unwrap().clone(), ..policy };
+    let sign = |by: &Jwk, reference: &str, pcr: u64, counter: Option<Counter>| {
+        let selection = PcrSelection::new(policy.selection.bank(), [pcr]).unwrap();
+        let values = PcrState::split(&selection, &[1; 20]).unwrap();
+        policy.is_meant_by(&Approval::sign(by, reference, values, counter).unwrap())
+    };
+    let counter = policy.counter.clone();
+    let later = counter.clone().map(|counter| Counter { value: counter.value + 1, ..counter });
+    assert!(sign(&key, "boot", 7, counter.clone()) && sign(&key, "boot", 7, later));
+    let stranger = Jwk::signing(Curve::P256, &SystemRandom).unwrap();
+    assert!(!sign(&stranger, "boot", 7, counter.clone()) && !sign(&key, "other", 7, counter.clone()));
+    let other = counter.clone().map(|counter| Counter { name: [&[0, 0x0b][..], &[0; 32]].concat(), ..counter });
+    assert!(!sign(&key, "boot", 4, counter) && !sign(&key, "boot", 7, other) && !sign(&key, "boot", 7, None));
 }
 
 /// What makes a binding and is in no header: which sets of values were asked for.

@@ -107,7 +107,7 @@ impl World {
         let selection = PcrSelection::new(Bank::from_name("sha256").unwrap(), pcrs.iter().copied()).unwrap();
         let patience = Patience { until: None, at_most: None, cancelled: &|| false };
         let tpm = Tpm::begin(&self.device, patience, &SystemRandom).unwrap();
-        PcrState::of(selection.bank(), &tpm.pcr_read(&selection, None).unwrap())
+        PcrState::of(&tpm.pcr_read(&selection, None).unwrap())
     }
 
     /// As an object of the configuration.

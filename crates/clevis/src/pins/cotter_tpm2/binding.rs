@@ -62,7 +62,7 @@ impl Conditions {
                 steps
             }
         };
-        steps.extend(self.latch.and_then(|pcr| latch_step(self.bank, pcr)));
+        steps.extend(self.latch.map(|pcr| latch_step(self.bank, pcr)).transpose()?);
         steps.extend(pin.then_some(Step::AuthValue));
         Ok(Policy::from(steps))
     }
@@ -78,7 +78,7 @@ impl Conditions {
 
     /// One of the accepted sets.
     fn literal(&self) -> Result<Vec<Step>, TpmError> {
-        let sets: Vec<Step> = self.accepted.iter().filter_map(PcrState::step).collect();
+        let sets: Vec<Step> = self.accepted.iter().map(PcrState::step).collect();
         let digest = |step: &Step| Policy::from(vec![step.clone()]).digest(HASH);
         let branches = sets.iter().map(digest).collect::<Result<Vec<_>, _>>()?;
         let choice = (branches.len() > 1).then_some(Step::Or(branches));
@@ -87,9 +87,9 @@ impl Conditions {
 }
 
 /// The PCR holds what it holds after a start.
-fn latch_step(bank: Bank, pcr: u8) -> Option<Step> {
-    let selection = PcrSelection::new(bank, [u64::from(pcr)]).ok()?;
-    Some(Step::Pcr { values: vec![0; selection.values_len()], selection })
+fn latch_step(bank: Bank, pcr: u8) -> Result<Step, TpmError> {
+    let selection = PcrSelection::new(bank, [u64::from(pcr)]).map_err(|_| TpmError::NoSuchPcr)?;
+    Ok(Step::Pcr { values: vec![0; selection.values_len()], selection })
 }
 
 impl Binding {
@@ -270,8 +270,10 @@ fn read_accepted(binding: &Field<'_>, bank: Bank, pcrs: Option<&PcrSelection>) -
 }
 
 impl SignedBy {
-    pub(super) fn new(key: Point, reference: &str) -> Option<SignedBy> {
-        Some(SignedBy { signer: Signer::of(&key)?, key, reference: reference.to_owned() })
+    /// Refuses a key that is not on P-256: a binding is signed, or it is none.
+    pub(super) fn new(key: Point, reference: &str) -> Result<SignedBy, TpmError> {
+        let signer = Signer::of(&key).ok_or(TpmError::Unsayable { what: "a key that approves and is not on P-256" })?;
+        Ok(SignedBy { signer, key, reference: reference.to_owned() })
     }
 
     fn read(field: &Field<'_>) -> Result<SignedBy, BindingError> {
@@ -280,17 +282,36 @@ impl SignedBy {
         let wrong = |field: &Field<'_>, expected| FieldError::WrongValue { place: field.place().to_owned(), expected };
         let text = check_reference(reference.text()?).ok_or_else(|| wrong(&reference, "a text of at most 64 bytes"))?;
         let jwk = Jwk::public_from_field(&key).map_err(BindingError::Key)?;
-        let point = jwk.point().cloned().and_then(|point| SignedBy::new(point, text));
+        let point = jwk.point().cloned().and_then(|point| SignedBy::new(point, text).ok());
         point.ok_or_else(|| wrong(&key, "a public key on P-256").into())
     }
+}
 
-    /// Whether the approval is one of this signer for this purpose, with a signature of his.
-    pub(super) fn vouches_for(&self, approval: &Approval) -> bool {
-        self.concerns(approval) && approval.is_signed_by(&self.key)
-    }
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crypto::SystemRandom;
+    use crypto::ec::Curve;
 
-    /// Whether it says that it is.
-    pub(super) fn concerns(&self, approval: &Approval) -> bool {
-        approval.key_name() == self.signer.name && approval.reference() == self.reference
+    /// A condition that cannot be said is an error, and none that is left out.
+    #[test]
+    fn no_condition_is_left_out() {
+        let bank = Bank::of(HASH).unwrap();
+        let pcrs = PcrSelection::new(bank, [7]).unwrap();
+        let conditions = |latch| {
+            let accepted = vec![PcrState::split(&pcrs, &[1; 32]).unwrap()];
+            Conditions { bank, pcrs: Some(pcrs), accepted, latch, signed: None, counter: None }
+        };
+        let steps = |latch| conditions(latch).policy(None, true).map(|policy| policy.steps().len());
+        assert_eq!((steps(None).unwrap(), steps(Some(15)).unwrap()), (2, 3));
+        assert!(matches!(steps(Some(24)), Err(TpmError::NoSuchPcr)));
+        let signed = |curve| {
+            let key = Jwk::signing(curve, &SystemRandom).unwrap().point().unwrap().clone();
+            SignedBy::new(key, "").map(|by| Conditions { signed: Some(by), ..conditions(None) })
+        };
+        let policy = signed(Curve::P256).unwrap().policy(None, false).unwrap();
+        assert!(matches!(policy.steps(), [Step::Authorize { .. }]));
+        assert!(matches!(signed(Curve::P521), Err(TpmError::Unsayable { .. })));
     }
 }

@@ -1,10 +1,11 @@
 //! What a TPM's refusal means for a binding, and which condition it was.
 
 use super::binding::{Binding, Conditions, NAME};
-use crate::approval::{Approval, Counter};
+use crate::approval::Approval;
 use crate::error::{BindingError, PinError, Skipped, WhySkipped};
 use crate::pcr_state::PcrState;
 use crate::pins::tpm2::failed;
+use crate::stored::SignedPolicy;
 use ::tpm2::{Meaning, PcrSelection, Tpm, TpmError};
 
 /// What stopped the opening: the TPM, or an approval that is not there.
@@ -51,9 +52,7 @@ const LOAD: &str = "TPM2_Load";
 
 /// The PCRs that are not as they must be: the latch, or those that differ from the set of values that comes nearest.
 fn moved(source: TpmError, conditions: &Conditions, tpm: &Tpm<'_>) -> PinError {
-    let read = |selection: &PcrSelection| {
-        tpm.pcr_read(selection, None).ok().map(|values| PcrState::of(conditions.bank, &values))
-    };
+    let read = |selection: &PcrSelection| tpm.pcr_read(selection, None).ok().map(|values| PcrState::of(&values));
     if let Some(pcr) = conditions.latch
         && let Ok(selection) = PcrSelection::new(conditions.bank, [u64::from(pcr)])
         && read(&selection).is_some_and(|now| now.concatenated().iter().any(|byte| *byte != 0))
@@ -68,22 +67,10 @@ fn moved(source: TpmError, conditions: &Conditions, tpm: &Tpm<'_>) -> PinError {
     PinError::PcrMismatch { selection: differing.unwrap_or(selection), source }
 }
 
-/// Whether an approval speaks of the counter of the binding, or of none like it.
-pub(super) fn counts(conditions: &Conditions, approval: &Approval) -> bool {
-    let name = |counter: &Counter| counter.name.clone();
-    conditions.counter.as_ref().map(name) == approval.counter().map(name)
-}
-
 /// None of the approvals fits, each for its own reason.
-pub(super) fn not_approved(conditions: &Conditions, now: &PcrState, approvals: &[Approval]) -> PinError {
-    let why = |approval: &Approval| match &conditions.signed {
-        Some(by) if approval.key_name() != by.signer.name => WhySkipped::OtherKey,
-        Some(by) if !by.concerns(approval) => WhySkipped::OtherPurpose,
-        Some(by) if !by.vouches_for(approval) => WhySkipped::BadSignature,
-        _ if conditions.pcrs.is_none_or(|pcrs| !approval.values().is_of(&pcrs)) => WhySkipped::OtherPcrs,
-        _ if !counts(conditions, approval) => WhySkipped::OtherCounter,
-        _ => WhySkipped::OtherValues(approval.values().moved(now)),
-    };
+pub(super) fn not_approved(policy: &SignedPolicy, now: &PcrState, approvals: &[Approval]) -> PinError {
+    let moved = |approval: &Approval| WhySkipped::OtherValues(approval.values().moved(now));
+    let why = |approval: &Approval| policy.why_not(approval).unwrap_or_else(|| moved(approval));
     let skipped = approvals.iter().enumerate().map(|(number, approval)| Skipped { number, why: why(approval) });
-    PinError::NotApproved { pcrs: now.selection().ok(), skipped: skipped.collect() }
+    PinError::NotApproved { pcrs: Some(now.selection()), skipped: skipped.collect() }
 }

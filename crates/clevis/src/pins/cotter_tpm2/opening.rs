@@ -7,6 +7,7 @@ use crate::error::PinError;
 use crate::pcr_state::PcrState;
 use crate::pin::Ports;
 use crate::pins::tpm2::begin;
+use crate::stored::SignedPolicy;
 use crate::tpm_pin;
 use ::tpm2::{Means, Purpose, Tpm};
 use crypto::Secret;
@@ -30,12 +31,12 @@ fn unseal(binding: &Binding, value: &Secret, tpm: &Tpm<'_>, ports: &Ports<'_>) -
     parent.expect_name(&binding.parent)?;
     let mut session = tpm.start_session(&parent, Purpose::Authorise, HASH)?;
     let conditions = &binding.conditions;
-    let approval = match (&conditions.signed, &conditions.pcrs) {
-        (Some(_), Some(pcrs)) => {
-            let now = PcrState::of(conditions.bank, &tpm.pcr_read(pcrs, Some(&mut session))?);
-            Some(choose(binding, &now, ports).map_err(Stopped::Other)?)
+    let approval = match binding.signed_policy() {
+        Some(policy) => {
+            let now = PcrState::of(&tpm.pcr_read(&policy.selection, Some(&mut session))?);
+            Some(choose(&policy, &now, ports).map_err(Stopped::Other)?)
         }
-        _ => None,
+        None => None,
     };
     let policy = conditions.policy(approval, binding.pin.is_some())?;
     let object = tpm.load(&parent, &binding.sealed, &mut session)?;
@@ -55,14 +56,9 @@ fn unseal(binding: &Binding, value: &Secret, tpm: &Tpm<'_>, ports: &Ports<'_>) -
 }
 
 /// The approval of what the PCRs hold now; of several the one that lasts longest.
-fn choose<'a>(binding: &Binding, now: &PcrState, ports: &Ports<'a>) -> Result<&'a Approval, PinError> {
-    let fits = |approval: &&Approval| {
-        let by = binding.conditions.signed.as_ref();
-        approval.values() == now
-            && failure::counts(&binding.conditions, approval)
-            && by.is_some_and(|by| by.vouches_for(approval))
-    };
+fn choose<'a>(policy: &SignedPolicy, now: &PcrState, ports: &Ports<'a>) -> Result<&'a Approval, PinError> {
+    let fits = |approval: &&Approval| approval.values() == now && policy.is_meant_by(approval);
     let lasting = |approval: &&Approval| approval.counter().map_or(u64::MAX, |counter| counter.value);
     let found = ports.approvals.iter().filter(fits).max_by_key(lasting);
-    found.ok_or_else(|| failure::not_approved(&binding.conditions, now, ports.approvals))
+    found.ok_or_else(|| failure::not_approved(policy, now, ports.approvals))
 }

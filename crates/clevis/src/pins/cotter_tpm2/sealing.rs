@@ -23,7 +23,7 @@ const MOST_COUNTERS: u32 = 64;
 pub(super) fn seal(settings: &Settings, key: &Secret, ports: &Ports<'_>) -> Result<Binding, PinError> {
     let signed = match &settings.signed {
         None => None,
-        Some(signed) => SignedBy::new(signer::key(signed, ports)?, &signed.reference),
+        Some(signed) => Some(SignedBy::new(signer::key(signed, ports)?, &signed.reference).map_err(failed)?),
     };
     let (value, salt) = if settings.pin {
         let salt = Secret::try_filled_by(SALT_LEN, |bytes| ports.random.fill(bytes)).map_err(PinError::Random)?;
@@ -60,7 +60,7 @@ fn accepted(settings: &Settings, tpm: &Tpm<'_>, session: &mut Session<'_, '_>) -
     let Some(selection) = &settings.pcrs else { return Ok(Vec::new()) };
     let first = match &settings.given {
         Some(values) => values.clone(),
-        None => PcrState::of(settings.bank, &tpm.pcr_read(selection, Some(session))?),
+        None => PcrState::of(&tpm.pcr_read(selection, Some(session))?),
     };
     let mut sets = vec![first];
     for further in &settings.accept {
