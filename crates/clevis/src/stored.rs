@@ -33,6 +33,13 @@ pub enum Lost {
         /// Why it cannot be read.
         error: PinError,
     },
+    /// What was asked for and is not in what a pin tells.
+    Unsaid {
+        /// As of [`Lost::Share`]; empty if it is not of a share.
+        place: String,
+        /// What it is.
+        what: &'static str,
+    },
     /// The configuration that is kept beside the policy speaks of another one, and is not believed.
     Kept,
 }
@@ -134,6 +141,8 @@ impl Lost {
     pub(crate) fn inside(self, outer: &str) -> Lost {
         match self {
             Lost::Share { place, pin, error } => Lost::Share { place: format!("{outer}, {place}"), pin, error },
+            Lost::Unsaid { place, what } if place.is_empty() => Lost::Unsaid { place: outer.to_owned(), what },
+            Lost::Unsaid { place, what } => Lost::Unsaid { place: format!("{outer}, {place}"), what },
             Lost::Kept => Lost::Kept,
         }
     }
@@ -178,6 +187,8 @@ impl fmt::Display for Lost {
         match self {
             Lost::Share { place, pin: Some(pin), error } => write!(f, "{place} ({pin}): {error}"),
             Lost::Share { place, pin: None, error } => write!(f, "{place}: {error}"),
+            Lost::Unsaid { place, what } if place.is_empty() => f.write_str(what),
+            Lost::Unsaid { place, what } => write!(f, "{place}: {what}"),
             Lost::Kept => f.write_str("the configuration kept in the header is that of another policy"),
         }
     }

@@ -55,8 +55,12 @@ impl Pin for Pkcs11 {
         Ok(Shown { lossy: token.uri.contains(PIN_VALUE), config: token.configuration() })
     }
 
-    fn stored(&self, header: &Field<'_>, _: &[&dyn Pin], _: &mut Vec<Lost>) -> Result<Value, PinError> {
-        Token::read(header).map(|token| token.configuration())
+    fn stored(&self, header: &Field<'_>, _: &[&dyn Pin], lost: &mut Vec<Lost>) -> Result<Value, PinError> {
+        let token = Token::read(header)?;
+        if token.uri.contains(PIN_VALUE) {
+            lost.push(Lost::Unsaid { place: String::new(), what: "its PIN, which is in the binding and not shown" });
+        }
+        Ok(token.configuration())
     }
 
     fn meets(&self, config: &Config, header: &Field<'_>, _: &[&dyn Pin]) -> Result<bool, PinError> {

@@ -2,8 +2,8 @@
 
 use crate::scripted::World;
 use crate::{config, forged, secret};
-use clevis::PinError;
 use clevis::verdict::{Policy, TokenPin};
+use clevis::{Lost, PinError};
 use jose::Jwe;
 
 const VECTOR: &[u8] = include_bytes!("../../vectors/pkcs11/pkcs11.jwe");
@@ -18,6 +18,7 @@ fn a_binding_is_described_without_its_pin() {
     assert_eq!(shown.config.to_compact().as_str(), text);
     assert!(shown.lossy);
     let stored = clevis::configuration(&jwe, clevis::pins::ALL).unwrap();
+    assert!(matches!(stored.lost[..], [Lost::Unsaid { .. }]), "the PIN is not told");
     assert_eq!(Policy::read(stored.pin, &stored.config).unwrap(), Policy::Token { pin: TokenPin::Binding });
     let meets = |text: &str| clevis::meets("pkcs11", &config(text), &jwe, clevis::pins::ALL).unwrap();
     assert!(meets(&text.replace("***", PIN)) && !meets(&text) && !meets("{}"));

@@ -78,8 +78,13 @@ impl Pin for CotterTpm2 {
         Ok(Shown { config: read(header)?.configuration().into(), lossy: false })
     }
 
-    fn stored(&self, header: &Field<'_>, _: &[&dyn Pin], _: &mut Vec<Lost>) -> Result<Value, PinError> {
-        Ok(read(header)?.configuration().into())
+    fn stored(&self, header: &Field<'_>, _: &[&dyn Pin], lost: &mut Vec<Lost>) -> Result<Value, PinError> {
+        let binding = read(header)?;
+        if binding.conditions.signed.is_none() && binding.conditions.accepted.len() > 1 {
+            let what = "it accepts several sets of values, and does not tell which of them are those of a boot";
+            lost.push(Lost::Unsaid { place: String::new(), what });
+        }
+        Ok(binding.configuration().into())
     }
 
     fn meets(&self, config: &Config, header: &Field<'_>, _: &[&dyn Pin]) -> Result<bool, PinError> {
