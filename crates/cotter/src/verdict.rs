@@ -1,13 +1,12 @@
 //! What a policy protects from, for people and programs.
 
 use crate::error::{CommandError, visible};
-use clevis::verdict::{Answer, Loader, Machine, Note, Policy, SecureBoot, Surroundings, Threat, Verdict};
-use clevis::{Config, Stored};
+use clevis::verdict::{Answer, Loader, Machine, Policy, SecureBoot, Surroundings, Threat, Verdict};
+use clevis::{Config, Ports, Stored};
 use json::{Object, Value};
 use linux::platform;
-use tpm2::TpmKind;
 
-/// What this machine says of itself.
+/// What this machine says of itself, without its TPM.
 pub fn this_machine() -> Surroundings {
     Surroundings {
         machine: match platform::is_virtual() {
@@ -43,11 +42,10 @@ pub fn has_tpm(policy: &Policy) -> bool {
     }
 }
 
-/// What the TPM says of itself: one of software is known from its maker, wherever this runs.
-pub fn add_kind(verdict: &mut Verdict, kind: TpmKind) {
-    if kind == TpmKind::Software && !verdict.notes.contains(&Note::VirtualTpm) {
-        verdict.notes.insert(0, Note::VirtualTpm);
-    }
+/// What this machine and its TPM say of themselves, for policies in which that has a part. What a TPM does not say is told by nobody.
+pub fn with_tpm(ports: &Ports<'_>) -> Surroundings {
+    let identity = clevis::measured::ask(ports, |tpm| tpm.identity());
+    identity.map_or(this_machine(), |identity| this_machine().with_tpm(identity.kind()))
 }
 
 /// Refuses a policy that misses one of the goals.
@@ -107,21 +105,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// Where the processor does not say that this is a guest, the TPM's maker does.
+    /// A threshold has a TPM if one of its parts has.
     #[test]
-    fn a_tpm_of_software_is_told_once() {
+    fn a_tpm_is_found_inside_of_a_threshold() {
         let read = |pin: &str, text: &str| policy(pin, &Config::parse(text.as_bytes()).unwrap()).unwrap();
-        let own = read("sss", r#"{"t":1,"pins":{"cotter-tpm2":{},"null":{}}}"#);
-        assert!(has_tpm(&own) && !has_tpm(&read("sss", r#"{"t":1,"pins":{"null":{}}}"#)));
-        for machine in [Machine::Physical, Machine::Virtual] {
-            let around = Surroundings { machine, ..Surroundings::default() };
-            let told = |kinds: &[TpmKind]| {
-                let mut verdict = Verdict::of(&own, &around);
-                kinds.iter().for_each(|kind| add_kind(&mut verdict, *kind));
-                verdict.notes.iter().filter(|note| **note == Note::VirtualTpm).count()
-            };
-            assert_eq!(told(&[TpmKind::Software; 2]), 1);
-            assert_eq!(told(&[TpmKind::Firmware, TpmKind::Other]), usize::from(machine == Machine::Virtual));
-        }
+        assert!(has_tpm(&read("sss", r#"{"t":1,"pins":{"cotter-tpm2":{},"null":{}}}"#)));
+        assert!(!has_tpm(&read("sss", r#"{"t":1,"pins":{"null":{}}}"#)));
     }
 }

@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
 
-use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server};
+use compliance::swtpm::{Eavesdropper, TCTI};
+use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server, Swtpm};
 use serde_json::Value;
 
 fn explain(words: &[&str]) -> Program {
@@ -86,6 +87,42 @@ fn a_policy_that_misses_a_goal_is_not_bound() {
     ] {
         assert!(bound.said().contains(words), "{words}: {}", bound.said());
     }
+}
+
+/// A TPM of software has a keeper who reads it, whatever the processor says: `bind` and `list -v` judge by what the TPM says of itself, and
+/// goals that it does not reach are refused before anything is written. Where it has no part, nobody asks it.
+#[test]
+fn a_tpm_of_software_is_judged_as_that_of_a_guest() {
+    let (tpm, disk) = (Swtpm::start(), Disk::formatted(Maker::Theirs));
+    let bind = |pin: &str, config: &str| tpm.give(disk.bind_program(Maker::Ours, pin, config));
+    let cells = ["the disk leaves the building           partly  a virtual TPM is a file of the host"];
+    let host = "the host of the virtual machine looks  NO";
+    let before = disk.bytes();
+    for goal in ["host-curious", "disk-stolen"] {
+        let said = bind("cotter-tpm2", "{}").args(["--require", goal]).run().failed_with(1).said();
+        assert!(said.contains(&format!("does not reach {goal}")), "{said}");
+    }
+    assert_eq!(disk.bytes(), before);
+    for (pin, config) in [("cotter-tpm2", "{}"), ("sss", r#"{"t":1,"pins":{"tpm2":{}}}"#)] {
+        let said = bind(pin, config).succeed().said();
+        for words in cells.into_iter().chain([host, "note: the TPM is virtual"]) {
+            assert_eq!(said.matches(words).count(), 1, "{words}: {said}");
+        }
+    }
+    let list = |program: Program| program.args(["luks", "list", "-v", "-d"]).arg(disk.path()).succeed().text();
+    let text = list(tpm.give(Program::cotter()));
+    for words in cells.into_iter().chain([host, "note: the TPM is virtual"]) {
+        assert_eq!(text.matches(words).count(), 2, "{words}: {text}");
+    }
+    // Elsewhere it is what this machine says, and a TPM that is not there is waited for by nobody.
+    let nowhere = Program::cotter().env(TCTI, "swtpm:host=127.0.0.1,port=1");
+    assert_eq!(list(nowhere).lines().filter(|line| line.contains("the disk leaves the building")).count(), 2);
+    let alone = Disk::formatted(Maker::Theirs);
+    alone.bind(Maker::Ours, "null", "{}");
+    let line = Eavesdropper::listening(&tpm);
+    let program = Program::cotter().args(["luks", "list", "-v", "-d"]).arg(alone.path());
+    program.env(TCTI, line.place()).succeed();
+    assert!(line.commands().is_empty(), "it has no part in it");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::policy::{Asks, Policy, TokenPin};
 use super::reason::Reason;
 use super::threat::{Answer, Threat};
 use super::tpm::{Loader, SecureBoot, Tpm};
+use ::tpm2::TpmKind;
 use std::net::IpAddr;
 
 /// What is known of the machine that a policy is for.
@@ -30,6 +31,16 @@ pub enum Machine {
     Physical,
     /// A guest, whose TPM, if it has one, is its host's.
     Virtual,
+}
+
+impl Surroundings {
+    /// The same, with what the TPM says of itself. One of software is kept by somebody who reads and copies it, as the host of a guest does;
+    /// that the processor speaks of no host only means that he is not to be seen from here.
+    #[must_use]
+    pub fn with_tpm(self, kind: TpmKind) -> Surroundings {
+        let machine = if kind == TpmKind::Software { Machine::Virtual } else { self.machine };
+        Surroundings { machine, ..self }
+    }
 }
 
 /// An answer and what it comes from.
@@ -183,6 +194,24 @@ mod tests {
         }
         let server = Policy::Server { host: "128.0.0.1".into(), asks: Asks::Nobody };
         assert_eq!(judge(&server, Threat::Machine, &Surroundings::default()).0, Answer::Yes);
+    }
+
+    /// Where the processor speaks of no host, the TPM's maker does; other makers take nothing back.
+    #[test]
+    fn a_tpm_of_software_is_that_of_a_guest() {
+        let pin = Policy::Tpm(Tpm { pin: true, ..Tpm::default() });
+        for machine in [Machine::Unknown, Machine::Physical, Machine::Virtual] {
+            let around = Surroundings { machine, ..Surroundings::default() };
+            let soft = around.with_tpm(TpmKind::Software);
+            let answer = |threat| judge(&pin, threat, &soft).0;
+            assert_eq!(
+                [Threat::Disk, Threat::Machine, Threat::Host].map(answer),
+                [Answer::Partly, Answer::Partly, Answer::No]
+            );
+            for kind in [TpmKind::Firmware, TpmKind::Other] {
+                assert_eq!(around.with_tpm(kind), around);
+            }
+        }
     }
 
     /// The reasons are those of the parts that decide.

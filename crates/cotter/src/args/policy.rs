@@ -30,7 +30,7 @@ pub struct ExplainArgs {
     pub policy: Vec<String>,
     #[command(flatten)]
     pub goals: Goals,
-    /// What kind of machine it is for [default: what this one says]
+    /// What kind of machine it is for [default: what this one says; its TPM is not asked, and one of software makes it virtual]
     #[arg(long, value_enum)]
     pub machine: Option<MachineName>,
     /// Whose signatures it boots [default: what this one says]

@@ -14,8 +14,8 @@ use crate::verdict;
 use crate::volume::{self, Disks, Seal};
 use ::luks::{Accepted, Area, MetaState};
 use block::{BlockRead, Bytes};
-use clevis::verdict::Verdict;
-use clevis::{PinError, Ports};
+use clevis::verdict::{Policy, Surroundings, Verdict};
+use clevis::{Config, PinError, Ports};
 use crypto::SystemRandom;
 use json::Object;
 use linux::Terminal;
@@ -25,7 +25,8 @@ use unlock::{BindRequest, Bound, CommitError, LastHumanSlot, NewMeta, Prepared, 
 pub fn run(args: &BindArgs) -> Result<(), CommandError> {
     let config = config(&args.policy)?;
     let policy = verdict::policy(&args.policy.pin, &config)?;
-    let mut verdict = Verdict::of(&policy, &verdict::this_machine());
+    let host = Host::new(args.patience.limit());
+    let verdict = Verdict::of(&policy, &around(args, &policy, &config, &host));
     verdict::require(&verdict, &args.goals.require)?;
     if args.recovery && !args.dry_run {
         passphrase::check_recovery_shown()?;
@@ -33,7 +34,6 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
     let disks = Disks::open_to_change(&args.device, args.dry_run)?;
     let header = disks.accepted(&args.ceilings)?;
     volume::check_meta(header.header())?;
-    let host = Host::new(args.patience.limit());
     let request = BindRequest {
         pin: &args.policy.pin,
         config: &config,
@@ -58,15 +58,19 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
     }
     show_recovery(args, &header, &opened, &prepared).inspect_err(|_| counters::take_back(&host))?;
     let bound = write(args, &disks, &opened, prepared, &host)?;
-    // What it cannot say is told by nobody.
-    if verdict::has_tpm(&policy)
-        && let Ok(identity) = clevis::measured::ask(&host.ports(trust(&args.policy)), |tpm| tpm.identity())
-    {
-        verdict::add_kind(&mut verdict, identity.kind());
-    }
     let reported = report(args, &bound, &opened, &verdict);
     counters::tell(&host);
     reported
+}
+
+/// What the policy is judged for. The TPM is asked if it has a part in it, and not for what is refused anyhow.
+fn around(args: &BindArgs, policy: &Policy, config: &Config, host: &Host) -> Surroundings {
+    let can_be = || clevis::check(&args.policy.pin, config, clevis::pins::ALL).is_ok();
+    if verdict::has_tpm(policy) && can_be() {
+        verdict::with_tpm(&host.ports(trust(&args.policy)))
+    } else {
+        verdict::this_machine()
+    }
 }
 
 fn write(

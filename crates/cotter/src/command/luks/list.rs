@@ -6,17 +6,19 @@ mod expect;
 use super::chosen::{self, with_token};
 use crate::args::{BindingChoice, Format, ListArgs};
 use crate::error::{CommandError, visible};
+use crate::host::Host;
 use crate::output;
 use crate::verdict;
 use crate::volume::{self, Disks};
 use ::luks::Header;
-use clevis::Approval;
 use clevis::measured::{self, Form};
-use clevis::verdict::Verdict;
+use clevis::verdict::{Surroundings, Verdict};
+use clevis::{Approval, TrustPolicy};
 use enrolled::Said;
 use json::{Object, Value};
 use linux::Access;
 use std::collections::BTreeSet;
+use std::time::Duration;
 use unlock::identity::clone_of;
 use unlock::{Binding, Enrolled};
 
@@ -33,11 +35,11 @@ pub fn run(args: &ListArgs) -> Result<(), CommandError> {
     if args.pins {
         return print_pins(args.format, &bindings, &enrolled);
     }
-    let detail = if args.verbose { Detail::Verdict } else { Detail::Policy };
+    let detail = if args.verbose { Detail::Verdict(around(&bindings, &enrolled)) } else { Detail::Policy };
     for binding in &bindings {
-        let clone_of = clone_of(&header, binding).filter(|_| detail == Detail::Verdict);
+        let clone_of = clone_of(&header, binding).filter(|_| args.verbose);
         let place = clone_of.map_or_else(Object::new, |uuid| Object::new().with("clone_of", uuid.to_string()));
-        let count = if detail == Detail::Verdict { count(&header, binding) } else { None };
+        let count = if args.verbose { count(&header, binding) } else { None };
         let place = match count {
             Some((kind, count)) => place.with(kind, u64::try_from(count).unwrap_or(u64::MAX)),
             None => place,
@@ -58,6 +60,21 @@ pub fn run(args: &ListArgs) -> Result<(), CommandError> {
         output::say(&format!("{}: {}", broken.place(), volume::reasons(&broken.why)));
     }
     Ok(())
+}
+
+/// How long a TPM may take to say what it is. What is listed does not depend on it.
+const TPM_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the bindings are judged for. The TPM is asked if it has a part in one of them.
+fn around(bindings: &[Binding], enrolled: &[Enrolled]) -> Surroundings {
+    let bound = bindings.iter().filter_map(|binding| clevis::configuration(&binding.jwe, clevis::pins::ALL).ok());
+    let bound = bound.map(|stored| verdict::of_binding(&stored));
+    let mut policies = bound.chain(enrolled.iter().filter_map(|found| enrolled::said(found).policy));
+    if policies.any(|policy| verdict::has_tpm(&policy)) {
+        verdict::with_tpm(&Host::new(TPM_PATIENCE).ports(TrustPolicy::Ask))
+    } else {
+        verdict::this_machine()
+    }
 }
 
 /// How many sets of values a binding by `cotter-tpm2` accepts, or how many approvals there are for it.
@@ -104,8 +121,8 @@ fn enrolled(args: &ListArgs, header: &Header) -> Result<Vec<Enrolled>, CommandEr
 pub enum Detail {
     /// The pin and its configuration.
     Policy,
-    /// What it protects from, too.
-    Verdict,
+    /// What it protects from, too, there.
+    Verdict(Surroundings),
 }
 
 /// Prints one binding: for a program after the members of `place`, for a person after `lead`. A program gets the whole
@@ -131,10 +148,10 @@ pub fn print_binding(
                 .with("complete", stored.is_complete());
             let record = if lost.is_empty() { record } else { record.with("lost", lost) };
             let line = format!("{lead}{}: {} '{text}'", binding.slot, shown.pin);
-            if detail == Detail::Policy {
+            let Detail::Verdict(around) = detail else {
                 return output::record(format, record, || line);
-            }
-            let verdict = Verdict::of(&verdict::of_binding(&stored), &verdict::this_machine());
+            };
+            let verdict = Verdict::of(&verdict::of_binding(&stored), &around);
             let record = record.with("verdict", verdict::record(&verdict));
             output::record(format, record, || format!("{line}\n{}", verdict::table(&verdict, &format!("{lead}   "))))
         }
@@ -148,10 +165,10 @@ pub fn print_binding(
 
 fn print_enrolled(format: Format, detail: Detail, found: &Enrolled) -> Result<(), CommandError> {
     let Said { record, line, policy } = enrolled::said(found);
-    let Some(policy) = policy.filter(|_| detail == Detail::Verdict) else {
+    let (Some(policy), Detail::Verdict(around)) = (policy, detail) else {
         return output::record(format, record, || line);
     };
-    let verdict = Verdict::of(&policy, &verdict::this_machine());
+    let verdict = Verdict::of(&policy, &around);
     let record = record.with("verdict", verdict::record(&verdict));
     output::record(format, record, || format!("{line}\n{}", verdict::table(&verdict, "   ")))
 }
