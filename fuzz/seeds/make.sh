@@ -230,3 +230,4 @@ mkdir -p volumes
 key=976c6256b71852a889a700f4a61ab3961ffd43ddfe87301b6119ad8773248bcc
 printf '{"volumes":[\n{"uuid":"398592f7-6cdd-4e43-9dae-7117d5b4f0e4","key":"%s","name":"root"}\n]}\n' $key >volumes/one
 printf '{"volumes":[{"uuid":"398592F76CDD4E439DAE7117D5B4F0E4","key":"%s"},{"uuid":"5e5a3c52-3c1f-4b1e-8d8e-0a2b1c3d4e5f","key":"%s","name":"\\"\\u0000"}],"others":"refuse"}' $key $key >volumes/strict
+printf '{"volumes":[\n{"uuid":"398592f7-6cdd-4e43-9dae-7117d5b4f0e4","key":"%s","parents":["000b%s"]},\n{"uuid":"5e5a3c52-3c1f-4b1e-8d8e-0a2b1c3d4e5f","key":"%s","parents":[]}\n]}\n' $key $key $key >volumes/parents

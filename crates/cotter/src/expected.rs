@@ -62,7 +62,7 @@ fn not_read(path: &Path, source: std::io::Error) -> CommandError {
 
 /// The error as an alarm, with an exit code of its own and a record for programs.
 pub fn alarm(error: CommandError, fault: &IdentityFault) -> CommandError {
-    if !fault.is_of_volume() {
+    if !fault.is_alarm() {
         return error;
     }
     error.code(NOT_EXPECTED).alarm(record(fault))
@@ -83,6 +83,13 @@ fn record(fault: &IdentityFault) -> Object {
         IdentityFault::NotLuks { found } => alarm("not encrypted").with("found", found.unwrap_or("nothing known")),
         IdentityFault::BoundToOther { slot, uuid } => {
             alarm("bound to another").with("slot", u64::from(slot.number())).with("uuid", uuid.to_string())
+        }
+        IdentityFault::OtherParent { slot, uuid, found } => {
+            let record = alarm("other parent").with("slot", u64::from(slot.number())).with("uuid", uuid.to_string());
+            match found {
+                Some(found) => record.with("found", found.to_string()),
+                None => record,
+            }
         }
         IdentityFault::Malformed { slot } => alarm("makes no sense").with("slot", u64::from(slot.number())),
     }

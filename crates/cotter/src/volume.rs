@@ -14,7 +14,7 @@ use luks::{Accepted, Allowed, DataPlace, Header, Luks1, MetaError, MetaState, Re
 use std::path::Path;
 use std::time::Duration;
 use unlock::identity::{self, Closed};
-use unlock::{AttemptError, Binding, ByPassphrase, Event, Exclusive, Failed, NotOpened, Unlocked, Way};
+use unlock::{AttemptError, Binding, Bound, ByPassphrase, Event, Exclusive, Failed, NotOpened, Unlocked, Way};
 
 /// How long to wait for somebody else who is changing the header.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -306,6 +306,20 @@ fn tell_unlisted(closed: &Closed<'_>) {
     }
 }
 
+/// A binding that was just made by another TPM than the list of expected volumes speaks of would be an alarm at the next start.
+pub fn tell_unexpected_parent(header: &Header, bound: &Bound, host: &Host) {
+    let binding = Binding { slot: bound.slot, token: bound.token, jwe: bound.jwe.clone() };
+    let Ok(expected) = host.expected() else { return };
+    let attempts = unlock::plan(vec![binding], None);
+    if attempts.iter().any(|attempt| expected.check_parents(header, attempt, clevis::pins::ALL).is_err()) {
+        output::say(&format!(
+            "the TPM's key of keyslot {} is not in the list of expected volumes, which keeps it from opening\n  try: cotter luks identity \
+             -d DEVICE --add FILE --replace",
+            bound.slot
+        ));
+    }
+}
+
 /// Whoever opens one of them reads all.
 pub fn tell_clone(header: &Header, binding: &Binding) {
     if let Some(uuid) = identity::clone_of(header, binding) {
@@ -328,7 +342,7 @@ fn nothing_opened(failed: Failed, header: &Accepted) -> CommandError {
         output::say(&format!("{}: {}", token.place(), reasons(&token.why)));
     }
     if let Some((_, AttemptError::Identity(fault))) = failed.tried.first()
-        && fault.is_of_volume()
+        && fault.is_alarm()
     {
         let fault = fault.clone();
         return expected::alarm(CommandError::failed("the volume stays closed", failed).hint(fault.hint()), &fault);

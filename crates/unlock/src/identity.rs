@@ -2,21 +2,26 @@
 //!
 //! Who can write to a disk can put another volume in its place: with the same UUID, bound to the same servers, which anybody may bind to.
 //! It opens, and what is in it is another's. Nothing on the disk can tell; what a volume has to be is said by an [`Expectation`], which
-//! comes from elsewhere: a file in the boot image. What a binding itself says of its volume ([`clone_of`]) only finds clones.
+//! comes from elsewhere: a file in the boot image. What a binding itself says of its volume ([`clone_of`]) only finds clones. So it is
+//! with the TPM's parent keys that bindings name: an expectation may say which they are ([`ParentName`]).
 
 mod copy;
 mod fault;
 mod list;
+mod parent_name;
+mod parents;
 
 pub use copy::clone_of;
 pub(crate) use copy::{check_copy, volume_of};
 pub use fault::IdentityFault;
 pub use list::ListError;
+pub use parent_name::ParentName;
+pub use parents::parents;
 
 use block::BlockRead;
 use crypto::VolumeKey;
 use luks::{Accepted, Header, HeaderError, KeyFingerprint};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// A volume that is expected.
@@ -28,6 +33,8 @@ pub struct Expected {
     pub key: KeyFingerprint,
     /// What people call it.
     pub name: Option<String>,
+    /// The keys of the TPM that its bindings are sealed under; any, if nothing is said of them.
+    pub parents: Option<BTreeSet<ParentName>>,
 }
 
 /// What becomes of a volume whose UUID is not among those that are expected.
@@ -100,7 +107,7 @@ impl Expectation {
         self.check_header(header)?;
         let found = KeyFingerprint::of(key);
         match self.of(header.uuid()) {
-            Some(Expected { uuid, key, name }) if *key != found => {
+            Some(Expected { uuid, key, name, .. }) if *key != found => {
                 Err(IdentityFault::OtherKey { uuid: *uuid, expected: *key, found, name: name.clone() })
             }
             _ => Ok(()),

@@ -183,12 +183,12 @@ fn first(
 /// What a pin gave, if there is time for its keyslot.
 fn in_time(
     attempt: &Attempt,
-    answer: Result<Opened, PinError>,
+    answer: Result<Opened, AttemptError>,
     closed: &Closed<'_>,
     ports: &Ports<'_>,
     budget: &Budget<'_>,
 ) -> Result<Opened, AttemptError> {
-    let answer = answer.map_err(AttemptError::Pin)?;
+    let answer = answer?;
     let takes = estimate(closed.header, attempt.slot);
     match () {
         () if ports.cancel.is_cancelled() => Err(AttemptError::Pin(PinError::Cancelled)),
@@ -198,7 +198,8 @@ fn in_time(
 }
 
 /// Takes the answer of one attempt.
-type Take<'a> = dyn FnMut(usize, &Attempt, Result<Opened, PinError>, &mut dyn FnMut(Event<'_>)) -> ControlFlow<()> + 'a;
+type Take<'a> =
+    dyn FnMut(usize, &Attempt, Result<Opened, AttemptError>, &mut dyn FnMut(Event<'_>)) -> ControlFlow<()> + 'a;
 
 /// Asks the pins of all attempts at once, and hands their answers over as they come; a break cancels those that are left.
 fn ask_all(
@@ -212,15 +213,16 @@ fn ask_all(
     let cancel = ports.cancel.child();
     let (approvals, _) = approvals(closed.header.header());
     let ports = Ports { cancel: &cancel, approvals: &approvals, ..*ports };
+    let allowed = allowed(plan, closed, &ports, on_event, take);
     thread::scope(|scope| {
         let (sender, answers) = mpsc::channel();
-        for (index, attempt) in plan.iter().enumerate() {
+        for (index, attempt) in allowed {
             on_event(Event::Trying(attempt));
             let (answer, ports) = (sender.clone(), &ports);
             // A receiver that is gone has its answer already.
             let ask = move || drop(answer.send((index, ask(attempt, ports))));
             if let Err(error) = thread::Builder::new().spawn_scoped(scope, ask) {
-                drop(sender.send((index, Err(PinError::Thread(error)))));
+                drop(sender.send((index, Err(AttemptError::Pin(PinError::Thread(error))))));
             }
         }
         drop(sender);
@@ -239,6 +241,25 @@ fn ask_all(
     });
 }
 
+/// The attempts that may be made. The others have failed before anything else is heard: an alarm is not lost because something opens.
+fn allowed<'p>(
+    plan: &'p [Attempt],
+    closed: &Closed<'_>,
+    ports: &Ports<'_>,
+    on_event: &mut dyn FnMut(Event<'_>),
+    take: &mut Take<'_>,
+) -> Vec<(usize, &'p Attempt)> {
+    let mut allowed = Vec::new();
+    for (index, attempt) in plan.iter().enumerate() {
+        match closed.expected.check_parents(closed.header.header(), attempt, ports.pins) {
+            Ok(()) => allowed.push((index, attempt)),
+            // It is about this attempt alone, so it ends no others.
+            Err(fault) => drop(take(index, attempt, Err(AttemptError::Identity(fault)), on_event)),
+        }
+    }
+    allowed
+}
+
 fn tell_of(attempt: &Attempt, wrong: &[WrongShare], remarks: &[Remark], on_event: &mut dyn FnMut(Event<'_>)) {
     if !wrong.is_empty() {
         on_event(Event::WrongShares(attempt, wrong));
@@ -249,16 +270,17 @@ fn tell_of(attempt: &Attempt, wrong: &[WrongShare], remarks: &[Remark], on_event
 }
 
 /// The passphrase of an attempt's keyslot.
-fn ask(attempt: &Attempt, ports: &Ports<'_>) -> Result<Opened, PinError> {
-    match &attempt.way {
+fn ask(attempt: &Attempt, ports: &Ports<'_>) -> Result<Opened, AttemptError> {
+    let opened = match &attempt.way {
         Way::Policy(jwe) => clevis::open(jwe, ports),
         Way::Systemd(tpm2) => tpm2.open(ports).map(|passphrase| Opened::new(passphrase, Secret::new(Vec::new()))),
         Way::Refused(why) => Err(PinError::Unopened(*why)),
-    }
+    };
+    opened.map_err(AttemptError::Pin)
 }
 
 /// An attempt by its place in the plan, and its answer.
-type Answered = (usize, Result<Opened, PinError>);
+type Answered = (usize, Result<Opened, AttemptError>);
 
 /// The answer whose keyslot takes the shortest, of those that are there. One that takes very long waits for others first, yet what never
 /// answers must not cost the volume the answer that opens it.
@@ -399,7 +421,7 @@ mod tests {
 
     fn answer(index: usize, opens: bool) -> Answered {
         let opened = || Opened::new(Secret::new(vec![]), Secret::new(vec![]));
-        (index, if opens { Ok(opened()) } else { Err(PinError::Cancelled) })
+        (index, if opens { Ok(opened()) } else { Err(AttemptError::Pin(PinError::Cancelled)) })
     }
 
     fn takes(seconds: &[u64]) -> impl Fn(usize) -> Duration {

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
 
 use compliance::program::Ended;
-use compliance::swtpm::{Swtpm, TCTI};
+use compliance::swtpm::{Eavesdropper, Swtpm, TCTI};
 use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server, Table, Version};
 use serde_json::Value;
 use std::fs;
@@ -128,6 +128,68 @@ fn a_disk_that_is_not_listed_costs_no_request() {
     add.arg("-k").arg(other.passphrase_file()).succeed();
     unlock().arg("--expect").arg(&list).succeed();
     assert!(fs::read_to_string(&list).unwrap().contains("refuse"));
+}
+
+/// The name of the TPM's key stands in a header that whoever has the disk can write. With his own name in it, and the bus, he would hear enough
+/// to try PINs; the list holds the names that are yours.
+#[test]
+fn a_binding_to_another_tpm_is_told_nothing() {
+    let (tpm, his) = (Swtpm::start(), Swtpm::start());
+    let mut table = Table::new("a binding under a TPM's key that is not expected");
+    let inner = r#"{"t":2,"pins":{"null":{},"cotter-tpm2":{"pcr_ids":"7"}}}"#;
+    for (version, pin, config) in [
+        (Version::Luks2, "cotter-tpm2", r#"{"pcr_ids":"7"}"#),
+        (Version::Luks2, "sss", inner),
+        (Version::Luks1, "cotter-tpm2", r#"{"latch":true}"#),
+    ] {
+        table.row(format!("{version}, {pin} {config}"), || {
+            let disk = Disk::of(Maker::Theirs, version);
+            tpm.give(disk.bind_program(Maker::Ours, pin, config)).succeed();
+            let list = listed(&disk);
+            let text = fs::read_to_string(&list).unwrap();
+            let written: Value = serde_json::from_str(&text).unwrap();
+            let parents = written["volumes"][0]["parents"].as_array().unwrap().clone();
+            assert!(parents.len() == 1 && parents[0].as_str().unwrap().len() == 68, "{text}");
+            for program in commands(&disk, &list) {
+                assert!(!program.env(TCTI, tpm.place()).succeed().stdout.is_empty());
+            }
+            // The same volume, and his name in the place of yours.
+            his.give(disk.bind_program(Maker::Ours, pin, config)).succeed();
+            disk.cotter(["unbind", "-f", "-s", "1"]).succeed();
+            let line = Eavesdropper::listening(&his);
+            let unlock = |list: &PathBuf| {
+                disk.cotter(["unlock", "--print-key"]).arg("--expect").arg(list).env(TCTI, line.place())
+            };
+            alarmed(unlock(&list).run(), "as its key in the TPM");
+            let record =
+                disk.cotter(["unlock", "--dry-run", "--json"]).arg("--expect").arg(&list).env(TCTI, line.place());
+            let record = record.run().failed_with(ALARM);
+            let record: Value = serde_json::from_slice(&record.stdout).unwrap();
+            assert_eq!((&record["alarm"], &record["slot"]), (&"other parent".into(), &2.into()));
+            assert!(line.commands().is_empty(), "the TPM was asked");
+            // A list from before these names says nothing of them; neither does none.
+            let older = disk.beside("older.json");
+            let start = text.find(",\"parents\"").unwrap();
+            fs::write(&older, format!("{}}}\n]}}\n", &text[..start])).unwrap();
+            unlock(&older).succeed();
+            assert!(!line.commands().is_empty());
+            // Only who says so has his name taken into the list.
+            let add = || {
+                let program =
+                    Program::cotter().args(["luks", "identity", "-d"]).arg(disk.path()).arg("--add").arg(&list);
+                program.arg("-k").arg(disk.passphrase_file())
+            };
+            alarmed(add().run(), "as its key in the TPM");
+            assert_eq!(fs::read_to_string(&list).unwrap(), text);
+            // Something else opens it as before, and the alarm is told.
+            disk.bind(Maker::Ours, "null", "{}");
+            let said = unlock(&list).succeed().said();
+            assert!(said.contains("ALARM"), "{said}");
+            add().arg("--replace").succeed();
+            assert!(!unlock(&list).succeed().said().contains("ALARM"));
+        });
+    }
+    table.finish();
 }
 
 #[test]

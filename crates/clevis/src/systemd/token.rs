@@ -112,6 +112,16 @@ impl Tpm2 {
         self.signatures = Some(path.to_owned());
     }
 
+    /// Whether a person has to know a PIN.
+    pub fn asks_pin(&self) -> bool {
+        self.pin.is_some()
+    }
+
+    /// The name of the key that it is sealed under, which stands in it if that is the storage root key.
+    pub fn parent_name(&self) -> Option<&[u8]> {
+        if let Parent::Stored { name, .. } = &self.parent { Some(name) } else { None }
+    }
+
     /// What it says, in the words of a configuration.
     pub fn configuration(&self) -> Object {
         let ids = |pcrs: &PcrSelection| pcrs.pcrs().map(|pcr| pcr.to_string()).collect::<Vec<String>>().join(",");

@@ -1,5 +1,6 @@
 //! Why a volume is not the one that it should be.
 
+use super::parent_name::ParentName;
 use luks::{KeyFingerprint, Slot};
 use std::fmt;
 use uuid::Uuid;
@@ -35,6 +36,15 @@ pub enum IdentityFault {
         /// The UUID of the volume that it was made for.
         uuid: Uuid,
     },
+    /// One of its keyslots would have told a PIN, or what shows it, to a key of the TPM that is not expected.
+    OtherParent {
+        /// The keyslot.
+        slot: Slot,
+        /// The UUID of the volume.
+        uuid: Uuid,
+        /// The name of the key; nothing if the keyslot names none.
+        found: Option<ParentName>,
+    },
     /// What the binding that opened it says of its volume makes no sense.
     Malformed {
         /// The keyslot of the binding.
@@ -45,7 +55,17 @@ pub enum IdentityFault {
 impl IdentityFault {
     /// Whether it is about the volume and not about one of its bindings: then nothing else is to be tried on it.
     pub fn is_of_volume(&self) -> bool {
-        !matches!(self, IdentityFault::BoundToOther { .. } | IdentityFault::Malformed { .. })
+        match self {
+            IdentityFault::OtherKey { .. } | IdentityFault::Unlisted { .. } | IdentityFault::NotLuks { .. } => true,
+            IdentityFault::BoundToOther { .. }
+            | IdentityFault::OtherParent { .. }
+            | IdentityFault::Malformed { .. } => false,
+        }
+    }
+
+    /// Whether somebody seems to have had his hands on the disk.
+    pub fn is_alarm(&self) -> bool {
+        self.is_of_volume() || matches!(self, IdentityFault::OtherParent { .. })
     }
 
     /// One thing to do about it.
@@ -61,6 +81,10 @@ impl IdentityFault {
             }
             IdentityFault::BoundToOther { .. } => {
                 "if the volume was encrypted anew, make the binding anew with a passphrase: `cotter luks regen -k FILE`"
+            }
+            IdentityFault::OtherParent { .. } => {
+                "do not type a PIN, and find out who had access to the disk; only if you have bound it yourself since the list was made: \
+                 `cotter luks identity -d DEVICE --add FILE --replace`"
             }
             IdentityFault::Malformed { .. } => "make the binding anew: `cotter luks regen`",
         }
@@ -91,6 +115,14 @@ impl fmt::Display for IdentityFault {
                 "the binding of keyslot {slot} was made for the volume {uuid} with another key: this is another volume, or it was \
                  encrypted anew"
             ),
+            IdentityFault::OtherParent { slot, uuid, found } => {
+                write!(f, "ALARM: keyslot {slot} of the volume {uuid} ")?;
+                match found {
+                    Some(found) => write!(f, "names {found} as its key in the TPM")?,
+                    None => f.write_str("does not name its key in the TPM")?,
+                }
+                f.write_str(", which is none of those that are expected: the TPM was asked nothing")
+            }
             IdentityFault::Malformed { slot } => {
                 write!(f, "what the binding of keyslot {slot} says of its volume makes no sense")
             }

@@ -1,9 +1,9 @@
-//! The list of expected volumes as a file: `{"volumes": [{"uuid": …, "key": …, "name": …}, …], "others": "refuse"}`.
+//! The list of expected volumes as a file: `{"volumes": [{"uuid": …, "key": …, "name": …, "parents": […]}, …], "others": "refuse"}`.
 //!
-//! `key` is the fingerprint that `cotter luks fingerprint --open` prints, 64 hexadecimal digits; `name` may be absent, and `others` too,
-//! which is then `allow`. A list that is not understood to the last member is none: what it was meant to forbid is not known.
+//! `key` is the fingerprint that `cotter luks fingerprint --open` prints, 64 hexadecimal digits; `parents` are the names of keys in the TPM,
+//! in hexadecimal. `name` may be absent, `parents`, which are then any, and `others` too, which is then `allow`. A list that is not understood to the last member is none: what it was meant to forbid is not known.
 
-use super::{Expectation, Expected, Others};
+use super::{Expectation, Expected, Others, ParentName};
 use json::{Field, FieldError, JsonError, Limits, Object, Value};
 use luks::KeyFingerprint;
 use std::collections::BTreeMap;
@@ -33,8 +33,15 @@ impl Expected {
     /// As it stands in a list.
     pub fn to_object(&self) -> Object {
         let object = Object::new().with("uuid", self.uuid.to_string()).with("key", self.key.to_string());
-        match &self.name {
+        let object = match &self.name {
             Some(name) => object.with("name", name.as_str()),
+            None => object,
+        };
+        match &self.parents {
+            Some(parents) => {
+                let parents: Vec<Value> = parents.iter().map(|parent| parent.to_string().into()).collect();
+                object.with("parents", parents)
+            }
             None => object,
         }
     }
@@ -79,10 +86,15 @@ impl Expectation {
 }
 
 fn read(volume: &Field<'_>) -> Result<Expected, ListError> {
-    only(volume, &["uuid", "key", "name"])?;
+    only(volume, &["uuid", "key", "name", "parents"])?;
     let (uuid, key) = identity(volume)?;
     let name = volume.optional("name")?.map(|name| name.text().map(str::to_owned)).transpose()?;
-    Ok(Expected { uuid, key, name })
+    let parents = volume.optional("parents")?.map(|parents| parents.items()?.map(|name| parent(&name)).collect());
+    Ok(Expected { uuid, key, name, parents: parents.transpose()? })
+}
+
+fn parent(name: &Field<'_>) -> Result<ParentName, FieldError> {
+    ParentName::parse(name.text()?).ok_or_else(|| name.wrong_value("44 to 132 hexadecimal digits"))
 }
 
 /// The members `uuid` and `key`.
@@ -107,7 +119,7 @@ impl From<FieldError> for ListError {
 impl ListError {
     /// One thing to do about it.
     pub fn hint(&self) -> &'static str {
-        "a list is `{\"volumes\":[{\"uuid\":…,\"key\":…,\"name\":…},…],\"others\":\"refuse\"}`; to make one: \
+        "a list is `{\"volumes\":[{\"uuid\":…,\"key\":…,\"name\":…,\"parents\":[…]},…],\"others\":\"refuse\"}`; to make one: \
          `cotter luks identity -d DEVICE --add FILE`"
     }
 }
@@ -157,6 +169,16 @@ mod tests {
         let empty = list("", "").unwrap();
         assert!(empty.is_empty() && Expectation::parse(empty.to_text().as_bytes()).unwrap().is_empty());
         assert!(!list("", r#","others":"refuse""#).unwrap().is_empty());
+        // Nothing said of parents is any of them; none of them is none.
+        let parent = format!("000b{}", "c3".repeat(32));
+        let [any, none, one] = ["", r#","parents":[]"#, &format!(r#","parents":["{parent}","{parent}"]"#)]
+            .map(|rest| list(&volume(UUID, rest), "").unwrap());
+        let of = |list: &Expectation| list.of(Uuid::try_parse(UUID).unwrap()).unwrap().parents.clone();
+        assert_eq!((of(&any), of(&none)), (None, Some(std::collections::BTreeSet::new())));
+        assert_eq!(of(&one), Some([ParentName::parse(&parent).unwrap()].into()));
+        for read in [any, none, one] {
+            assert_eq!(Expectation::parse(read.to_text().as_bytes()).unwrap(), read);
+        }
         // As a header may spell it.
         assert_eq!(list(&volume(&UUID.to_uppercase(), ""), "").unwrap(), list(&volume(UUID, ""), "").unwrap());
     }
@@ -170,6 +192,9 @@ mod tests {
             (volume(UUID, r#","kye":1"#), "", "kye is not known"),
             (once.clone(), r#","other":"refuse""#, "list.other is not known"),
             (once.clone(), r#","others":"maybe""#, "no list"),
+            (volume(UUID, r#","parents":"000b""#), "", "no list"),
+            (volume(UUID, r#","parents":["000b"]"#), "", "no list"),
+            (volume(UUID, r#","parents":[1]"#), "", "no list"),
             (volume("root", ""), "", "no list"),
             (format!(r#"{{"uuid":"{UUID}"}}"#), "", "no list"),
             (once.replace("0a0a", "0a0"), "", "no list"),

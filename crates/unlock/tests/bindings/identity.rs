@@ -6,17 +6,20 @@ use crate::scripted::{
 };
 use block::{BlockRead, BlockWrite, Bytes, MemoryDisk};
 use clevis::{Cancel, PinError};
-use crypto::VolumeKey;
-use luks::{Accepted, Header, HeaderError, KeyFingerprint, Slot};
+use crypto::{SystemRandom, VolumeKey};
+use jose::Jwe;
+use json::{Limits, Object};
+use luks::{Accepted, Edit, Header, HeaderError, KeyFingerprint, Slot};
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use unlock::identity::{Closed, Expectation, Expected, IdentityFault, Others, clone_of};
+use unlock::identity::{Closed, Expectation, Expected, IdentityFault, Others, ParentName, clone_of, parents};
 use unlock::{AttemptError, Failed, NotOpened, Unlocked};
 
 /// A list with this volume, as if it had that key.
 fn list(header: &Accepted, key: &VolumeKey) -> Expectation {
     let mut list = Expectation::default();
     let name = Some("root".to_owned());
-    list.insert(Expected { uuid: header.header().uuid(), key: KeyFingerprint::of(key), name });
+    list.insert(Expected { uuid: header.header().uuid(), key: KeyFingerprint::of(key), name, parents: None });
     list
 }
 
@@ -108,6 +111,72 @@ fn another_thing_in_the_place_of_a_volume_is_an_alarm() {
     assert!(found.contains("ext"), "{found}");
     let damaged = HeaderError::UnknownVersion { version: 9 };
     assert_eq!(expected.without_header(&plain, &damaged), None, "what is damaged is no alarm");
+}
+
+/// Sealed under a key that it names; no TPM is here, which is what the pin says when it is asked.
+const SEALED: &[u8] = include_bytes!("../../../clevis/vectors/cotter_tpm2/plain.jwe");
+/// A token of systemd, sealed under a key that it does not name.
+const ENROLLED: &[u8] = include_bytes!("../../../clevis/vectors/systemd/252.json");
+
+/// Who can write the disk writes another name into the header: that attempt is refused before its pin runs, and others go on.
+#[test]
+fn a_key_of_the_tpm_that_is_not_expected_is_told_nothing() {
+    let (net, (disk, key)) = (OneServer::new(), formatted());
+    put_token(&disk, &key, &passphrase("x"), &Jwe::parse_compact(SEALED.trim_ascii()).unwrap());
+    let header = accepted(&disk);
+    let named = parents(header.header(), clevis::pins::ALL);
+    let other = ParentName::parse(&format!("000b{}", "5a".repeat(32))).unwrap();
+    let with = |parents: Option<BTreeSet<ParentName>>| {
+        let mut list = list(&header, &key);
+        let of = list.of(header.header().uuid()).unwrap().clone();
+        list.insert(Expected { parents, ..of });
+        list
+    };
+    let asked = |list: &Expectation| {
+        let failed = run(&disk, list, &net).unwrap_err();
+        assert_eq!(failed.tried.len(), 1);
+        matches!(failed.tried[0].1, AttemptError::Pin(PinError::NoTpm))
+    };
+    assert!(asked(&with(None)), "an older list says nothing of it");
+    assert!(asked(&with(Some(named.clone()))));
+    assert!(asked(&with(Some([other.clone()].into_iter().chain(named.clone()).collect()))));
+    for refused in [BTreeSet::new(), [other.clone()].into()] {
+        let failed = run(&disk, &with(Some(refused)), &net).unwrap_err();
+        let fault = fault(&failed);
+        let IdentityFault::OtherParent { slot, found: Some(found), .. } = fault else { panic!("{fault:?}") };
+        assert_eq!((slot.number(), BTreeSet::from([found.clone()])), (1, named.clone()));
+        assert!(fault.is_alarm() && !fault.is_of_volume() && fault.to_string().contains("ALARM"), "{fault}");
+        assert!(failed.hint().contains("do not type a PIN"), "{}", failed.hint());
+    }
+    bind(&disk, &key, &net, "tang", TANG);
+    let opened = run(&disk, &with(Some([other].into())), &net).unwrap();
+    assert_eq!(opened.slot.number(), 2, "what names no key is opened as before");
+}
+
+/// A token that asks for a PIN is as good for an attacker as a binding; one that asks for nothing has nothing to tell.
+#[test]
+fn a_pin_is_not_asked_for_systemd_under_a_key_that_is_not_expected() {
+    for (pin, refused) in [(true, true), (false, false)] {
+        let (net, (disk, key)) = (OneServer::new(), formatted());
+        let token: Object = json::parse(ENROLLED, &Limits::POLICY).unwrap().as_object().unwrap().clone();
+        let header = accepted(&disk);
+        let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+        edit.add_token(None, token.with("keyslots", vec!["0"]).with("tpm2-pin", pin)).unwrap();
+        edit.apply(&disk).unwrap();
+        let header = accepted(&disk);
+        let mut list = list(&header, &key);
+        let of = list.of(header.header().uuid()).unwrap().clone();
+        list.insert(Expected { parents: Some(BTreeSet::new()), ..of });
+        let closed = Closed { disk: &disk, header: &header, expected: &list };
+        let plan = unlock::plan_all(header.header(), None);
+        assert_eq!(plan.len(), 1);
+        let cancel = Cancel::new();
+        let failed = unlock::run(plan, &closed, &ports(&net, &cancel), &no_limit, &mut |_| ()).unwrap_err();
+        let is_refused =
+            matches!(&failed.tried[0].1, AttemptError::Identity(IdentityFault::OtherParent { found: None, .. }));
+        assert_eq!(is_refused, refused, "{:?}", failed.tried[0].1);
+        assert_eq!(net.questions.lock().unwrap().len(), 0);
+    }
 }
 
 /// What a binding says of its volume, before and after it was made anew, and on another volume.

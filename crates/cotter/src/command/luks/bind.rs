@@ -58,6 +58,7 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
     }
     show_recovery(args, &header, &opened, &prepared).inspect_err(|_| counters::take_back(&host))?;
     let bound = write(args, &disks, &opened, prepared, &host)?;
+    volume::tell_unexpected_parent(header.header(), &bound, &host);
     let reported = report(args, &bound, &opened, &verdict);
     counters::tell(&host);
     reported

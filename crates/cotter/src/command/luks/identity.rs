@@ -8,10 +8,11 @@ use crate::opened;
 use crate::output;
 use crate::private_file;
 use crate::volume::Disks;
-use ::luks::KeyFingerprint;
+use ::luks::{Accepted, KeyFingerprint};
+use crypto::VolumeKey;
 use linux::Access;
 use std::path::Path;
-use unlock::identity::{Closed, Expectation, Expected, IdentityFault};
+use unlock::identity::{self, Closed, Expectation, Expected, IdentityFault};
 
 /// Opens the volume and prints its line, or puts it into a list. What other lists say does not count here: one that expects something else
 /// is what this is for.
@@ -23,12 +24,14 @@ pub fn run(args: &IdentityArgs) -> Result<(), CommandError> {
     let closed = Closed { disk: disks.header(), header: &header, expected: &Expectation::default() };
     let key = opened::open(&closed, &args.key, None, &host)?.key;
     let uuid = header.header().uuid();
-    let found = Expected { uuid, key: KeyFingerprint::of(&key), name: args.name.clone() };
+    // Where no binding names a key of the TPM there is nothing to hold them to, and the first one needs no new list.
+    let parents = Some(identity::parents(header.header(), clevis::pins::ALL)).filter(|parents| !parents.is_empty());
+    let found = Expected { uuid, key: KeyFingerprint::of(&key), name: args.name.clone(), parents };
     let (Some(path), Some(mut list)) = (&args.add, list) else {
         return output::line(&json::Value::from(found.to_object()).to_compact());
     };
     if !args.replace {
-        list.check(header.header(), &key).or_else(|fault| not_replaced(fault, path))?;
+        check(&list, &header, &key).or_else(|fault| not_replaced(fault, path))?;
     }
     let before = list.of(uuid).and_then(|before| before.name.clone());
     list.insert(Expected { name: found.name.or(before), ..found });
@@ -54,6 +57,14 @@ fn readable(text: &str, path: &Path) -> Result<(), CommandError> {
         error.hint("shorter --name; or more lists, one for each machine, for --expect")
     };
     Expectation::parse(text.as_bytes()).map(drop).map_err(refused)
+}
+
+/// Whether the list expects nothing else of it so far.
+fn check(list: &Expectation, header: &Accepted, key: &VolumeKey) -> Result<(), IdentityFault> {
+    let header = header.header();
+    list.check(header, key)?;
+    let attempts = unlock::plan_all(header, None);
+    attempts.iter().try_for_each(|attempt| list.check_parents(header, attempt, clevis::pins::ALL))
 }
 
 /// Who adds a volume need not be told that it is not in the list.

@@ -99,6 +99,7 @@ pub fn carry_out(
             volume::reasons(&source)
         ));
     }
+    volume::tell_unexpected_parent(found.header.header(), &bound, host);
     counters::tell(host);
     counters::tell_replaced(&found.binding.jwe, &bound.jwe, found.header.header());
     let record = chosen::with_token(Object::new().with("slot", u64::from(bound.slot.number())), bound.token);
