@@ -85,11 +85,12 @@ impl TpmError {
             }
             TpmError::OtherParent => {
                 "the binding is another TPM's, or the TPM was cleared, or somebody sits between this machine and its TPM: \
-                 use a passphrase, then bind again"
+                 use a passphrase, then `cotter luks regen -d DEVICE -s SLOT`"
             }
             TpmError::NoSuchPcr => "see which banks the TPM has: `tpm2_getcap pcrs`; name another as `pcr_bank`",
             TpmError::Unsayable { .. } => {
-                "the binding is damaged: restore it from a backup of the header, or bind again"
+                "the binding is damaged: restore it from a backup of the header, or remove it, `cotter luks unbind -d DEVICE -s SLOT`, and \
+                 bind anew"
             }
             TpmError::Random(_) => "this should not happen; please report it with the whole message",
         }
@@ -132,17 +133,25 @@ fn refusal_hint(meaning: Meaning) -> &'static str {
              see `tpm2_getcap properties-variable`"
         }
         Meaning::PolicyFailed => {
-            "what was booted is not what the binding was made for: use a passphrase, then bind again"
+            "what was booted is not what the binding was made for: use a passphrase, then `cotter luks regen -d DEVICE -s SLOT`"
         }
         Meaning::AuthFailed => {
             "the TPM's owner hierarchy has a password, and this needs it to be empty: `tpm2_changeauth -c owner -p OLD`"
         }
         Meaning::WrongValue => "type the PIN again; after some wrong ones the TPM locks for a while",
         Meaning::WrongSignature => "the approval is not by the key of the binding, or was changed: sign it again",
-        Meaning::NoIndex => "the TPM was cleared, or its counter was removed: use a passphrase, then bind again",
+        Meaning::NoIndex => {
+            "the TPM was cleared, or its counter was removed: use a passphrase, then give the binding another, \"counter\":true: \
+             `cotter luks edit -d DEVICE -s SLOT`"
+        }
         Meaning::IndexTaken => "another program uses this index: choose another, see `tpm2_nvreadpublic`",
-        Meaning::NotWritten => "the counter was removed and made anew: use a passphrase, then bind again",
-        Meaning::NotOurs => "the binding is another TPM's, or the TPM was cleared: use a passphrase, then bind again",
+        Meaning::NotWritten => {
+            "the counter was removed and made anew: use a passphrase, then give the binding another, \"counter\":true: \
+             `cotter luks edit -d DEVICE -s SLOT`"
+        }
+        Meaning::NotOurs => {
+            "the binding is another TPM's, or the TPM was cleared: use a passphrase, then `cotter luks regen -d DEVICE -s SLOT`"
+        }
         Meaning::Full => "somebody left objects or sessions in the TPM: `tpm2_flushcontext -t`, `tpm2_flushcontext -s`",
         Meaning::Disabled => "switch the TPM's owner hierarchy on in the firmware's settings",
         Meaning::NotStarted => "the TPM was reset behind the kernel's back: restart the machine",

@@ -339,8 +339,21 @@ impl Failed {
     pub fn hint(&self) -> String {
         match self.tried.first() {
             None => "bind a keyslot first: `cotter luks bind -d DEVICE PIN CFG`".into(),
-            Some((_, error)) => error.hint(),
+            Some((attempt, error)) => attempt_hint(attempt, error),
         }
+    }
+}
+
+/// One thing to do about it. What systemd has enrolled nobody else seals anew.
+fn attempt_hint(attempt: &Attempt, error: &AttemptError) -> String {
+    match (&attempt.way, error) {
+        (Way::Systemd(tpm2), AttemptError::Pin(error)) if error.is_stale() => {
+            let renewal = tpm2.renewal();
+            format!(
+                "open the volume with a passphrase, and if the change was meant, have systemd renew the keyslot: `{renewal} DEVICE`"
+            )
+        }
+        _ => error.hint(),
     }
 }
 

@@ -228,7 +228,20 @@ fn both_kinds_are_tried_side_by_side() {
     assert_eq!(disk.cotter(["list", "-p"]).succeed().text(), "systemd-tpm2\ntang");
     let said = disk.cotter(["unbind", "-f", "-s", "2"]).run().failed_with(1).said();
     assert!(said.contains("cotter luks kill -s 2"), "{said}");
+    // Nobody but systemd seals it anew.
+    let renewal = "systemd-cryptenroll --wipe-slot=tpm2 --tpm2-device=auto --tpm2-pcrs=7 ";
+    let said = tpm.give(disk.cotter(["regen", "-q", "-s", "2"])).run().failed_with(1).said();
+    assert!(said.contains(&format!("{renewal}{}", disk.path().display())), "{said}");
+    let explain = || tpm.give(Program::cotter().args(["tpm", "explain", "-s", "2", "-d"])).arg(disk.path()).run();
+    assert!(!explain().succeeded().said().contains("renews"), "it opens");
     tpm.extend(7, 1);
+    let explained = explain();
+    assert_eq!(explained.status.code(), Some(3));
+    let explained = explained.text();
+    assert!(explained.contains("PCR 7 moved") && !explained.contains("    was "), "{explained}");
+    assert!(explained.contains(&format!("systemd renews it: {renewal}{}", disk.path().display())), "{explained}");
+    let said = unlock(&tpm, &disk, &["--test-passphrase", "-s", "2"]).failed_with(1).said();
+    assert!(said.contains(&format!("have systemd renew the keyslot: `{renewal}DEVICE`")), "{said}");
     let said = unlock(&tpm, &disk, &["--test-passphrase"]).failed_with(1).said();
     assert!(said.contains("keyslot 1: ") && said.contains("keyslot 2: "), "{said}");
     disk.bind(Maker::Ours, "null", "{}");

@@ -8,7 +8,7 @@ use crate::ports::NetError;
 use json::FieldError;
 use std::io;
 use tang::TangError;
-use tpm2::{TpmError, TransportError};
+use tpm2::{Meaning, TpmError, TransportError};
 
 /// What to do after a failure: three answers and no fourth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,10 @@ impl PinError {
                 )
             }
             PinError::Refused { server, asked: Asked::Recovery, status: 404 } => {
-                format!("the key of this binding is gone from {server}: put its file back there, or bind again")
+                format!(
+                    "the key of this binding is gone from {server}: put its file back there, or use a passphrase, then \
+                     `cotter luks regen -d DEVICE -s SLOT`"
+                )
             }
             PinError::Refused { server, status: 500.., .. } => format!("look at the log of the key server at {server}"),
             PinError::BadAdvertisement { source: TangError::UntrustedKeys { .. }, .. } => {
@@ -99,7 +102,7 @@ impl PinError {
             }
             PinError::WrongPoint { server, .. } => format!(
                 "check first that {server} is the server of this binding: `cotter keys show {server}`; if it is, restore the \
-                 binding from a backup of the header, or bind again"
+                 binding from a backup of the header, or use a passphrase, then `cotter luks regen -d DEVICE -s SLOT`"
             ),
             PinError::Declined { .. } => "give the right server's thumbprint as `thp`".into(),
             PinError::CannotAsk { .. } => "give a thumbprint as `thp`, an advertisement as `adv`, or `-y`".into(),
@@ -118,29 +121,35 @@ impl PinError {
             },
             PinError::OnlyClevis { command, .. } => format!("this does: {command}"),
             PinError::NotAJwe { .. } | PinError::BadBinding { .. } | PinError::WrongKey { .. } => {
-                "the binding is damaged: restore it from a backup of the header, or bind again".into()
+                "the binding is damaged: restore it from a backup of the header, or remove it, `cotter luks unbind -d DEVICE -s SLOT`, and \
+                 bind anew"
+                    .into()
             }
             PinError::UnknownPin { known, .. } => format!("this program knows {}", known.join(", ")),
             PinError::TooFew { failures, .. } => match failures.first() {
                 Some(first) => first.error.hint(),
-                None => "bind again with as many shares as the threshold needs".into(),
+                None => "give it as many shares as the threshold needs: `cotter luks edit -d DEVICE -s SLOT`".into(),
             },
             PinError::NoSubset { .. } => {
                 "one of these answers is wrong, or the binding is damaged: check what answers, restore the header from a backup, or \
-                 bind again"
+                 use a passphrase, then `cotter luks regen -d DEVICE -s SLOT`"
                     .into()
             }
             PinError::Share { source, .. } => source.hint(),
             PinError::NoTpm => "switch the TPM on in the firmware's settings, or name one in TPM2TOOLS_TCTI".into(),
             PinError::Tpm { source, .. } => source.hint().into(),
             PinError::PcrMismatch { .. } => {
-                "if the change was meant, open the volume with a passphrase and bind again; if it was not, look into it first".into()
+                "if the change was meant, open the volume with a passphrase, then `cotter luks regen -d DEVICE -s SLOT`; if it was not, \
+                 look into it first"
+                    .into()
             }
             PinError::Latched { .. } => {
                 "a passphrase opens the volume; restart the machine to use the TPM again (kexec and soft-reboot are no restart)".into()
             }
             PinError::CounterPassed { .. } => {
-                "if this is an old copy of the header, use the present one; else open the volume with a passphrase and bind again".into()
+                "if this is an old copy of the header, use the present one; else open the volume with a passphrase, then \
+                 `cotter luks regen -d DEVICE -s SLOT`"
+                    .into()
             }
             PinError::NotACounter { index } => {
                 format!("give true for a new one; see `tpm2_nvreadpublic {index}`")
@@ -173,6 +182,18 @@ impl PinError {
                 "this should not happen; please report it with the whole message".into()
             }
             PinError::Cancelled => "nothing to do: another attempt was faster, or somebody gave up".into(),
+        }
+    }
+
+    /// Whether it stays so until what the TPM seals is sealed anew: something else was booted, it is another TPM, or the binding is damaged.
+    pub fn is_stale(&self) -> bool {
+        match self {
+            PinError::PcrMismatch { .. } | PinError::BadBinding { .. } => true,
+            PinError::Tpm { source, .. } => {
+                matches!(source, TpmError::OtherParent)
+                    || matches!(source.meaning(), Some(Meaning::PolicyFailed | Meaning::NotOurs))
+            }
+            _ => false,
         }
     }
 

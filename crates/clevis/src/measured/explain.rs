@@ -40,8 +40,8 @@ pub enum State {
 pub struct MovedPcr<'a> {
     /// Its number.
     pub pcr: u8,
-    /// What it should hold.
-    pub was: Vec<u8>,
+    /// What it should hold. Nothing if it is known to have moved because it is the only one.
+    pub was: Option<Vec<u8>>,
     /// What it holds.
     pub is: Vec<u8>,
     /// What the log says of it.
@@ -131,7 +131,7 @@ fn because<'a>(
         (None, None) if explained => Because::OneOf { events: log.of_pcr(pcr).collect() },
         (None, None) => Because::NotExplained { end: log.end },
     };
-    Some(MovedPcr { pcr, was, is, because })
+    Some(MovedPcr { pcr, was: Some(was), is, because })
 }
 
 /// Whether nothing can be told from a log. One that is whole and has no event tells that nothing was measured.
@@ -180,10 +180,23 @@ fn by_digest<'a>(
             [] => led_to_it(log),
             _ => Because::Events { events: cause.events, before: None },
         };
-        Some(MovedPcr { pcr: *pcr, was: cause.value, is: held.get(pcr)?.clone(), because })
+        Some(MovedPcr { pcr: *pcr, was: Some(cause.value), is: held.get(pcr)?.clone(), because })
     };
-    Some(match pcrs.iter().find_map(suspect) {
+    let only = || if pcrs.len() == 1 { pcrs.first().and_then(|pcr| the_only_one(bank, *pcr, held, log)) } else { None };
+    Some(match pcrs.iter().find_map(suspect).or_else(only) {
         Some(moved) => Explanation { state: State::Moved, moved: vec![moved] },
         None => Explanation { state: State::Unnamed, moved: Vec::new() },
     })
+}
+
+/// The only PCR of a digest that does not fit: it moved, from what nobody knows.
+fn the_only_one<'a>(bank: Bank, pcr: u8, held: &PcrDigests, log: &'a EventLog) -> Option<MovedPcr<'a>> {
+    let is = held.get(&pcr)?.clone();
+    let explained = log.explains(bank.hash(), pcr, &is) == ::tpm2::event_log::Explained::Yes;
+    let because = match explained {
+        _ if is_none(log) => Because::NoLog,
+        true => Because::OneOf { events: log.of_pcr(pcr).collect() },
+        false => Because::NotExplained { end: log.end },
+    };
+    Some(MovedPcr { pcr, was: None, is, because })
 }

@@ -122,6 +122,20 @@ impl Tpm2 {
         if let Parent::Stored { name, .. } = &self.parent { Some(name) } else { None }
     }
 
+    /// How systemd renews it, and with it all other tokens of this kind; the device is to follow.
+    pub fn renewal(&self) -> String {
+        let ids = |pcrs: &PcrSelection| pcrs.pcrs().map(|pcr| pcr.to_string()).collect::<Vec<String>>().join("+");
+        let pcrs = self.pcrs.as_ref().map_or(String::new(), ids);
+        let mut command = format!("systemd-cryptenroll --wipe-slot=tpm2 --tpm2-device=auto --tpm2-pcrs={pcrs}");
+        if let Some(signed) = &self.signed {
+            command += &format!(" --tpm2-public-key=FILE --tpm2-public-key-pcrs={}", ids(&signed.pcrs));
+        }
+        if self.pin.is_some() {
+            command += " --tpm2-with-pin=yes";
+        }
+        command
+    }
+
     /// What it says, in the words of a configuration.
     pub fn configuration(&self) -> Object {
         let ids = |pcrs: &PcrSelection| pcrs.pcrs().map(|pcr| pcr.to_string()).collect::<Vec<String>>().join(",");

@@ -147,7 +147,7 @@ impl fmt::Display for Change {
             Change::DropOpen => "leave the pin null out of the policy",
             Change::RaiseThreshold => "ask for one more of the parts: raise `t`",
             Change::MeasureBoot => {
-                "let the TPM compare all that boots: \"pcr_ids\":\"4,7,8,9,12\" (and bind again after each update of it)"
+                "let the TPM compare all that boots: \"pcr_ids\":\"4,7,8,9,12\" (and `cotter luks regen` after each update of it)"
             }
             Change::AddServer => {
                 "ask a key server at another site as well: sss '{\"t\":2,\"pins\":{…, \"tang\":{\"url\":\"http://…\"}}}'"

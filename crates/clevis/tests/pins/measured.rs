@@ -154,7 +154,7 @@ fn among_several_accepted_values_the_nearest_tells_what_moved() {
     let found = explain(&part, &[], &new, &now);
     assert_eq!((found.state, found.moved.len()), (State::Moved, 1));
     let moved = &found.moved[0];
-    assert_eq!((moved.pcr, &moved.was, &moved.is), (9, &old[&9], &new[&9]));
+    assert_eq!((moved.pcr, moved.was.as_ref(), &moved.is), (9, Some(&old[&9]), &new[&9]));
     assert!(matches!(moved.because, Because::OneOf { .. }), "nothing was kept of the other boot");
     assert_eq!(words(&moved.because), ["grub.cfg", "kernel 2", "initrd 1"]);
 

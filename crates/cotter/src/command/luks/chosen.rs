@@ -25,7 +25,7 @@ pub fn binding(header: &Header, which: &BindingChoice, device: &std::path::Path)
     let list = format!("cotter luks list -d {}", Quoted(device));
     match (found.pop(), found.as_slice()) {
         (Some(binding), []) => Ok(binding),
-        (None, _) => Err(CommandError::plain(what).hint(instead(header, which).unwrap_or(list))),
+        (None, _) => Err(CommandError::plain(what).hint(instead(header, which, device).unwrap_or(list))),
         (Some(last), rest) => {
             let all: Vec<String> = rest.iter().chain([&last]).map(name).collect();
             Err(CommandError::plain(format!("several bindings are meant: {}", all.join(", "))).hint(list))
@@ -54,12 +54,16 @@ fn is_meant(which: &BindingChoice, attempt: &Attempt) -> bool {
 }
 
 /// What stands in the way of a binding: it is systemd's, or cannot be read.
-fn instead(header: &Header, which: &BindingChoice) -> Option<String> {
+fn instead(header: &Header, which: &BindingChoice, device: &std::path::Path) -> Option<String> {
     let enrolled = unlock::plan_all(header, None)
         .into_iter()
         .find(|attempt| !matches!(attempt.way, Way::Policy(_)) && is_meant(which, attempt));
-    if let Some(Attempt { slot, .. }) = enrolled {
-        return Some(format!("systemd has enrolled keyslot {slot}; to remove it: cotter luks kill -s {slot}"));
+    if let Some(Attempt { slot, way, .. }) = enrolled {
+        let renewed = match way {
+            Way::Systemd(tpm2) => format!("; it renews it: {} {}", tpm2.renewal(), Quoted(device)),
+            _ => String::new(),
+        };
+        return Some(format!("systemd has enrolled keyslot {slot}{renewed}; to remove it: cotter luks kill -s {slot}"));
     }
     let slot = which.slot.and_then(|slot| volume::slot(slot).ok())?;
     let found = unlock::unreadable(header).into_iter().find(|found| found.slots.contains(&slot))?;

@@ -60,12 +60,13 @@ fn volume(next: &Next<'_>, device: &Device) -> Result<(), CommandError> {
     drop(disks);
     let enrolled = unlock::enrolled(header.header()).into_iter();
     let enrolled = enrolled.filter(|found| only.is_none_or(|slot| slot == found.slot));
-    if let Some(found) = enrolled.into_iter().find(|found| matches!(found.how, How::Tpm2(_))) {
+    let mut sealed =
+        enrolled.filter_map(|found| if let How::Tpm2(tpm2) = found.how { Some((found.slot, tpm2)) } else { None });
+    if let Some((slot, tpm2)) = sealed.next() {
         any = true;
         output::say(&format!(
-            "keyslot {} was enrolled by systemd-cryptenroll, which alone renews it: systemd-cryptenroll --wipe-slot=tpm2 \
-             --tpm2-device=auto --tpm2-pcrs=PCRS {}",
-            found.slot,
+            "keyslot {slot} was enrolled by systemd-cryptenroll, which alone renews it: {} {}",
+            tpm2.renewal(),
             Quoted(&device.path)
         ));
     }

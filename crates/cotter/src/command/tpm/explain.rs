@@ -10,6 +10,7 @@ use crate::volume::Disks;
 use ::luks::{Header, Slot, TokenId};
 use clevis::TrustPolicy;
 use clevis::measured::{self, Because, Explanation, Hindrance, MovedPcr, Part, PcrDigests, State, to_hex};
+use clevis::systemd::Tpm2;
 use json::{Object, Value};
 use linux::Access;
 use tpm2::PcrSelection;
@@ -28,12 +29,15 @@ pub fn run(args: &TpmExplainArgs) -> Result<(), CommandError> {
     let log = log::read(&args.log)?;
     let host = Host::new(args.patience.limit());
     host.cancel_on_signal()?;
-    let (parts, policies) = match meant {
+    let (parts, policies, renewal) = match meant {
         Meant::Binding(binding) => {
             let policies = clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default();
-            (measured::parts(&binding.jwe).map_err(failed)?, policies)
+            (measured::parts(&binding.jwe).map_err(failed)?, policies, None)
         }
-        Meant::Systemd(part) => (vec![*part], Vec::new()),
+        Meant::Systemd(tpm2) => {
+            let renewal = format!("{} {}", tpm2.renewal(), Quoted(&args.device.path));
+            (vec![tpm2.part()], Vec::new(), Some(renewal))
+        }
     };
     if parts.is_empty() {
         let error = CommandError::plain(format!("no part of {what} is decided by the TPM"));
@@ -50,7 +54,7 @@ pub fn run(args: &TpmExplainArgs) -> Result<(), CommandError> {
             let approved = approved(part, &policies, &approvals, &host);
             measured::explain(part, &approved, &held(part, &host)?, &log)
         };
-        let told = Told { part, found, hindrance };
+        let told = Told { part, found, hindrance, renewal: renewal.as_deref() };
         states.push(told.opens());
         output::record(args.format, told.record(place.clone()), || told.text(&what))?;
     }
@@ -68,12 +72,14 @@ struct Told<'a> {
     part: &'a Part,
     found: Explanation<'a>,
     hindrance: Option<Hindrance>,
+    /// The command that seals it anew, if that is not ours.
+    renewal: Option<&'a str>,
 }
 
 /// What is to be explained.
 enum Meant {
     Binding(Box<Binding>),
-    Systemd(Box<Part>),
+    Systemd(Box<Tpm2>),
 }
 
 /// Finds it, with the members of a record that say where it is, and the same in words.
@@ -85,7 +91,7 @@ fn meant(args: &TpmExplainArgs, header: &Header) -> Result<(Object, String, Mean
     let enrolled = unlock::enrolled(header).into_iter().find(|found| numbers(found.slot, Some(found.token)));
     if let Some(Enrolled { slot, token, how: How::Tpm2(tpm2) }) = enrolled {
         let place = chosen::with_token(Object::new().with("slot", u64::from(slot.number())), Some(token));
-        return Ok((place, format!("keyslot {slot}"), Meant::Systemd(Box::new(tpm2.part()))));
+        return Ok((place, format!("keyslot {slot}"), Meant::Systemd(tpm2)));
     }
     let binding = chosen::binding(header, &args.which, args.device.header())?;
     Ok((chosen::record(&binding), format!("keyslot {}", binding.slot), Meant::Binding(Box::new(binding))))
@@ -200,7 +206,7 @@ impl Told<'_> {
         let mut lines = vec![format!("{slot}{place}: {}{pcrs} {}", part.form.pin(), words)];
         for moved in &self.found.moved {
             lines.push(format!("  PCR {} moved", moved.pcr));
-            lines.push(format!("    was {}", to_hex(&moved.was)));
+            lines.extend(moved.was.iter().map(|was| format!("    was {}", to_hex(was))));
             lines.push(format!("    is  {}", to_hex(&moved.is)));
             lines.push(format!("    {}", because(&moved.because).1));
             if let Because::Events { events, .. } | Because::OneOf { events } = &moved.because {
@@ -216,6 +222,9 @@ impl Told<'_> {
         }
         if let Some(also) = self.hindrance.map(hindrance_words).filter(|(other, _)| *other != word) {
             lines.push(format!("  besides, it {}", also.1));
+        }
+        if let Some(renewal) = self.renewal.filter(|_| self.opens() == Some(false)) {
+            lines.push(format!("  if the change was meant, systemd renews it: {renewal}"));
         }
         lines.join("\n")
     }
@@ -241,11 +250,12 @@ fn hindrance_words(hindrance: Hindrance) -> (&'static str, String) {
 }
 
 fn moved_record(moved: &MovedPcr<'_>) -> Object {
-    let record = Object::new()
-        .with("pcr", u64::from(moved.pcr))
-        .with("was", to_hex(&moved.was))
-        .with("is", to_hex(&moved.is))
-        .with("because", because(&moved.because).0);
+    let record = Object::new().with("pcr", u64::from(moved.pcr));
+    let record = match &moved.was {
+        Some(was) => record.with("was", to_hex(was)),
+        None => record,
+    };
+    let record = record.with("is", to_hex(&moved.is)).with("because", because(&moved.because).0);
     let (Because::Events { events, .. } | Because::OneOf { events }) = &moved.because else { return record };
     let event = |event: &&Event| {
         Value::from(Object::new().with("kind", event.kind.to_string()).with("component", event.component().to_string()))
