@@ -7,20 +7,29 @@ use tpm2::DictionaryAttack;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remark {
     /// The TPM is near to locking, and this binding's parent key would be locked with it. Power cuts while it is used count.
-    NearLockout(DictionaryAttack),
+    NearLockout {
+        /// Failures that count.
+        failures: u32,
+        /// How many lock it.
+        most_failures: u32,
+        /// After this long, switched on, one failure is forgotten; 0: never.
+        forgets_after_s: Option<u32>,
+    },
 }
 
 impl Remark {
     /// What there is to be said of a TPM under whose protection the binding is: nothing before half of the failures that lock it are there.
     pub(crate) fn of(protection: DictionaryAttack) -> Option<Remark> {
-        let near = protection.failures > 0 && protection.tries_left() <= protection.failures;
-        near.then_some(Remark::NearLockout(protection))
+        let (failures, left) = (protection.failures?, protection.tries_left()?);
+        let (most_failures, forgets_after_s) = (protection.most_failures?, protection.forgets_after_s);
+        let near = failures > 0 && left <= failures;
+        near.then_some(Remark::NearLockout { failures, most_failures, forgets_after_s })
     }
 
     /// One thing to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Remark::NearLockout(_) => {
+            Remark::NearLockout { .. } => {
                 "leave the machine on, or as owner: `tpm2_dictionarylockout --clear-lockout`; a binding of cotter-tpm2 without a PIN is \
                  never locked"
             }
@@ -31,13 +40,13 @@ impl Remark {
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Remark::NearLockout(protection) => {
-                let DictionaryAttack { failures, most_failures, forgets_after_s, .. } = protection;
+            Remark::NearLockout { failures, most_failures, forgets_after_s } => {
                 write!(
                     f,
                     "the TPM counts {failures} failures, power cuts among them, and locks this binding at {most_failures}"
                 )?;
-                if *forgets_after_s == 0 { Ok(()) } else { write!(f, "; it forgets one every {forgets_after_s} s") }
+                let forgets = forgets_after_s.filter(|seconds| *seconds > 0);
+                forgets.map_or(Ok(()), |seconds| write!(f, "; it forgets one every {seconds} s"))
             }
         }
     }
@@ -50,7 +59,8 @@ mod tests {
     #[test]
     fn a_lockout_is_told_before_it_bites() {
         let at = |failures, most_failures| {
-            Remark::of(DictionaryAttack { locked_out: false, failures, most_failures, forgets_after_s: 7 })
+            let (failures, most_failures) = (Some(failures), Some(most_failures));
+            Remark::of(DictionaryAttack { locked_out: false, failures, most_failures, forgets_after_s: Some(7) })
         };
         assert!(at(0, 3).is_none() && at(1, 3).is_none() && at(15, 32).is_none());
         assert!(at(2, 3).is_some() && at(16, 32).is_some());

@@ -6,52 +6,50 @@ use crate::pins::tpm2::{begin, failed};
 use crate::ports::PersonError;
 use crypto::{Hash, Secret, kdf};
 use std::num::NonZeroU32;
+use tpm2::{DictionaryAttack, TpmError};
 
 /// How often a person is asked.
 const MOST_QUESTIONS: u32 = 3;
 /// A PIN is short and the TPM counts wrong ones; this is for whoever has taken the TPM apart. systemd has the same number.
 const ITERATIONS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9_999);
 
-/// What `attempt` gives for the right PIN. Nobody holds the TPM while its person types.
+/// What `attempt` gives for the right PIN. Nobody holds the TPM while its person types, and no value is tried that nobody typed: what a TPM
+/// says of its lock is believed no further than not to ask.
 pub(crate) fn ask_until_right(
     attempt: &dyn Fn(&Secret) -> Result<Secret, PinError>,
     ports: &Ports<'_>,
 ) -> Result<Secret, PinError> {
     let mut wrong = None;
     for _ in 0..MOST_QUESTIONS {
-        let left = tries_left(ports)?;
-        if left == 0 {
-            // Nobody types for nothing: a TPM that is locked says so before it looks at a value.
-            return attempt(&Secret::new(Vec::new())).map_err(|error| locked_by(wrong, error));
+        let protection = protection(ports)?;
+        if protection.locked_out {
+            // Nobody types for nothing. After a wrong PIN of this person that is what there is to say.
+            let locked = PinError::Tpm { source: TpmError::LockedOut, protection: Some(protection) };
+            return Err(wrong.map_or(locked, |_| PinError::WrongPin { left: Some(0) }));
         }
-        match attempt(&ask_for(left, wrong, ports)?) {
-            Err(PinError::WrongPin { left }) => wrong = left,
+        match attempt(&ask_for(protection.tries_left(), wrong.is_some(), ports)?) {
+            Err(error @ PinError::WrongPin { .. }) => wrong = Some(error),
             result => return result,
         }
     }
-    Err(PinError::WrongPin { left: tries_left(ports).ok() })
+    Err(wrong.unwrap_or(PinError::WrongPin { left: None }))
 }
 
-/// After a wrong PIN of this person that is what there is to say, and not that the TPM is locked.
-fn locked_by(wrong: Option<u32>, error: PinError) -> PinError {
-    match wrong {
-        Some(_) => PinError::WrongPin { left: Some(0) },
-        None => error,
-    }
-}
-
-/// How many wrong PINs the TPM takes yet. One that is locked says so when it is asked.
-fn tries_left(ports: &Ports<'_>) -> Result<u32, PinError> {
+/// What the TPM says of its protection from those who guess.
+fn protection(ports: &Ports<'_>) -> Result<DictionaryAttack, PinError> {
     let cancelled = || ports.cancel.is_cancelled();
-    let protection = begin(ports, &cancelled)?.dictionary_attack().map_err(failed)?;
-    Ok(protection.most_failures.saturating_sub(protection.failures))
+    begin(ports, &cancelled)?.dictionary_attack().map_err(failed)
 }
 
-/// The PIN, when the TPM takes so many wrong ones before it locks.
-fn ask_for(left: u32, after: Option<u32>, ports: &Ports<'_>) -> Result<Secret, PinError> {
-    let wrong = if after.is_some() { "Wrong PIN. " } else { "" };
-    let tries = if left == 1 { "the last try before the TPM locks".into() } else { format!("{left} tries") };
-    ask(&format!("{wrong}PIN for the TPM ({tries}): "), ports)
+/// The PIN, when the TPM says that it takes so many wrong ones before it locks.
+fn ask_for(left: Option<u32>, is_again: bool, ports: &Ports<'_>) -> Result<Secret, PinError> {
+    let wrong = if is_again { "Wrong PIN. " } else { "" };
+    let tries = match left {
+        Some(1) => " (the last try before the TPM locks)".into(),
+        Some(left) => format!(" ({left} tries)"),
+        None => String::new(),
+    };
+    ask(&format!("{wrong}PIN for the TPM{tries}: "), ports)
 }
 
 /// What is typed behind the question.

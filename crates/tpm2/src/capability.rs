@@ -32,23 +32,26 @@ pub struct Identity {
     pub revision: u32,
 }
 
-/// The state of the dictionary-attack protection.
+/// The state of the dictionary-attack protection, as the TPM tells it: nothing vouches for that, and a TPM need not tell all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DictionaryAttack {
-    /// Nothing that is protected is done now.
+    /// It says that nothing that is protected is done now.
     pub locked_out: bool,
     /// Failures that count, unclean power-offs among them.
-    pub failures: u32,
+    pub failures: Option<u32>,
     /// How many lock it.
-    pub most_failures: u32,
+    pub most_failures: Option<u32>,
     /// After this long, switched on, one failure is forgotten; 0: none ever counts.
-    pub forgets_after_s: u32,
+    pub forgets_after_s: Option<u32>,
 }
 
 impl DictionaryAttack {
-    /// How many more failures it takes before it locks.
-    pub fn tries_left(&self) -> u32 {
-        if self.locked_out { 0 } else { self.most_failures.saturating_sub(self.failures) }
+    /// How many more failures it takes before it locks: 0 only of one that says that it is locked, nothing if its numbers do not say it.
+    pub fn tries_left(&self) -> Option<u32> {
+        if self.locked_out {
+            return Some(0);
+        }
+        self.most_failures?.checked_sub(self.failures?).filter(|left| *left > 0)
     }
 }
 
@@ -77,7 +80,7 @@ impl Tpm<'_> {
     /// [`TpmError`].
     pub fn identity(&self) -> Result<Identity, TpmError> {
         let fixed = self.properties(FIXED)?;
-        let value = |property| value(&fixed, property);
+        let value = |property| value(&fixed, property).unwrap_or_default();
         let text = |properties: &[u32]| {
             let letters = properties.iter().flat_map(|property| value(*property).to_be_bytes());
             letters.filter(u8::is_ascii_graphic).map(char::from).collect()
@@ -99,7 +102,7 @@ impl Tpm<'_> {
         let value = |property| value(&variable, property);
         Ok(DictionaryAttack {
             // TPMA_PERMANENT, inLockout.
-            locked_out: value(0x200) & (1 << 9) != 0,
+            locked_out: value(0x200).is_some_and(|permanent| permanent & (1 << 9) != 0),
             failures: value(0x20e),
             most_failures: value(0x20f),
             forgets_after_s: value(0x210),
@@ -150,9 +153,9 @@ fn list(answer: &Answer, wanted: TpmCap) -> Result<Reader<'_>, TpmError> {
     if reader.u32()? == wanted.value() { Ok(reader) } else { Err(reader.malformed("it is about something else")) }
 }
 
-/// A property that the TPM does not have is 0.
-fn value(properties: &[(u32, u32)], wanted: u32) -> u32 {
-    properties.iter().find(|(property, _)| *property == wanted).map_or(0, |(_, value)| *value)
+/// A property, if the TPM has it.
+fn value(properties: &[(u32, u32)], wanted: u32) -> Option<u32> {
+    properties.iter().find(|(property, _)| *property == wanted).map(|(_, value)| *value)
 }
 
 #[cfg(test)]
@@ -200,10 +203,26 @@ mod tests {
         assert_eq!(asked(fixed, |tpm| tpm.identity()).unwrap().manufacturer, "INTC");
     }
 
+    /// What a TPM leaves out is not 0, and numbers that say that it is locked do not make it so.
+    #[test]
+    fn tries_are_counted_by_what_the_tpm_says() {
+        let left = |locked_out, failures, most_failures| {
+            DictionaryAttack { locked_out, failures, most_failures, forgets_after_s: None }.tries_left()
+        };
+        assert_eq!(left(false, Some(1), Some(3)), Some(2));
+        assert_eq!(left(true, None, None), Some(0));
+        for (failures, most_failures) in [(Some(3), Some(3)), (Some(4), Some(3)), (Some(0), None), (None, Some(3))] {
+            assert_eq!(left(false, failures, most_failures), None, "{failures:?} of {most_failures:?}");
+        }
+        let failures_alone = b"\0\0\0\0\x06\0\0\0\x01\0\0\x02\x0e\0\0\0\0";
+        let told = asked(failures_alone, |tpm| tpm.dictionary_attack()).unwrap();
+        assert_eq!((told.failures, told.most_failures, told.forgets_after_s), (Some(0), None, None));
+    }
+
     #[test]
     fn a_list_that_is_none_is_an_error() {
         let good = b"\0\0\0\0\x06\0\0\0\x01\0\0\x02\x0e\0\0\0\x03";
-        assert_eq!(asked(good, |tpm| tpm.dictionary_attack()).unwrap().failures, 3);
+        assert_eq!(asked(good, |tpm| tpm.dictionary_attack()).unwrap().failures, Some(3));
         for len in 0..good.len() {
             assert!(asked(good.get(..len).unwrap(), |tpm| tpm.dictionary_attack()).is_err(), "{len}");
         }

@@ -38,6 +38,8 @@ pub enum TpmError {
     },
     /// The parent key is not the one whose name was kept. Nothing secret was said to it.
     OtherParent,
+    /// The TPM says of itself that its dictionary-attack protection has locked it. Nothing was tried.
+    LockedOut,
     /// The TPM has no PCRs of this bank, or not all of those that were asked for.
     NoSuchPcr,
     /// What was handed in cannot be said to a TPM: a sealed object that is none, a secret that is too long.
@@ -52,7 +54,11 @@ pub enum TpmError {
 impl TpmError {
     /// What the TPM said, if it said something.
     pub fn meaning(&self) -> Option<Meaning> {
-        if let TpmError::Refused { command, code } = self { Some(code.meaning_for(command)) } else { None }
+        match self {
+            TpmError::Refused { command, code } => Some(code.meaning_for(command)),
+            TpmError::LockedOut => Some(Meaning::LockedOut),
+            _ => None,
+        }
     }
 
     /// Whether somebody gave up waiting.
@@ -79,6 +85,7 @@ impl TpmError {
         match self {
             TpmError::Transport(error) => transport_hint(error),
             TpmError::Refused { command, code } => refusal_hint(code.meaning_for(command)),
+            TpmError::LockedOut => refusal_hint(Meaning::LockedOut),
             TpmError::Malformed { .. } => "this is no TPM 2.0, or what stands between it and this program is broken",
             TpmError::Forged { .. } | TpmError::WrongName { .. } => {
                 "somebody may sit between this machine and its TPM: do not type a passphrase before it was looked at"
@@ -188,6 +195,7 @@ impl fmt::Display for TpmError {
             }
             TpmError::WrongName { command } => write!(f, "the answer to {command} is about another object"),
             TpmError::OtherParent => f.write_str("the TPM's parent key is not the one that this was sealed under"),
+            TpmError::LockedOut => f.write_str(LOCKED_OUT),
             TpmError::NoSuchPcr => f.write_str("the TPM does not have these PCRs"),
             TpmError::Unsayable { what } => write!(f, "this cannot be given to a TPM: {what}"),
             TpmError::Random(_) => f.write_str("no random numbers"),
@@ -195,10 +203,12 @@ impl fmt::Display for TpmError {
     }
 }
 
+const LOCKED_OUT: &str = "the TPM is locked out by its dictionary-attack protection";
+
 fn said(meaning: Meaning) -> Option<&'static str> {
     Some(match meaning {
         Meaning::Again => "the TPM stayed busy",
-        Meaning::LockedOut => "the TPM is locked out by its dictionary-attack protection",
+        Meaning::LockedOut => LOCKED_OUT,
         Meaning::PolicyFailed => "the TPM does not open this: its policy is not met",
         Meaning::PcrChanged => "the PCRs changed in the meantime",
         Meaning::AuthFailed => "the TPM wants a password",

@@ -266,7 +266,7 @@ fn tpm_weight(error: &TpmError) -> u8 {
         TpmError::Transport(TransportError::NoDevice) => 2,
         TpmError::Transport(TransportError::Setting { .. }) => 6,
         TpmError::Transport(_) => 3,
-        TpmError::Refused { .. } | TpmError::NoSuchPcr => 6,
+        TpmError::Refused { .. } | TpmError::LockedOut | TpmError::NoSuchPcr => 6,
         TpmError::Malformed { .. } | TpmError::Forged { .. } | TpmError::WrongName { .. } | TpmError::OtherParent => 7,
         TpmError::Unsayable { .. } => 6,
         TpmError::Random(_) => 8,

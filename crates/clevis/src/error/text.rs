@@ -61,11 +61,12 @@ impl fmt::Display for PinError {
             PinError::NoTpm => f.write_str("this machine has no TPM"),
             PinError::Tpm { source, protection: None } => source.fmt(f),
             PinError::Tpm { source, protection: Some(protection) } => {
+                source.fmt(f)?;
                 let DictionaryAttack { failures, most_failures, forgets_after_s, .. } = protection;
-                write!(
-                    f,
-                    "{source}; {failures} of {most_failures} failures count, and it forgets one every {forgets_after_s} s"
-                )
+                if let (Some(failures), Some(most)) = (failures, most_failures) {
+                    write!(f, "; {failures} of {most} failures count")?;
+                }
+                forgets_after_s.map_or(Ok(()), |seconds| write!(f, "; it forgets one every {seconds} s"))
             }
             PinError::PcrMismatch { selection, .. } => {
                 write!(f, "the PCRs {selection} are not what they were when this was sealed: something else was booted")

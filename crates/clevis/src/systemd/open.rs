@@ -3,11 +3,11 @@
 use super::TPM2;
 use super::signature::Signatures;
 use super::token::{Parent, Pin, Signed, Tpm2};
-use crate::error::{BindingError, PinError};
+use crate::error::PinError;
 use crate::pin::Ports;
-use crate::pins::tpm2::{begin, failed};
+use crate::pins::tpm2::{begin, refused};
 use crate::tpm_pin;
-use ::tpm2::{Meaning, ParentTemplate, Protection, Purpose, Session, Tpm, TpmError, VerifyingKey};
+use ::tpm2::{ParentTemplate, Protection, Purpose, Session, Tpm, TpmError, VerifyingKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crypto::{Hash, Secret};
@@ -36,7 +36,7 @@ impl Tpm2 {
         let cancelled = || ports.cancel.is_cancelled();
         let tpm = begin(ports, &cancelled)?;
         let sealed = self.unseal(value, signatures.as_ref(), &tpm).map_err(|stopped| match stopped {
-            Stopped::Tpm(source) => self.failed(source, &tpm),
+            Stopped::Tpm(source) => refused(TPM2, self.pcrs, source, &tpm),
             Stopped::Other(error) => error,
         })?;
         Ok(base64(&sealed))
@@ -68,21 +68,6 @@ impl Tpm2 {
             session.policy_auth_value()?;
         }
         Ok(tpm.unseal_with_value(&object, value, session)?)
-    }
-
-    fn failed(&self, source: TpmError, tpm: &Tpm<'_>) -> PinError {
-        match (source.meaning(), &self.pcrs) {
-            (Some(Meaning::PolicyFailed), Some(pcrs)) => PinError::PcrMismatch { selection: *pcrs, source },
-            (Some(Meaning::Other), _) if matches!(source, TpmError::Refused { command: "TPM2_Load", .. }) => {
-                PinError::BadBinding { pin: TPM2, source: BindingError::Sealed(source) }
-            }
-            (Some(Meaning::WrongValue), _) => {
-                let now = tpm.dictionary_attack().ok();
-                PinError::WrongPin { left: now.map(|now| now.most_failures.saturating_sub(now.failures)) }
-            }
-            (Some(Meaning::LockedOut), _) => PinError::Tpm { source, protection: tpm.dictionary_attack().ok() },
-            _ => failed(source),
-        }
     }
 }
 

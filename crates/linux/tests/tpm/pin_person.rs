@@ -1,7 +1,9 @@
 //! The PIN of the pin `cotter-tpm2`, and the TPM's protection from those who guess.
 
+use crate::line::Line;
 use crate::pin::{NAME, World};
-use clevis::{PinError, Remark};
+use clevis::PinError;
+use tpm2::TpmError;
 
 fn failures(world: &World) -> u32 {
     let shown = world.tpm.tool("tpm2_getcap properties-variable");
@@ -79,11 +81,51 @@ fn power_cuts_lock_the_original_and_not_ours() {
     let error = world.open(&theirs).unwrap_err();
     assert!(error.to_string().contains("locked out"), "{error}");
     assert_eq!(told, [Some(0), Some(0), Some(1)]);
-    let Remark::NearLockout(protection) = near(2);
-    assert_eq!(protection.tries_left(), 1);
 }
 
-fn near(failures: u32) -> Remark {
-    let (most_failures, forgets_after_s) = (3, 1000);
-    Remark::NearLockout(tpm2::DictionaryAttack { locked_out: false, failures, most_failures, forgets_after_s })
+/// What the TPM says of its protection is an answer that nothing vouches for.
+fn with_property(answer: Vec<u8>, property: u32, change: impl FnOnce(&mut [u8])) -> Vec<u8> {
+    let mut answer = answer;
+    if let Some(at) = answer.windows(4).position(|bytes| bytes == property.to_be_bytes()) {
+        change(&mut answer[at..at + 8]);
+    }
+    answer
+}
+
+const PERMANENT: u32 = 0x200;
+const LOCKOUT_COUNTER: u32 = 0x20e;
+const MAX_AUTH_FAIL: u32 = 0x20f;
+
+/// Whatever the numbers are: no value is tried that nobody typed, and the right PIN opens.
+#[test]
+fn no_count_makes_the_program_guess() {
+    let world = World::new();
+    let jwe = world.types(&["1234", "1234"]).bind(r#"{"pin":true}"#);
+    let zero = |answer: Vec<u8>| with_property(answer, MAX_AUTH_FAIL, |property| property[4..].fill(0));
+    let absent = |answer: Vec<u8>| with_property(answer, MAX_AUTH_FAIL, |property| property[..4].fill(0x7f));
+    let spent = |answer: Vec<u8>| with_property(answer, LOCKOUT_COUNTER, |property| property[4..].fill(0xff));
+    let lies: [&(dyn Fn(Vec<u8>) -> Vec<u8> + Sync); 3] = [&zero, &absent, &spent];
+    for lie in lies {
+        let lie = |_: usize, answer: Vec<u8>| Ok(lie(answer));
+        world.questions.lock().unwrap().clear();
+        world.types(&["1234"]).open_over(&jwe, &Line::changing(&world.device, &lie)).unwrap();
+        assert_eq!(*world.questions.lock().unwrap(), ["PIN for the TPM: "]);
+        assert_eq!(failures(&world), 0);
+    }
+}
+
+/// A TPM that says that it is locked is believed so far that nobody types for nothing. Nothing is tried.
+#[test]
+fn a_lock_that_is_only_said_costs_no_try() {
+    let world = World::new();
+    let jwe = world.types(&["1234", "1234"]).bind(r#"{"pin":true}"#);
+    world.questions.lock().unwrap().clear();
+    let locked = |answer: Vec<u8>| with_property(answer, PERMANENT, |property| property[6] |= 2);
+    let lie = |_: usize, answer: Vec<u8>| Ok(locked(answer));
+    let error = world.types(&["1234"]).open_over(&jwe, &Line::changing(&world.device, &lie)).unwrap_err();
+    assert!(matches!(error, PinError::Tpm { source: TpmError::LockedOut, protection: Some(_) }), "{error}");
+    assert!(error.to_string().contains("locked out") && error.to_string().contains("0 of 3 failures count"), "{error}");
+    assert!(world.questions.lock().unwrap().is_empty());
+    assert_eq!(failures(&world), 0);
+    world.types(&["1234"]).open(&jwe).unwrap();
 }

@@ -2,9 +2,9 @@
 
 use super::binding::{Binding, Conditions, NAME};
 use crate::approval::Approval;
-use crate::error::{BindingError, PinError, Skipped, WhySkipped};
+use crate::error::{PinError, Skipped, WhySkipped};
 use crate::pcr_state::PcrState;
-use crate::pins::tpm2::failed;
+use crate::pins::tpm2::{failed, refused};
 use crate::stored::SignedPolicy;
 use ::tpm2::{Meaning, PcrSelection, Tpm, TpmError};
 
@@ -27,11 +27,6 @@ pub(super) fn explained(stopped: Stopped, binding: &Binding, tpm: &Tpm<'_>) -> P
         Stopped::Other(error) => return error,
     };
     match (source.meaning(), &source) {
-        (Some(Meaning::LockedOut), _) => PinError::Tpm { source, protection: tpm.dictionary_attack().ok() },
-        (Some(Meaning::WrongValue), _) => {
-            let protection = tpm.dictionary_attack().ok();
-            PinError::WrongPin { left: protection.map(|now| now.most_failures.saturating_sub(now.failures)) }
-        }
         (Some(Meaning::PolicyFailed), TpmError::Refused { command: POLICY_NV, .. }) => {
             match &binding.conditions.counter {
                 Some(counter) => PinError::CounterPassed { index: counter.index, source },
@@ -39,16 +34,11 @@ pub(super) fn explained(stopped: Stopped, binding: &Binding, tpm: &Tpm<'_>) -> P
             }
         }
         (Some(Meaning::PolicyFailed), _) => moved(source, &binding.conditions, tpm),
-        // It is the sealed object that the TPM cannot make sense of: the header was damaged.
-        (Some(Meaning::Other), TpmError::Refused { command: LOAD, .. }) => {
-            PinError::BadBinding { pin: NAME, source: BindingError::Sealed(source) }
-        }
-        _ => failed(source),
+        _ => refused(NAME, None, source, tpm),
     }
 }
 
 const POLICY_NV: &str = "TPM2_PolicyNV";
-const LOAD: &str = "TPM2_Load";
 
 /// The PCRs that are not as they must be: the latch, or those that differ from the set of values that comes nearest.
 fn moved(source: TpmError, conditions: &Conditions, tpm: &Tpm<'_>) -> PinError {

@@ -25,7 +25,6 @@ use ::tpm2::{
 use ::tpm2::{Tpm, TpmError};
 use binding::Binding;
 use crypto::{Hash, Secret};
-use failure::failed_with;
 use jose::Jwe;
 use json::{Field, Object, Value};
 use settings::Settings;
@@ -33,7 +32,7 @@ use settings::Settings;
 pub(crate) use binding::NAME;
 pub(in crate::pins) use binding::{read_halves, write_halves};
 pub(in crate::pins) use content_key::{key_text, new_key, open_by};
-pub(crate) use failure::failed;
+pub(crate) use failure::{failed, refused};
 pub(in crate::pins) use settings::{ECC, HashName, KeyName, SHA256};
 pub(crate) use settings::{read_bank, read_ids};
 
@@ -70,7 +69,9 @@ impl Pin for Tpm2 {
         let binding = read(&header(jwe).field(HEADER))?;
         let cancelled = || ports.cancel.is_cancelled();
         let tpm = begin(ports, &cancelled)?;
-        let text = unseal(&binding, &tpm).map_err(|source| failed_with(source, &binding, &tpm))?;
+        let text = unseal(&binding, &tpm).map_err(|source| {
+            refused(NAME, binding.pcrs.as_ref().map(|(selection, _)| *selection), source, &tpm)
+        })?;
         let opened = open_by(NAME, jwe, &text)?;
         // The secret is there: whatever the TPM answers now is no reason to withhold it.
         let remarks = tpm.dictionary_attack().ok().and_then(Remark::of).into_iter().collect();

@@ -175,6 +175,8 @@ fn said_lines(said: &Said) -> Vec<String> {
     let maker = said.identity.maker().map_or(String::new(), |maker| format!(" ({maker})"));
     let [high, low] = [firmware.0, firmware.1].map(|part| format!("{}.{}", part >> 16, part & 0xffff));
     let DictionaryAttack { locked_out, failures, most_failures, forgets_after_s } = said.protection;
+    let [failures, most_failures, forgets_after_s] =
+        [failures, most_failures, forgets_after_s].map(|told| told.map_or_else(|| "?".into(), |told| told.to_string()));
     let state =
         if locked_out { "LOCKED: what is under it opens only after a failure was forgotten" } else { "not locked" };
     let banks: Vec<&str> = said.banks.iter().map(|bank| bank.name()).collect();
@@ -224,11 +226,12 @@ fn identity_record(identity: &Identity) -> Object {
 }
 
 fn protection_record(protection: &DictionaryAttack) -> Object {
+    let told = |number: Option<u32>| number.map_or(Value::Null, |number| u64::from(number).into());
     Object::new()
         .with("locked_out", Value::Bool(protection.locked_out))
-        .with("failures", u64::from(protection.failures))
-        .with("most_failures", u64::from(protection.most_failures))
-        .with("forgets_after_s", u64::from(protection.forgets_after_s))
+        .with("failures", told(protection.failures))
+        .with("most_failures", told(protection.most_failures))
+        .with("forgets_after_s", told(protection.forgets_after_s))
 }
 
 fn why_word(why: WhyThisTpm) -> &'static str {
