@@ -1,7 +1,7 @@
 //! What is to be said although a secret came back.
 
 use std::fmt;
-use tpm2::DictionaryAttack;
+use tpm2::{DictionaryAttack, Tpm};
 
 /// A remark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,11 @@ impl Remark {
         let (most_failures, forgets_after_s) = (protection.most_failures?, protection.forgets_after_s);
         let near = failures > 0 && left <= failures;
         near.then_some(Remark::NearLockout { failures, most_failures, forgets_after_s })
+    }
+
+    /// As [`Remark::of`], where the secret is there: whatever the TPM answers now is no reason to withhold it.
+    pub(crate) fn near_lockout(tpm: &Tpm<'_>) -> Vec<Remark> {
+        tpm.dictionary_attack().ok().and_then(Remark::of).into_iter().collect()
     }
 
     /// One thing to do about it.

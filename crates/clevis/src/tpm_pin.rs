@@ -36,7 +36,7 @@ pub(crate) fn ask_until_right(
 }
 
 /// What the TPM says of its protection from those who guess.
-fn protection(ports: &Ports<'_>) -> Result<DictionaryAttack, PinError> {
+pub(crate) fn protection(ports: &Ports<'_>) -> Result<DictionaryAttack, PinError> {
     let cancelled = || ports.cancel.is_cancelled();
     begin(ports, &cancelled)?.dictionary_attack().map_err(failed)
 }

@@ -273,7 +273,7 @@ fn tell_of(attempt: &Attempt, wrong: &[WrongShare], remarks: &[Remark], on_event
 fn ask(attempt: &Attempt, ports: &Ports<'_>) -> Result<Opened, AttemptError> {
     let opened = match &attempt.way {
         Way::Policy(jwe) => clevis::open(jwe, ports),
-        Way::Systemd(tpm2) => tpm2.open(ports).map(|passphrase| Opened::new(passphrase, Secret::new(Vec::new()))),
+        Way::Systemd(tpm2) => tpm2.open(ports),
         Way::Refused(why) => Err(PinError::Unopened(*why)),
     };
     opened.map_err(AttemptError::Pin)

@@ -84,6 +84,21 @@ impl Swtpm {
         self.tool("tpm2_pcrextend").arg(format!("{pcr}:sha256={digest}")).succeed();
     }
 
+    /// It locks at this many failures, and forgets one every 100 s.
+    pub fn locks_at(&self, failures: &str) {
+        self.tool("tpm2_dictionarylockout").args(["-s", "-n", failures, "-t", "100", "-l", "100"]).succeed();
+    }
+
+    /// Counts one failure: a key is used with a password that is not its own.
+    pub fn fail(&self) {
+        let folder = tempfile::tempdir().unwrap();
+        let (parent, child) = (folder.path().join("parent"), folder.path().join("child"));
+        self.tool("tpm2_createprimary").args(["-Q", "-C", "o", "-p", "word", "-c"]).arg(&parent).succeed();
+        let wrong = self.tool("tpm2_create").args(["-Q", "-P", "wrong", "-C"]).arg(&parent).arg("-u").arg(&child);
+        assert!(!wrong.run().status.success());
+        self.tool("tpm2_flushcontext").arg("-t").succeed();
+    }
+
     /// What is sealed in a JWE of the pin `tpm2` without PCRs, taken out with the original's tools.
     pub fn sealed_text(&self, jwe: &[u8]) -> Vec<u8> {
         let decoded = |text: &[u8]| Program::new("jose").args(["b64", "dec", "-i-"]).input(text).succeed().stdout;

@@ -212,6 +212,24 @@ fn what_does_not_fit_is_named() {
     assert!(disk.opens_with(PASSPHRASE.as_bytes()));
 }
 
+/// Up to 253 the parent key is made anew and counted, as Clevis's: that is said before the TPM locks, and for how long it has.
+#[test]
+fn a_lockout_is_told_before_it_comes_and_then_how_long() {
+    let (tpm, disk) = (Swtpm::start(), luks2());
+    tpm.extend(7, 0x77);
+    tpm.locks_at("3");
+    enroll(&tpm, &disk, &["--tpm2-pcrs=7"]);
+    let told = || unlock(&tpm, &disk, &["--test-passphrase"]);
+    assert!(!told().succeeded().said().contains("failures"));
+    tpm.fail();
+    tpm.fail();
+    let said = told().succeeded().said();
+    assert!(said.contains("the TPM counts 2 failures, power cuts among them, and locks this binding at 3"), "{said}");
+    tpm.fail();
+    let said = told().failed_with(1).said();
+    assert!(said.contains("TPM_RC_LOCKOUT (0x921)") && said.contains("3 of 3 failures count"), "{said}");
+}
+
 /// A binding of Clevis's whose server is down does not stand in the way, nor the other way about.
 #[test]
 fn both_kinds_are_tried_side_by_side() {
@@ -270,7 +288,7 @@ fn nothing_secret_is_on_the_line() {
         line.commands()
     };
     let opening = [CREATE_PRIMARY, START, LOAD, START, FLUSH];
-    let pcrs = [&opening[..], &[POLICY_PCR, UNSEAL, FLUSH]].concat();
+    let pcrs = [&opening[..], &[POLICY_PCR, UNSEAL, FLUSH, GET_CAPABILITY]].concat();
     assert_eq!(codes(&["--tpm2-pcrs=7"], false), pcrs);
     let signed = Signed::boot(&tpm);
     enroll(&tpm, &disk, &["--tpm2-pcrs=", &signed.key_option(), "--wipe-slot=tpm2"]);
@@ -278,8 +296,9 @@ fn nothing_secret_is_on_the_line() {
     let program = disk.cotter(["unlock", "--test-passphrase"]).arg("--tpm2-signature").arg(signed.signature());
     program.env(TCTI, line.place()).succeed();
     let approved = [POLICY_GET_DIGEST, LOAD_EXTERNAL, VERIFY_SIGNATURE, POLICY_AUTHORIZE, FLUSH];
-    assert_eq!(line.commands(), [&opening[..], &[POLICY_PCR], &approved, &[UNSEAL, FLUSH]].concat());
-    let with_pin = [&[GET_CAPABILITY][..], &opening, &[POLICY_PCR, POLICY_AUTH_VALUE, UNSEAL, FLUSH]].concat();
+    assert_eq!(line.commands(), [&opening[..], &[POLICY_PCR], &approved, &[UNSEAL, FLUSH, GET_CAPABILITY]].concat());
+    let pin = [POLICY_PCR, POLICY_AUTH_VALUE, UNSEAL, FLUSH, GET_CAPABILITY];
+    let with_pin = [&[GET_CAPABILITY][..], &opening, &pin].concat();
     assert_eq!(codes(&["--tpm2-pcrs=7", "--tpm2-with-pin=yes"], true), with_pin);
 }
 

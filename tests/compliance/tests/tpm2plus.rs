@@ -8,7 +8,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use compliance::swtpm::{Eavesdropper, TCTI};
-use compliance::{Ended, Program, Swtpm, Table, replacement};
+use compliance::{Disk, Ended, Maker, Program, Swtpm, Table, Version, replacement};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::PathBuf;
@@ -236,10 +236,29 @@ fn a_wrong_signature_or_another_key_opens_nothing() {
     refused("its key is not the one that the binding was made for");
 }
 
+/// The parent is the original's, and so is what is said of it: before the TPM locks, and for how long it has.
+#[test]
+fn a_lockout_is_told_before_it_comes_and_then_how_long() {
+    let (signer, tpm) = (Signer::new("RSASSA"), Swtpm::start());
+    tpm.locks_at("3");
+    signer.write(&[signer.sign("", &pcr_7(&tpm))]);
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    let bound = tpm.give(disk.bind_program(Maker::Ours, "tpm2plus", &signer.config(""))).succeed();
+    let told = || tpm.give(disk.cotter(["unlock", "--test-passphrase"])).run();
+    assert!(![bound.said(), told().succeeded().said()].concat().contains("failures"));
+    tpm.fail();
+    tpm.fail();
+    let said = told().succeeded().said();
+    assert!(said.contains("the TPM counts 2 failures, power cuts among them, and locks this binding at 3"), "{said}");
+    tpm.fail();
+    let said = told().failed_with(1).said();
+    assert!(said.contains("TPM_RC_LOCKOUT (0x921)") && said.contains("3 of 3 failures count"), "{said}");
+}
+
 /// No more is sent than is documented, and no key in clear.
 #[test]
 fn no_more_commands_than_are_documented() {
-    const OPENING: [u32; 13] = [
+    const OPENING: [u32; 14] = [
         0x131, // CreatePrimary
         0x176, // StartAuthSession
         0x167, // LoadExternal
@@ -253,6 +272,7 @@ fn no_more_commands_than_are_documented() {
         0x15e, // Unseal
         0x165, // FlushContext
         0x165, // FlushContext
+        0x17a, // GetCapability
     ];
     let (signer, tpm) = (Signer::new("RSASSA"), Swtpm::start());
     // A TPM that has just started tests itself first, and wants its first commands twice.

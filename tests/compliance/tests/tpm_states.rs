@@ -11,21 +11,6 @@ use compliance::{Disk, Ended, Maker, Program, Swtpm, Table, Version};
 const PINS: [&str; 2] = ["tpm2", "cotter-tpm2"];
 const PLAINTEXT: &[u8] = b"a plaintext\0with \xff bytes\n";
 
-/// Counts one failure: a key is used with a password that is not its own.
-fn fail(tpm: &Swtpm) {
-    let folder = tempfile::tempdir().unwrap();
-    let (parent, child) = (folder.path().join("parent"), folder.path().join("child"));
-    tpm.tool("tpm2_createprimary").args(["-Q", "-C", "o", "-p", "word", "-c"]).arg(&parent).succeed();
-    let wrong = tpm.tool("tpm2_create").args(["-Q", "-P", "wrong", "-C"]).arg(&parent).arg("-u").arg(&child);
-    assert!(!wrong.run().status.success());
-    tpm.tool("tpm2_flushcontext").arg("-t").succeed();
-}
-
-/// The TPM locks at this many failures, and forgets one every 100 s.
-fn locks_at(tpm: &Swtpm, failures: &str) {
-    tpm.tool("tpm2_dictionarylockout").args(["-s", "-n", failures, "-t", "100", "-l", "100"]).succeed();
-}
-
 /// What became of a TPM: the same in another state, or none.
 type Change = fn(Swtpm) -> Option<Swtpm>;
 
@@ -58,8 +43,8 @@ const STATES: [State; 5] = [
     State {
         name: "locked out",
         change: |tpm| {
-            locks_at(&tpm, "1");
-            fail(&tpm);
+            tpm.locks_at("1");
+            tpm.fail();
             Some(tpm)
         },
         said: [LOCKED, &[]],
@@ -172,7 +157,7 @@ fn a_lockout_is_told_before_it_comes() {
         "`tpm2_dictionarylockout --clear-lockout`",
     ];
     let tpm = Swtpm::start();
-    locks_at(&tpm, "3");
+    tpm.locks_at("3");
     let disk = Disk::of(Maker::Theirs, Version::Luks2);
     let bind = |pin: &str| tpm.give(disk.bind_program(Maker::Ours, pin, "{}")).succeed().said();
     let is_silent = |said: &str| !said.contains("failures") && !said.contains("lockout");
@@ -189,7 +174,7 @@ fn a_lockout_is_told_before_it_comes() {
         for (command, said) in conversations().into_iter().flatten() {
             assert!(is_silent(&said), "{failures} of 3, {command}: {said}");
         }
-        fail(&tpm);
+        tpm.fail();
     }
     let [locked, never] = conversations();
     let [bound, bound_never] = PINS.map(bind);

@@ -4,8 +4,9 @@ use super::TPM2;
 use super::signature::Signatures;
 use super::token::{Parent, Pin, Signed, Tpm2};
 use crate::error::PinError;
-use crate::pin::Ports;
+use crate::pin::{Opened, Ports};
 use crate::pins::tpm2::{begin, refused};
+use crate::remark::Remark;
 use crate::tpm_pin;
 use ::tpm2::{ParentTemplate, Protection, Purpose, Session, Tpm, TpmError, VerifyingKey};
 use base64::Engine as _;
@@ -16,15 +17,21 @@ use crypto::{Hash, Secret};
 const HASH: Hash = Hash::Sha256;
 
 impl Tpm2 {
-    /// The passphrase of the keyslot.
+    /// The passphrase of the keyslot; there is no key beside it.
     ///
     /// # Errors
     /// [`PinError`]; [`PinError::PcrMismatch`] if what has to be as it was is not, [`PinError::NotSigned`] if nobody has signed what is.
-    pub fn open(&self, ports: &Ports<'_>) -> Result<Secret, PinError> {
-        match &self.pin {
+    pub fn open(&self, ports: &Ports<'_>) -> Result<Opened, PinError> {
+        let passphrase = match &self.pin {
             None => self.attempt(&Secret::new(Vec::new()), ports),
             Some(pin) => tpm_pin::ask_until_right(&|typed| self.attempt(&pin.value(typed), ports), ports),
-        }
+        }?;
+        let remarks = match self.parent {
+            // The passphrase is there: whatever the TPM answers now is no reason to withhold it.
+            Parent::Made(_) => tpm_pin::protection(ports).ok().and_then(Remark::of).into_iter().collect(),
+            Parent::Stored { .. } => Vec::new(),
+        };
+        Ok(Opened { remarks, ..Opened::new(passphrase, Secret::new(Vec::new())) })
     }
 
     /// One conversation.

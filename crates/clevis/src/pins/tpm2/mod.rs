@@ -69,13 +69,10 @@ impl Pin for Tpm2 {
         let binding = read(&header(jwe).field(HEADER))?;
         let cancelled = || ports.cancel.is_cancelled();
         let tpm = begin(ports, &cancelled)?;
-        let text = unseal(&binding, &tpm).map_err(|source| {
-            refused(NAME, binding.pcrs.as_ref().map(|(selection, _)| *selection), source, &tpm)
-        })?;
+        let text = unseal(&binding, &tpm)
+            .map_err(|source| refused(NAME, binding.pcrs.as_ref().map(|(selection, _)| *selection), source, &tpm))?;
         let opened = open_by(NAME, jwe, &text)?;
-        // The secret is there: whatever the TPM answers now is no reason to withhold it.
-        let remarks = tpm.dictionary_attack().ok().and_then(Remark::of).into_iter().collect();
-        Ok(Opened { remarks, ..opened })
+        Ok(Opened { remarks: Remark::near_lockout(&tpm), ..opened })
     }
 
     fn is_at_hand(&self, _: &Field<'_>) -> bool {

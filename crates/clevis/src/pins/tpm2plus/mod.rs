@@ -11,7 +11,8 @@ mod files;
 use crate::config::Config;
 use crate::error::{BindingError, PinError, SignedPolicyError};
 use crate::pin::{HEADER, Opened, Pin, Ports, Shown, header};
-use crate::pins::tpm2::{Compared, begin, failed, key_text, new_key, open_by};
+use crate::pins::tpm2::{Compared, begin, failed, key_text, new_key, open_by, refused};
+use crate::remark::Remark;
 use crate::stored::Lost;
 use ::tpm2::policy::{Policy, Step};
 use ::tpm2::{
@@ -70,10 +71,13 @@ impl Pin for Tpm2Plus {
         let mut signed = files::policies(policy_path, ports)?;
         signed.retain(|policy| policy.reference == reference.as_bytes());
         let cancelled = || ports.cancel.is_cancelled();
-        let text = unseal(&binding, &signer, &signed, &begin(ports, &cancelled)?).map_err(failed)?;
+        let tpm = begin(ports, &cancelled)?;
+        let text = unseal(&binding, &signer, &signed, &tpm);
+        let text = text.map_err(|Stopped { met, source }| refused(NAME, met, source, &tpm))?;
         let none_fits = || SignedPolicyError::NoneFits { tried: signed.len() };
         let text = text.ok_or_else(|| PinError::SignedPolicy { path: policy_path.clone(), source: none_fits() })?;
-        open_by(NAME, jwe, &text)
+        let opened = open_by(NAME, jwe, &text)?;
+        Ok(Opened { remarks: Remark::near_lockout(&tpm), ..opened })
     }
 
     fn is_at_hand(&self, _: &Field<'_>) -> bool {
@@ -108,13 +112,26 @@ fn authorized(signer: &VerifyingKey, reference: &str) -> Result<Policy, TpmError
     Ok(Policy::new().then(Step::Authorize { key: signer.name()?, reference: reference.as_bytes().to_vec() }))
 }
 
+/// What stopped the opening.
+struct Stopped {
+    /// PCRs of the policy that was signed and met before.
+    met: Option<PcrSelection>,
+    source: TpmError,
+}
+
+impl From<TpmError> for Stopped {
+    fn from(source: TpmError) -> Stopped {
+        Stopped { met: None, source }
+    }
+}
+
 /// What was sealed; nothing if none of these policies is signed and met.
 fn unseal(
     binding: &Binding,
     signer: &VerifyingKey,
     signed: &[SignedPolicy],
     tpm: &Tpm<'_>,
-) -> Result<Option<Secret>, TpmError> {
+) -> Result<Option<Secret>, Stopped> {
     let parent = tpm.create_primary(binding.settings.parent())?;
     let mut session = tpm.start_session(&parent, Purpose::Authorise, HASH)?;
     let loaded = tpm.load_external(signer)?;
@@ -124,9 +141,12 @@ fn unseal(
     drop(loaded);
     let object = tpm.load_last(&parent, &binding.sealed, session)?;
     let playing = tpm.start_session(&parent, Purpose::Policy, HASH)?;
-    selections.iter().try_for_each(|selection| playing.policy_pcr(selection))?;
-    playing.policy_authorize(&approved, binding.settings.reference.as_bytes(), &signer.name()?, &ticket)?;
-    tpm.unseal(&object, playing).map(Some)
+    let played = || {
+        selections.iter().try_for_each(|selection| playing.policy_pcr(selection))?;
+        playing.policy_authorize(&approved, binding.settings.reference.as_bytes(), &signer.name()?, &ticket)?;
+        tpm.unseal(&object, playing).map(Some)
+    };
+    played().map_err(|source| Stopped { met: selections.first().copied(), source })
 }
 
 /// A policy that is met: which PCRs it compares, its digest, and that the TPM has verified the signature over it.
