@@ -131,10 +131,15 @@ impl Signer {
 
     /// A policy that PCR 7 of SHA-256 holds this, signed for this purpose.
     fn sign(&self, reference: &str, value: &[u8]) -> String {
+        self.sign_in((0x0b, "sha256"), reference, value)
+    }
+
+    /// The same of a bank, by its number and its name.
+    fn sign_in(&self, bank: (u8, &str), reference: &str, value: &[u8]) -> String {
         let mut policy = vec![0; 32];
         // TPM_CC_PolicyPCR, and a selection of PCR 7 alone.
         policy.extend([0, 0, 1, 0x7f]);
-        policy.extend([0, 0, 0, 1, 0, 0x0b, 3, 0x80, 0, 0]);
+        policy.extend([0, 0, 0, 1, 0, bank.0, 3, 0x80, 0, 0]);
         policy.extend(Sha256::digest(value));
         let mut message = Sha256::digest(&policy).to_vec();
         message.extend(reference.as_bytes());
@@ -145,8 +150,9 @@ impl Signer {
         let openssl = Program::new("openssl").args(["dgst", "-sha256", "-sign"]).arg(self.file("key.pem"));
         let signature = openssl.args(options).input(message).succeed().stdout;
         format!(
-            r#"{{"policy_ref":"{}","steps":[{{"PCRs":{{"pcr_ids":[7],"hash_algorithm":"sha256","value":"{}"}}}}],"signature":"{}"}}"#,
+            r#"{{"policy_ref":"{}","steps":[{{"PCRs":{{"pcr_ids":[7],"hash_algorithm":"{}","value":"{}"}}}}],"signature":"{}"}}"#,
             BASE64_STANDARD.encode(reference),
+            bank.1,
             BASE64_STANDARD.encode(value),
             BASE64_STANDARD.encode(signature)
         )
@@ -234,6 +240,40 @@ fn a_wrong_signature_or_another_key_opens_nothing() {
     refused("cannot be read");
     fs::copy(other.file("public.json"), signer.file("public.json")).unwrap();
     refused("its key is not the one that the binding was made for");
+}
+
+/// A file for several machines may speak of banks that this one does not have.
+#[test]
+fn a_policy_of_another_bank_shuts_no_other() {
+    let (signer, tpm) = (Signer::new("RSASSA"), Swtpm::start());
+    let jwe = Side::Ours.encrypt(&tpm, "tpm2plus", &signer.config(""));
+    let (unknown, here) = (signer.sign_in((0x12, "sm3_256"), "", &[0; 32]), signer.sign("", &pcr_7(&tpm)));
+    signer.write(&[unknown.clone(), here]);
+    assert_eq!(Side::Ours.decrypt(&tpm, &jwe).succeeded().stdout, PLAINTEXT);
+    signer.write(&[unknown]);
+    let said = Side::Ours.decrypt(&tpm, &jwe).failed_with(1).said();
+    assert!(said.contains("no signed policy in"), "{said}");
+}
+
+/// A TPM says no more than a number: what that is about is said as of a binding of the pin `tpm2`.
+#[test]
+fn what_the_tpm_refuses_is_named() {
+    let (signer, tpm) = (Signer::new("RSASSA"), Swtpm::start());
+    signer.write(&[signer.sign("", &pcr_7(&tpm))]);
+    let jwe = Side::Ours.encrypt(&tpm, "tpm2plus", &signer.config(""));
+    let refused = |command: usize, code: [u8; 2], expected: &str| {
+        let refusal = [&b"\x80\x01\0\0\0\x0a\0\0"[..], &code].concat();
+        let answers = move |number, answer| if number == command { refusal.clone() } else { answer };
+        let line = Eavesdropper::changing(&tpm, Box::new(answers));
+        let decrypt = Program::cotter().arg("decrypt").input(jwe.clone()).env(TCTI, line.place());
+        let said = decrypt.run().failed_with(1).said();
+        assert!(said.contains(expected), "{said}");
+    };
+    // The PCR was extended since it was read: TPM_RC_VALUE of PolicyAuthorize, TPM_RC_POLICY_FAIL of Unseal.
+    refused(9, [1, 0xc4], "the PCRs sha256:7 are not what they were");
+    refused(10, [9, 0x9d], "the PCRs sha256:7 are not what they were");
+    // TPM_RC_SIZE of Load.
+    refused(6, [1, 0xd5], "the binding is damaged");
 }
 
 /// The parent is the original's, and so is what is said of it: before the TPM locks, and for how long it has.

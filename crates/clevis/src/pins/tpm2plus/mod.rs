@@ -152,6 +152,9 @@ fn unseal(
 /// A policy that is met: which PCRs it compares, its digest, and that the TPM has verified the signature over it.
 type Met<'a> = (&'a [PcrSelection], Vec<u8>, Ticket);
 
+/// The PCRs that were read.
+type Known = Vec<(PcrSelection, Vec<u8>)>;
+
 /// The first policy whose signature is one over what the PCRs hold now.
 fn first_signed<'a>(
     signer: &VerifyingKey,
@@ -160,30 +163,51 @@ fn first_signed<'a>(
     tpm: &Tpm<'_>,
     session: &mut Session<'_, '_>,
 ) -> Result<Option<Met<'a>>, TpmError> {
-    let mut known = Vec::new();
+    let mut known = Known::new();
     for policy in signed {
-        let steps: Result<Vec<Step>, TpmError> = policy
-            .selections
-            .iter()
-            .map(|selection| Ok(Step::Pcr { selection: *selection, values: now(selection, &mut known, tpm, session)? }))
-            .collect();
-        let approved = Policy::from(steps?).digest(HASH)?;
-        let digest = VerifyingKey::digest(&approved, &policy.reference);
-        match tpm.verify_signature(loaded, signer, &digest, &policy.signature) {
-            Ok(ticket) => return Ok(Some((&policy.selections, approved, ticket))),
-            Err(error) if error.meaning() == Some(Meaning::WrongSignature) => (),
-            // A signature of another length than the key makes.
-            Err(TpmError::Unsayable { .. }) => (),
+        let verified = approved(policy, &mut known, tpm, session).and_then(|approved| {
+            let digest = VerifyingKey::digest(&approved, &policy.reference);
+            Ok((approved, tpm.verify_signature(loaded, signer, &digest, &policy.signature)?))
+        });
+        match verified {
+            Ok((approved, ticket)) => return Ok(Some((&policy.selections, approved, ticket))),
+            Err(error) if is_of_this_policy(&error) => (),
             Err(error) => return Err(error),
         }
     }
     Ok(None)
 }
 
+/// What a policy comes to with what its PCRs hold now.
+fn approved(
+    policy: &SignedPolicy,
+    known: &mut Known,
+    tpm: &Tpm<'_>,
+    session: &mut Session<'_, '_>,
+) -> Result<Vec<u8>, TpmError> {
+    let steps: Result<Vec<Step>, TpmError> = policy
+        .selections
+        .iter()
+        .map(|selection| Ok(Step::Pcr { selection: *selection, values: now(selection, known, tpm, session)? }))
+        .collect();
+    Policy::from(steps?).digest(HASH)
+}
+
+/// Whether another policy may be met all the same: this one is not signed, by a signature of the length that the key makes or of another;
+/// or it is of a bank that this TPM does not have, in a file for several machines.
+fn is_of_this_policy(error: &TpmError) -> bool {
+    let not_here = matches!(error, TpmError::Refused { command: "TPM2_PCR_Read", .. });
+    match error.meaning() {
+        Some(Meaning::WrongSignature) => true,
+        Some(Meaning::Unsupported) => not_here,
+        _ => matches!(error, TpmError::NoSuchPcr | TpmError::Unsayable { .. }),
+    }
+}
+
 /// What these PCRs hold now; the TPM is asked once.
 fn now(
     selection: &PcrSelection,
-    known: &mut Vec<(PcrSelection, Vec<u8>)>,
+    known: &mut Known,
     tpm: &Tpm<'_>,
     session: &mut Session<'_, '_>,
 ) -> Result<Vec<u8>, TpmError> {
