@@ -22,9 +22,13 @@ impl Tpm2 {
     /// # Errors
     /// [`PinError`]; [`PinError::PcrMismatch`] if what has to be as it was is not, [`PinError::NotSigned`] if nobody has signed what is.
     pub fn open(&self, ports: &Ports<'_>) -> Result<Opened, PinError> {
+        // Nobody types a PIN to hear then that a file is missing.
+        let signatures =
+            self.signed.as_ref().map(|_| Signatures::read(self.signatures.as_deref(), ports)).transpose()?;
+        let attempt = |value: &Secret| self.attempt(value, signatures.as_ref(), ports);
         let passphrase = match &self.pin {
-            None => self.attempt(&Secret::new(Vec::new()), ports),
-            Some(pin) => tpm_pin::ask_until_right(&|typed| self.attempt(&pin.value(typed), ports), ports),
+            None => attempt(&Secret::new(Vec::new())),
+            Some(pin) => tpm_pin::ask_until_right(&|typed| attempt(&pin.value(typed)), ports),
         }?;
         let remarks = match self.parent {
             // The passphrase is there: whatever the TPM answers now is no reason to withhold it.
@@ -35,14 +39,10 @@ impl Tpm2 {
     }
 
     /// One conversation.
-    fn attempt(&self, value: &Secret, ports: &Ports<'_>) -> Result<Secret, PinError> {
-        let signatures = match self.signed {
-            Some(_) => Some(Signatures::read(self.signatures.as_deref(), ports)?),
-            None => None,
-        };
+    fn attempt(&self, value: &Secret, signatures: Option<&Signatures>, ports: &Ports<'_>) -> Result<Secret, PinError> {
         let cancelled = || ports.cancel.is_cancelled();
         let tpm = begin(ports, &cancelled)?;
-        let sealed = self.unseal(value, signatures.as_ref(), &tpm).map_err(|stopped| match stopped {
+        let sealed = self.unseal(value, signatures, &tpm).map_err(|stopped| match stopped {
             Stopped::Tpm(source) => refused(TPM2, self.pcrs, source, &tpm),
             Stopped::Other(error) => error,
         })?;

@@ -96,6 +96,19 @@ const PERMANENT: u32 = 0x200;
 const LOCKOUT_COUNTER: u32 = 0x20e;
 const MAX_AUTH_FAIL: u32 = 0x20f;
 
+/// A file that is missing is told before anybody types.
+#[test]
+fn what_systemds_token_needs_beside_a_pin_is_read_before_it_is_asked_for() {
+    let world = World::new();
+    let text = include_str!("../../../../tests/compliance/vectors/systemd_257/all.json");
+    let token = json::parse(text.as_bytes(), &json::Limits::POLICY).unwrap();
+    let mut token = clevis::systemd::Tpm2::read(&token.field("token")).unwrap().unwrap();
+    token.signed_at("/no/such/file");
+    let error = token.open(&world.types(&["1234"]).ports(&world.device)).unwrap_err();
+    assert!(matches!(error, PinError::File { .. }), "{error}");
+    assert!(world.questions.lock().unwrap().is_empty());
+}
+
 /// Whatever the numbers are: no value is tried that nobody typed, and the right PIN opens.
 #[test]
 fn no_count_makes_the_program_guess() {
