@@ -5,7 +5,8 @@ use super::{ask, in_session};
 use crate::approval::Counter;
 use crate::error::PinError;
 use crate::pin::Ports;
-use ::tpm2::{NvIndex, ParentKey};
+use crate::pins::tpm2::failed;
+use ::tpm2::{Meaning, NvIndex, ParentKey, Session, Tpm, TpmError};
 
 /// What is done with it.
 #[derive(Clone, Copy, PartialEq)]
@@ -31,19 +32,33 @@ pub fn raise(counter: &Counter, ports: &Ports<'_>) -> Result<u64, PinError> {
     counted(counter, ports, Then::Raise)
 }
 
-/// Undefines the counters that were made with these ports. Those that are still there come back with the reason.
+/// Undefines the counters that were made with these ports. Those that may still be there come back with the first reason.
 pub fn take_back(ports: &Ports<'_>) -> Option<(Vec<NvIndex>, PinError)> {
     let indices = ports.made.take();
     if indices.is_empty() || ports.made.is_rehearsed() {
         return None;
     }
-    ask(ports, |tpm| {
+    let asked = ask(ports, |tpm| {
         in_session(tpm, ParentKey::Ecc, ports, |session| {
-            indices.iter().try_for_each(|index| tpm.nv_undefine(&tpm.nv_read_public(*index)?, session))
+            Ok(indices.iter().filter_map(|index| Some((*index, undefine(*index, tpm, session).err()?))).collect())
         })
-    })
-    .err()
-    .map(|error| (indices, error))
+    });
+    let left: Vec<(NvIndex, TpmError)> = match asked {
+        Ok(left) => left,
+        Err(error) => return Some((indices, error)),
+    };
+    let (left, mut errors): (Vec<NvIndex>, Vec<TpmError>) = left.into_iter().unzip();
+    errors.truncate(1);
+    errors.pop().map(|first| (left, failed(first)))
+}
+
+/// One that is gone already needs nothing.
+fn undefine(index: NvIndex, tpm: &Tpm<'_>, session: &mut Session<'_, '_>) -> Result<(), TpmError> {
+    match tpm.nv_read_public(index) {
+        Ok(public) => tpm.nv_undefine(&public, session),
+        Err(error) if error.meaning() == Some(Meaning::NoIndex) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// In a session, so that what was read is what the TPM said.

@@ -1,9 +1,10 @@
 //! The pin `cotter-tpm2`: each condition, met and not, and all of them together.
 
+use crate::line::Line;
 use crate::pin::{NAME, World, approve, approver};
 use crate::swtpm::Swtpm;
 use clevis::{Counter, PinError, WhySkipped};
-use tpm2::TpmError;
+use tpm2::{NvIndex, TpmError};
 
 #[test]
 fn every_configuration_opens_and_leaves_nothing_behind() {
@@ -130,6 +131,48 @@ fn a_binding_beside_another_on_its_counter_lives_and_dies_with_it() {
         assert!(matches!(error, PinError::CounterPassed { .. }), "{error}");
     }
     assert!(world.is_clean());
+}
+
+/// A counter of a share is gone: those of the others are counted up all the same.
+#[test]
+fn one_counter_that_fails_keeps_no_other_from_being_settled() {
+    let mut world = World::new();
+    let config = |counters: [&str; 3]| {
+        let [one, two, three] = counters.map(|counter| format!(r#"{{"counter":{counter}}}"#));
+        format!(r#"{{"t":1,"pins":{{"cotter-tpm2":[{one},{two},{three}]}}}}"#)
+    };
+    let old = world.try_bind("sss", &config(["true"; 3]), &world.device).unwrap();
+    let counters = clevis::counters(&old, clevis::pins::ALL).unwrap();
+    let [one, two, three] = [0, 1, 2].map(|at: usize| format!(r#""{}""#, counters[at]));
+    world.replaces = true;
+    let new = world.try_bind("sss", &config([&one, &two, &three]), &world.device).unwrap();
+    world.open(&old).unwrap();
+    world.tpm.tool(&format!("tpm2_nvundefine -C o {}", counters[0]));
+    let error = clevis::settle(&new, &world.ports(&world.device)).unwrap_err();
+    assert!(error.to_string().contains("no such index"), "{error}");
+    let error = world.open(&old).unwrap_err();
+    let PinError::TooFew { failures, .. } = &error else { panic!("{error}") };
+    let passed = |failure: &&clevis::Failure| matches!(failure.error, PinError::CounterPassed { .. });
+    assert_eq!(failures.iter().filter(passed).count(), 2, "{error}");
+    world.open(&new).unwrap();
+}
+
+/// What cannot be taken back is named, and nothing else is.
+#[test]
+fn one_counter_that_stays_keeps_no_other_from_being_taken_back() {
+    let world = World::new();
+    (0..4).for_each(|_| drop(world.bind(r#"{"counter":true}"#)));
+    let made = world.made.counters();
+    world.tpm.tool(&format!("tpm2_nvundefine -C o {}", made[0]));
+    // TPM_RC_FAILURE, of NV_ReadPublic of the third; sessions have no part in that.
+    let refuse =
+        |number: usize, answer| Ok(if number == 5 { b"\x80\x01\0\0\0\x0a\0\0\x01\x01".to_vec() } else { answer });
+    let line = Line::changing(&world.device, &refuse);
+    let (left, error) = clevis::measured::take_back(&world.ports(&line)).unwrap();
+    assert_eq!(left, [made[2]], "{error}");
+    let there = world.tpm.tool("tpm2_getcap handles-nv-index");
+    let is_there = |index: &&NvIndex| there.to_lowercase().contains(&format!("{:x}", index.number()));
+    assert_eq!(made.iter().filter(is_there).collect::<Vec<_>>(), [&made[2]], "{there}");
 }
 
 #[test]

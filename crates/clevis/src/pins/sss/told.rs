@@ -91,9 +91,10 @@ pub(super) fn counters(binding: &Binding, pins: &[&dyn Pin]) -> Vec<NvIndex> {
     readable(binding, pins).flat_map(of).collect()
 }
 
-/// Settles all shares that can be read.
+/// Settles all shares that can be read, also those behind one that fails; the first failure is told.
 pub(super) fn settle(binding: &Binding, ports: &Ports<'_>) -> Result<(), PinError> {
-    readable(binding, ports.pins).try_for_each(|share| share.pin.settle(&share.header.field(HEADER), ports))
+    let each = |share: Share<'_>| share.pin.settle(&share.header.field(HEADER), ports);
+    readable(binding, ports.pins).map(each).fold(Ok(()), Result::and)
 }
 
 /// Puts a configuration under the name of its pin, after those that are there.
