@@ -101,13 +101,13 @@ impl Token {
     }
 
     /// What brings the content key back, as the original calls it. It asks for the PIN.
+    ///
+    /// A module is code that runs with the PIN and the rights of who types this, and nobody has authenticated the header that names one: it is
+    /// said, and not a part of the line.
     fn command(&self, key: &str) -> String {
         let mut command =
             format!("printf %s {key} | jose b64 dec -i- > key; pkcs11-tool --login --decrypt --input-file key");
         let mut add = |option: &str, value: &str| command.extend([" ", option, " ", &quoted(value)]);
-        if let Some(module) = self.attribute("module-path") {
-            add("--module", module);
-        }
         // The original takes the number of a slot for its place in the list of slots.
         match (self.attribute("slot-id"), self.attribute("token")) {
             (Some(slot), _) => add("--slot-index", slot),
@@ -115,6 +115,12 @@ impl Token {
             (None, None) => {}
         }
         add("--mechanism", if self.mechanism.is_empty() { MECHANISM } else { &self.mechanism });
+        if let Some(module) = self.attribute("module-path") {
+            let module = module.escape_debug();
+            command += &format!(
+                "; and --module, if it has to be: the header, for which nobody vouches, names {module}, so give your token's own library"
+            );
+        }
         command
     }
 
@@ -190,7 +196,10 @@ mod tests {
         assert_eq!(command("pkcs11:", ""), format!("{begin} --mechanism 'RSA-PKCS'"));
         assert_eq!(
             command("pkcs11:slot-id=2;token=x?module-path=/usr/lib/m.so&pin-value=1234", "RSA-PKCS-OAEP"),
-            format!("{begin} --module '/usr/lib/m.so' --slot-index '2' --mechanism 'RSA-PKCS-OAEP'")
+            format!(
+                "{begin} --slot-index '2' --mechanism 'RSA-PKCS-OAEP'; and --module, if it has to be: the header, for which nobody vouches, \
+                 names /usr/lib/m.so, so give your token's own library"
+            )
         );
         assert_eq!(
             command("pkcs11:token=my%20card's", ""),
