@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use clevis::systemd::Tpm2;
-use clevis::verdict::{Form, Pcrs, Policy, Tpm};
+use clevis::verdict::{Form, Note, Pcrs, Policy, Surroundings, Tpm, Verdict};
 use clevis::{BindingError, Unopened};
 use json::{Limits, Object, Value};
 
@@ -27,16 +27,20 @@ fn good(text: &str) -> Tpm2 {
 
 #[test]
 fn tokens_are_described_and_judged() {
-    let check = |text: &str, expected: &str, pcrs: &[u8], signed: bool, pin: bool| {
+    let check = |text: &str, expected: &str, form: Form, pcrs: &[u8], (signed, pin): (bool, bool)| {
         let found = good(text);
         assert_eq!(Value::from(found.configuration()).to_compact().as_str(), expected);
         let pcrs = Pcrs::of(pcrs).unwrap();
-        assert_eq!(found.policy(), Policy::Tpm(Tpm { form: Form::Systemd, pcrs, signed, pin, ..Tpm::default() }));
+        assert_eq!(found.policy(), Policy::Tpm(Tpm { form, pcrs, signed, pin, ..Tpm::default() }));
     };
-    check(OLD, r#"{"pcr_bank":"sha256","pcr_ids":"7"}"#, &[7], false, false);
-    check(PCRS, r#"{"pcr_bank":"sha256","pcr_ids":"7"}"#, &[7], false, false);
+    let seven = r#"{"pcr_bank":"sha256","pcr_ids":"7"}"#;
+    check(OLD, seven, Form::Systemd, &[7], (false, false));
+    check(PCRS, seven, Form::SystemdStored, &[7], (false, false));
     let all = r#"{"pcr_bank":"sha256","pcr_ids":"7","signed":{"pcr_ids":"11"},"pin":true}"#;
-    check(ALL, all, &[7, 11], true, true);
+    check(ALL, all, Form::SystemdStored, &[7, 11], (true, true));
+    let told = |text: &str| Verdict::of(&good(text).policy(), &Surroundings::default()).notes;
+    let unnamed = [Note::ParentAtFirstSight, Note::PowerCuts];
+    assert!(unnamed.iter().all(|note| told(OLD).contains(note) && !told(PCRS).contains(note)));
 }
 
 /// A policy that is read in part is a weaker policy.

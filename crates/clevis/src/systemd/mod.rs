@@ -5,7 +5,8 @@
 //! order: a signature over the values of some PCRs, the values that other PCRs had at enrolling, a PIN.
 //!
 //! Nothing in a token is authenticated. A changed one names another object or another way to it, and then the TPM refuses; what it can do
-//! beyond is to have a person asked for a PIN. The PIN goes into the HMAC of one command, whose session is salted with the parent key.
+//! beyond is to have a person asked for a PIN. The PIN goes into the HMAC of one command, whose session is salted with the parent key. Up to
+//! 253 nothing names that key: it is believed each time, and whoever puts his own in its place has an HMAC to try PINs on.
 //!
 //! Enrolling is absent on purpose, and so are the tokens for security keys, smart cards and `systemd-pcrlock`: they are named.
 

@@ -176,7 +176,10 @@ impl Tpm2 {
         let signed = self.signed.as_ref().map(|signed| signed.pcrs);
         let pcrs = Pcrs::of(&[all(&self.pcrs), all(&signed)].concat()).unwrap_or_default();
         Policy::Tpm(Tpm {
-            form: Form::Systemd,
+            form: match self.parent {
+                Parent::Made(_) => Form::Systemd,
+                Parent::Stored { .. } => Form::SystemdStored,
+            },
             pcrs,
             signed: signed.is_some(),
             pin: self.pin.is_some(),

@@ -18,8 +18,12 @@ pub enum Note {
     NoLatch,
     /// An object that was copied before stays good after the binding was made anew.
     NoCounter,
-    /// The TPM's parent key is believed at first sight.
+    /// What was approved once stays approved: nothing revokes it.
+    NothingRevokes,
+    /// The TPM's parent key is believed each time.
     ParentAtFirstSight,
+    /// So whoever puts his own in its place can find out the PIN.
+    PinAtFirstSight,
     /// Clevis does not know the form.
     NotForClevis,
     /// The TPM's parent key is believed once, when the binding is made.
@@ -50,16 +54,19 @@ pub(super) fn notes(policy: &Policy, around: &Surroundings) -> Vec<Note> {
 }
 
 fn of_tpm(tpm: &Tpm, around: &Surroundings) -> Vec<Note> {
-    let (original, ours) = (tpm.form == Form::Original, tpm.form == Form::Ours);
+    let ours = tpm.form == Form::Ours;
+    let made_unnamed = matches!(tpm.form, Form::Original | Form::Systemd);
     let all = [
         (around.machine == Machine::Virtual, Note::VirtualTpm),
         (!ours, Note::CannotLatch),
         (ours && !tpm.latch, Note::NoLatch),
-        (ours && !tpm.counter, Note::NoCounter),
-        (original, Note::ParentAtFirstSight),
+        (ours && !tpm.counter && !tpm.signed, Note::NoCounter),
+        (tpm.signed && !tpm.counter, Note::NothingRevokes),
+        (made_unnamed, Note::ParentAtFirstSight),
+        (made_unnamed && tpm.pin, Note::PinAtFirstSight),
         (ours, Note::NotForClevis),
         (ours, Note::ParentAtBinding),
-        (original, Note::PowerCuts),
+        (made_unnamed, Note::PowerCuts),
         (tpm.pin, Note::PinAndPowerCuts),
     ];
     all.into_iter().filter(|(holds, _)| *holds).map(|(_, note)| note).collect()
@@ -75,15 +82,22 @@ impl fmt::Display for Note {
             }
             Note::NoLatch => "without a latch whoever becomes root of the running system can unseal again",
             Note::NoCounter => "without a counter a sealed object that was copied stays good after the binding is made anew",
+            Note::NothingRevokes => {
+                "without a counter whatever was ever signed for it stays good: to take an approval away revokes nothing where somebody has a \
+                 copy and puts it back"
+            }
             Note::ParentAtFirstSight => {
-                "Clevis's form names no parent key: the TPM that answers at the first use is believed"
+                "its form names no parent key: what answers as the TPM is believed each time it opens"
+            }
+            Note::PinAtFirstSight => {
+                "so whoever can change what passes between the machine and its TPM can find out a short PIN, without a limit of tries"
             }
             Note::NotForClevis => "Clevis does not know this form, and cannot open it",
             Note::ParentAtBinding => {
                 "the TPM that answers when this is bound is believed; from then on no other parent key is told anything"
             }
             Note::PowerCuts => {
-                "with Clevis's parent key the third start in a row that ends in a power cut can find the TPM locked for a while"
+                "with its parent key the third start in a row that ends in a power cut can find the TPM locked for a while"
             }
             Note::PinAndPowerCuts => "a power cut after the PIN was used may count as a wrong PIN",
         })
@@ -99,11 +113,20 @@ mod tests {
         let around = Surroundings::default();
         let said = |tpm: Tpm| notes(&Policy::Tpm(tpm), &around);
         assert_eq!(said(Tpm::default()), [Note::CannotLatch, Note::ParentAtFirstSight, Note::PowerCuts]);
+        let made = Tpm { form: Form::Systemd, ..Tpm::default() };
+        assert_eq!(said(made), said(Tpm::default()), "as Clevis's");
+        let typed = [Note::ParentAtFirstSight, Note::PinAtFirstSight, Note::PowerCuts, Note::PinAndPowerCuts];
+        assert_eq!(said(Tpm { pin: true, ..made })[2..], typed);
+        let stored = Tpm { form: Form::SystemdStored, pin: true, ..Tpm::default() };
+        assert_eq!(said(stored), [Note::NotUnattended, Note::CannotLatch, Note::PinAndPowerCuts]);
         let ours = Tpm { form: Form::Ours, ..Tpm::default() };
         let told = [Note::NotForClevis, Note::ParentAtBinding];
         assert_eq!(said(ours), [&[Note::NoLatch, Note::NoCounter], &told[..]].concat());
         let full = Tpm { latch: true, counter: true, pin: true, ..ours };
         assert_eq!(said(full), [&[Note::NotUnattended], &told[..], &[Note::PinAndPowerCuts]].concat());
+        let signed = Tpm { signed: true, ..ours };
+        assert_eq!(said(signed), [&[Note::NoLatch, Note::NothingRevokes], &told[..]].concat());
+        assert!(!said(Tpm { counter: true, ..signed }).contains(&Note::NothingRevokes));
         let twice = Policy::Threshold { needed: 1, of: vec![Policy::Tpm(ours), Policy::Tpm(ours), Policy::Nothing] };
         assert_eq!(notes(&twice, &around), said(ours), "each once");
         let guest = Surroundings { machine: Machine::Virtual, ..around };

@@ -42,8 +42,10 @@ pub enum Form {
     /// The pin `tpm2`, which Clevis opens too.
     #[default]
     Original,
-    /// Enrolled by systemd-cryptenroll.
+    /// Enrolled by systemd-cryptenroll up to 253: the parent key is made anew each time, and nothing names it.
     Systemd,
+    /// Enrolled by a later one: under the storage root key, whose name is in the token.
+    SystemdStored,
     /// The pin `cotter-tpm2`.
     Ours,
 }
