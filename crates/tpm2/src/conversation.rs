@@ -100,13 +100,7 @@ impl<'a> Tpm<'a> {
 
     /// Takes an object or a session out of the TPM. Nobody hears if that fails: it happens in the end, often after another failure.
     pub(crate) fn flush(&self, handle: u32) {
-        let request = Request {
-            code: TpmCc::FlushContext,
-            handles: &[],
-            parameters: Zeroizing::new(handle.to_be_bytes().to_vec()),
-            answers_with: AnswerHandles::None,
-        };
-        let Ok(command) = request.to_bytes(&[]) else { return };
+        let Some(command) = flush_of(handle) else { return };
         let patient = Patience { at_most: Some(PATIENT_FLUSH), ..self.patience };
         let hasty = Patience { until: None, at_most: Some(HASTY_FLUSH), cancelled: &|| false };
         let flushed = match self.state.get() {
@@ -114,7 +108,10 @@ impl<'a> Tpm<'a> {
                 let flushed = self.deliver(&command, &patient, MOST_FLUSHES);
                 flushed.or_else(|_| self.exchange(&command, &hasty)).is_ok()
             }
-            State::GivenUp => self.exchange(&command, &hasty).is_ok(),
+            State::GivenUp => {
+                let later = self.line.borrow_mut().say_later(&command);
+                later || self.exchange(&command, &hasty).is_ok()
+            }
             State::Silent => true,
         };
         if !flushed {
@@ -123,10 +120,36 @@ impl<'a> Tpm<'a> {
     }
 }
 
-/// What a command made whose answer is not believed, if the answer goes so far. Only an object or a session is flushed, and no TPM has made
-/// anything else.
+/// What takes this out of the TPM.
+fn flush_of(handle: u32) -> Option<Zeroizing<Vec<u8>>> {
+    let request = Request {
+        code: TpmCc::FlushContext,
+        handles: &[],
+        parameters: Zeroizing::new(handle.to_be_bytes().to_vec()),
+        answers_with: AnswerHandles::None,
+    };
+    request.to_bytes(&[]).ok()
+}
+
+/// The commands that leave something in the TPM.
+const LEAVING: [TpmCc; 4] = [TpmCc::CreatePrimary, TpmCc::Load, TpmCc::LoadExternal, TpmCc::StartAuthSession];
+
+/// The command that takes out of the TPM again what `command` has left there, by its answer, for which nobody waits any more. Nothing if it
+/// has left nothing.
+pub fn flush_behind(command: &[u8], answer: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let code = command.get(6..10)?;
+    let leaves = LEAVING.iter().any(|leaving| leaving.value().to_be_bytes() == *code);
+    made(answer).filter(|_| leaves).and_then(flush_of)
+}
+
+/// What a command made whose answer is not believed, if the answer goes so far.
 fn made_by(request: &Request<'_>, answer: &[u8]) -> Option<u32> {
-    let done = answer.get(6..10)? == [0; 4] && request.answers_with == AnswerHandles::One;
+    made(answer).filter(|_| request.answers_with == AnswerHandles::One)
+}
+
+/// The handle in an answer that begins with one. Only an object or a session is flushed, and no TPM has made anything else.
+fn made(answer: &[u8]) -> Option<u32> {
+    let done = answer.get(6..10)? == [0; 4];
     let handle = u32::from_be_bytes(answer.get(10..14)?.try_into().ok()?);
     Some(handle).filter(|handle| done && matches!(handle >> 24, 0x02 | 0x03 | 0x80))
 }

@@ -31,3 +31,51 @@ impl Drop for Handle<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::transport::{Conversation, Patience, Transport, TransportError};
+    use crypto::SystemRandom;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    /// Never answers, and takes what is to be said later.
+    struct Later(Mutex<Vec<Vec<u8>>>);
+
+    impl Transport for Later {
+        fn begin<'a>(&'a self, _: &Patience<'_>) -> Result<Box<dyn Conversation + 'a>, TransportError> {
+            Ok(Box::new(Waiting(self)))
+        }
+    }
+
+    struct Waiting<'a>(&'a Later);
+
+    impl Conversation for Waiting<'_> {
+        fn exchange(&mut self, _: &[u8], _: &Patience<'_>) -> Result<Vec<u8>, TransportError> {
+            Err(TransportError::Cancelled)
+        }
+
+        fn say_later(&mut self, command: &[u8]) -> bool {
+            self.0.0.lock().unwrap().push(command.to_vec());
+            true
+        }
+
+        fn pause(&mut self, _: Duration, _: &Patience<'_>) -> Result<(), TransportError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn all_that_is_left_when_a_command_was_given_up_is_flushed_later() {
+        let later = Later(Mutex::default());
+        let tpm =
+            Tpm::begin(&later, Patience { until: None, at_most: None, cancelled: &|| false }, &SystemRandom).unwrap();
+        let left = [0x0200_0001, 0x8000_0001].map(|handle| Handle::new(&tpm, handle));
+        assert!(tpm.banks().is_err());
+        drop(left);
+        let flush = |handle: u32| [&b"\x80\x01\0\0\0\x0e\0\0\x01\x65"[..], &handle.to_be_bytes()].concat();
+        assert_eq!(*later.0.lock().unwrap(), [flush(0x0200_0001), flush(0x8000_0001)]);
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! [`Tpm`] is one conversation over a [`Transport`] that the caller hands in: a command goes out, an answer comes back. Every command that
 //! carries an authorisation is authenticated in a session salted with the parent key, and so is its answer; whatever is secret is
-//! encrypted in that session, both ways. What a command leaves in the TPM is a guard value that flushes it when dropped, on failure too.
+//! encrypted in that session, both ways. What a command leaves in the TPM is a guard value that flushes it when dropped, on failure too. When a
+//! command was given up that is the transport's to do, as far as it can: in haste, or when the TPM is done ([`Conversation::say_later`]).
 //!
 //! The structures on the wire are those of the crate `tpm2-protocol`; headers, sessions, policies and everything that holds a secret are
 //! written here, because that crate keeps data in buffers that are copied, shown in `Debug` and never wiped.
@@ -43,7 +44,7 @@ mod verifying_key;
 mod wire;
 
 pub use capability::{DictionaryAttack, Identity};
-pub use conversation::Tpm;
+pub use conversation::{Tpm, flush_behind};
 pub use error::TpmError;
 pub use maker::Kind as TpmKind;
 pub use nv::{NvIndex, NvPublic};

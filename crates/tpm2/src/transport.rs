@@ -27,6 +27,12 @@ pub trait Conversation {
     /// [`TransportError`].
     fn exchange(&mut self, command: &[u8], patience: &Patience<'_>) -> Result<Vec<u8>, TransportError>;
 
+    /// Has `command` said when the TPM is done with the one that was given up, however late that is; nobody hears its answer. Whether it
+    /// will be: a line on which something can be said at once does not need it.
+    fn say_later(&mut self, _command: &[u8]) -> bool {
+        false
+    }
+
     /// Lets this much time pass: the TPM asked for the same command again later.
     ///
     /// # Errors

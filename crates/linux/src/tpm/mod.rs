@@ -158,6 +158,10 @@ impl Conversation for Talk<'_> {
         }
     }
 
+    fn say_later(&mut self, command: &[u8]) -> bool {
+        matches!(&self.line, Line::Device(device) if device.say_later(command))
+    }
+
     fn pause(&mut self, time: Duration, patience: &Patience<'_>) -> Result<(), TransportError> {
         let waiting = Waiting::new(patience);
         let mut left = time;
