@@ -331,6 +331,27 @@ fn no_more_commands_than_are_documented() {
     }
 }
 
+/// Of what the signer's file decides no more is known than whether it is this TPM, and what is to be done for the next boot.
+#[test]
+fn what_the_file_decides_is_said() {
+    let (signer, tpm) = (Signer::new("RSASSA"), Swtpm::start());
+    signer.write(&[signer.sign("", &pcr_7(&tpm))]);
+    let disk = Disk::formatted(Maker::Ours);
+    let on = |tpm: &Swtpm, words: &[&str]| tpm.give(Program::cotter()).args(words).arg("-d").arg(disk.path());
+    let bind = on(&tpm, &["luks", "bind", "-y", "-s", "1"]).arg("-k").arg(disk.passphrase_file());
+    bind.args(["tpm2plus", &signer.config("")]).succeed();
+    let explain = |tpm: &Swtpm| {
+        let ended = on(tpm, &["tpm", "explain", "-s", "1"]).run();
+        (ended.status.code(), ended.text())
+    };
+    let (code, text) = explain(&tpm);
+    assert!(code == Some(1) && text.contains("tpm2plus it does not tell what it compares the PCRs with"), "{text}");
+    let (code, text) = explain(&Swtpm::start());
+    assert!(code == Some(3) && text.contains("another TPM sealed it"), "{text}");
+    let said = on(&tpm, &["luks", "reseal", "--dry-run"]).run().said();
+    assert!(said.contains("keyslot 1 (tpm2plus) opens for what is signed in its file"), "{said}");
+}
+
 /// That program says of both together that it is not implemented; so does ours, before anything is sealed.
 #[test]
 fn pcrs_beside_a_signed_policy_are_refused_by_both() {

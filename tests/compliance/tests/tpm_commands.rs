@@ -161,6 +161,7 @@ fn explain_names_the_pcr_and_the_event() {
     let mut table = Table::new("tpm explain");
     for (pin, config) in [
         ("cotter-tpm2", r#"{"pcr_ids":"7,9"}"#),
+        ("cotter-tpm2", r#"{"key":"ecc256","pcr_ids":"7,9"}"#),
         ("tpm2", r#"{"pcr_bank":"sha256","pcr_ids":"7,9"}"#),
         ("sss", r#"{"t":1,"pins":{"null":{},"cotter-tpm2":{"pcr_ids":"7,9"}}}"#),
     ] {
