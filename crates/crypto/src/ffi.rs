@@ -228,3 +228,12 @@ impl Drop for AesKey {
         zeroize::Zeroize::zeroize(&mut self.0.rd_key);
     }
 }
+
+/// MD5 of these bytes.
+pub(crate) fn md5(bytes: &[u8]) -> Result<[u8; 16], Refused> {
+    let (mut digest, mut len) = ([0; 16], 0);
+    let (from, to) = (bytes.as_ptr().cast(), digest.as_mut_ptr());
+    // SAFETY: the library reads this slice, writes the 16 bytes that this hash has, and their number; the hash itself is static.
+    ok(unsafe { lc::EVP_Digest(from, bytes.len(), to, &mut len, lc::EVP_md5(), null_mut()) })?;
+    Ok(digest)
+}

@@ -14,6 +14,7 @@ pub mod ec;
 mod ffi;
 mod hash;
 pub mod kdf;
+mod md5;
 pub mod oaep;
 mod prime;
 mod random;
@@ -21,6 +22,7 @@ mod secret;
 pub mod sector;
 
 pub use hash::{Digest, Hash, hmac};
+pub use md5::md5;
 pub use prime::{PrimeError, safe_prime_256};
 pub use random::{Random, RandomFailed, SystemRandom};
 pub use secret::{Passphrase, Secret, Share, VolumeKey};

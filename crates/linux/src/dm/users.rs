@@ -5,12 +5,11 @@
 
 use super::number::DeviceNumber;
 use crate::lock::Holder;
+use crate::mounts::unescaped;
 use rustix::fs::{AtFlags, CWD, FileType, StatxFlags, statx};
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// One that uses a block device.
@@ -156,25 +155,6 @@ fn mounts(table: &str, device: DeviceNumber) -> impl Iterator<Item = PathBuf> {
 /// server is gone would never answer.
 fn leads_to(path: &Path, device: DeviceNumber) -> bool {
     path.starts_with("/dev") && DeviceNumber::of(path) == Some(device)
-}
-
-/// Without the octal numbers that stand for white space and backslashes in these tables.
-fn unescaped(text: &str) -> PathBuf {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = match rest {
-            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..] => {
-                bytes.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
-                after
-            }
-            _ => {
-                bytes.push(*first);
-                after
-            }
-        };
-    }
-    PathBuf::from(OsString::from_vec(bytes))
 }
 
 /// Whether one of the files in this directory of `/proc` is the device. Asked in a way that does not wait for the server of a
