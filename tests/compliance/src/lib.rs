@@ -15,6 +15,7 @@
     reason = "this crate is a part of tests"
 )]
 
+pub mod boot_log;
 pub mod disk;
 pub mod keys;
 pub mod maker;
