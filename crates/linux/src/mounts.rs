@@ -19,13 +19,12 @@ pub fn mounted_at(directory: &Path) -> Result<Option<String>, io::Error> {
 
 /// Of several at one place the last counts: it lies on top.
 fn kind(table: &str, directory: &Path) -> Option<String> {
-    let kinds = table.lines().filter_map(|line| {
+    table.lines().rev().find_map(|line| {
         let (mount, file_system) = line.split_once(" - ")?;
         let point = mount.split(' ').nth(4)?;
         let kind = file_system.split(' ').next()?;
         (unescaped(point) == directory).then(|| kind.to_owned())
-    });
-    kinds.last()
+    })
 }
 
 /// Without the octal numbers that stand for white space and backslashes in these tables.

@@ -26,6 +26,7 @@ pub mod screen;
 pub mod secret;
 pub mod server;
 pub mod swtpm;
+pub mod system;
 pub mod version;
 
 pub use disk::Disk;
@@ -36,4 +37,5 @@ pub use program::{Ended, Program, Running, cotter, need, replacement};
 pub use screen::Screen;
 pub use server::Server;
 pub use swtpm::Swtpm;
+pub use system::System;
 pub use version::Version;

@@ -384,7 +384,7 @@ fn a_signed_binding_is_resealed_by_its_key_alone() {
     assert!(!opens(&tpm, &disk), "nothing is approved yet");
     let unsigned = reseal(&tpm, &disk, GRUB, &[]).run().failed_with(1);
     assert!(unsigned.said().contains("--sign"), "{}", unsigned.said());
-    reseal(&tpm, &disk, GRUB, &["--sign", &key]).succeed();
+    reseal(&tpm, &disk, GRUB, &["--sign", &key, "-y"]).succeed();
     assert!(opens(&tpm, &disk));
     cotter(&tpm, &["tpm", "latch"]).succeed();
     assert!(!opens(&tpm, &disk));
@@ -411,7 +411,7 @@ fn a_signed_binding_is_resealed_by_its_key_alone() {
     let config = format!(r#"{{"pcr_ids":"9","signed":{{"key":"{}"}}}}"#, stranger.display());
     let bind = cotter(&tpm, &["luks", "bind", "-y", "-s", "2", "-k"]).arg(disk.passphrase_file());
     bind.arg("-d").arg(disk.path()).args(["cotter-tpm2", &config]).succeed();
-    let one = reseal(&tpm, &disk, GRUB, &["--sign", stranger.to_str().unwrap()]).run().failed_with(1).said();
+    let one = reseal(&tpm, &disk, GRUB, &["--sign", stranger.to_str().unwrap(), "-y"]).run().failed_with(1).said();
     assert!(one.contains("keyslot 2: 1 approved") && one.contains("keyslot 1 is signed by another key"), "{one}");
     let pass = cotter(&tpm, &["luks", "pass", "-s", "2", "-d"]).arg(disk.path());
     pass.succeed();
@@ -431,11 +431,12 @@ fn what_was_revoked_is_not_signed_anew() {
         let words = [&["--sign", key.as_str()], words].concat();
         reseal(tpm, &disk, name, &words).succeed().said()
     };
+    sign(&tpm, GRUB, &["-y"]);
     sign(&tpm, GRUB, &["--file", &script()]);
     let both = fs::read(disk.path()).unwrap();
     sign(&tpm, GRUB, &["--drop-old", "--revoke"]);
     fs::write(disk.path(), both).unwrap();
-    let said = sign(&tpm, GRUB, &[]);
+    let said = sign(&tpm, GRUB, &["-y"]);
     assert!(said.contains("keyslot 1: 1 approved, 2 dropped"), "{said}");
     assert!(said.contains("the counter had passed 1 of those dropped: revoked, and not signed anew"), "{said}");
     assert!(opens(&tpm, &disk), "the boot that runs");

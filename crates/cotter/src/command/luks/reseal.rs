@@ -1,9 +1,14 @@
 //! `cotter luks reseal`: bindings for what the PCRs will hold.
 
+mod boot_files;
 mod hook;
 mod literal;
 mod next;
+mod record;
 mod signed;
+mod update;
+mod volumes;
+mod vouched;
 
 use crate::args::{Device, Quoted, ResealArgs};
 use crate::command::tpm::log;
@@ -12,6 +17,7 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::volume::{self, Disks};
+use ::luks::{Header, Slot};
 use linux::Access;
 use literal::{compared, literal, tell_elsewhere};
 use next::Next;
@@ -22,6 +28,9 @@ pub fn run(args: &ResealArgs) -> Result<(), CommandError> {
     if let Some(version) = &args.hook {
         hook::run(args, version.as_deref());
         return Ok(());
+    }
+    if args.at_start {
+        return record::make(args);
     }
     let Some(device) = &args.device else {
         return Err(CommandError::usage("which volume?").hint("-d DEV, or --hook for those of /etc/crypttab"));
@@ -58,17 +67,9 @@ fn volume(next: &Next<'_>, device: &Device) -> Result<(), CommandError> {
         }
     }
     drop(disks);
-    let enrolled = unlock::enrolled(header.header()).into_iter();
-    let enrolled = enrolled.filter(|found| only.is_none_or(|slot| slot == found.slot));
-    let mut sealed =
-        enrolled.filter_map(|found| if let How::Tpm2(tpm2) = found.how { Some((found.slot, tpm2)) } else { None });
-    if let Some((slot, tpm2)) = sealed.next() {
+    if let Some(told) = enrolled(header.header(), device, |slot| only.is_none_or(|only| only == slot)) {
         any = true;
-        output::say(&format!(
-            "keyslot {slot} was enrolled by systemd-cryptenroll, which alone renews it: {} {}",
-            tpm2.renewal(),
-            Quoted(&device.path)
-        ));
+        output::say(&told);
     }
     match failed {
         Some(error) => Err(error),
@@ -78,4 +79,18 @@ fn volume(next: &Next<'_>, device: &Device) -> Result<(), CommandError> {
             Err(error.hint(format!("cotter luks list -d {}", Quoted(&device.path))))
         }
     }
+}
+
+/// What the first of systemd's TPM keyslots among these needs, if there is one: it alone seals them.
+fn enrolled(header: &Header, device: &Device, among: impl Fn(Slot) -> bool) -> Option<String> {
+    let enrolled = unlock::enrolled(header).into_iter().filter(|found| among(found.slot));
+    let mut sealed =
+        enrolled.filter_map(|found| if let How::Tpm2(tpm2) = found.how { Some((found.slot, tpm2)) } else { None });
+    sealed.next().map(|(slot, tpm2)| {
+        format!(
+            "keyslot {slot} was enrolled by systemd-cryptenroll, which alone renews it: {} {}",
+            tpm2.renewal(),
+            Quoted(&device.path)
+        )
+    })
 }

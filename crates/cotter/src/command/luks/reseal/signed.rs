@@ -8,7 +8,7 @@ use crate::command::luks::chosen;
 use crate::error::{CommandError, visible};
 use crate::output;
 use crate::volume::{self, Disks};
-use ::luks::Accepted;
+use ::luks::{Accepted, Slot};
 use clevis::Files as _;
 use clevis::measured::{self, PcrDigests};
 use clevis::{Approval, Counter, PcrState, SignedPolicy};
@@ -136,30 +136,51 @@ fn one(
         let hint = format!("after the restart, with a passphrase: `cotter luks reseal {device} --sign FILE`");
         told(slot, error).or_hint(hint)
     })?;
-    let now = state(policy, &values.now)?;
+    let (now, later) = (state(policy, &values.now)?, state(policy, &values.next)?);
     let counted = count(next, binding, policy)?;
     let known = unlock::is_approved(there, policy, &now, counted);
     let unexplained = values.unexplained.as_ref();
     let unexplained = unexplained.map(|(pcr, why)| format!("PCR {pcr} of this boot is not explained: {why}"));
+    let mut wanted = vec![now, later];
+    wanted.dedup();
     if next.args.hook.is_some() {
         // Nobody looks: what runs now signs nothing for itself.
         if let Some(why) = unexplained.or_else(|| (!known).then(|| "this boot was not approved".to_owned())) {
             return Err(told(slot, by_a_person(why, device)));
         }
-    } else if next.old() == Old::Drop && !known {
-        return Err(told(slot, not_yet(format!("`cotter luks reseal {device} --sign FILE`"))));
     } else if !known {
-        output::say(&format!("keyslot {slot}: this boot was not approved until now; is it one that you trust?"));
-        unexplained.iter().for_each(|why| output::say(&visible(&format!("keyslot {slot}: {why}"))));
+        if next.old() == Old::Drop {
+            return Err(told(slot, not_yet(format!("`cotter luks reseal {device} --sign FILE`"))));
+        }
+        by_consent(next, slot, &mut wanted, unexplained)?;
     }
-    let mut wanted = vec![now, state(policy, &values.next)?];
-    wanted.dedup();
     let failed = |source| CommandError::failed(format!("nothing was approved for keyslot {slot}"), source);
     let count = counted.map(|now| Count { now, until: now.saturating_add(u64::from(next.args.revoke)) });
     let approved = unlock::approve_values(there, policy, key, &wanted, (next.old(), count));
     let approved = approved.map_err(failed)?;
     tell(next, binding, policy, &approved)?;
     Ok(approved.approvals)
+}
+
+/// What nobody has approved is approved by a person alone. The next boot is this one with other files in it, so that is asked for it too; and
+/// this one is not approved along with it.
+fn by_consent(
+    next: &Next<'_>,
+    slot: Slot,
+    wanted: &mut Vec<PcrState>,
+    unexplained: Option<String>,
+) -> Result<(), CommandError> {
+    output::say(&format!("keyslot {slot}: this boot was not approved until now; is it one that you trust?"));
+    unexplained.iter().for_each(|why| output::say(&visible(&format!("keyslot {slot}: {why}"))));
+    let what = if wanted.len() > 1 { "the next boot, which is this one with these files" } else { "what runs now" };
+    if wanted.len() > 1 {
+        wanted.remove(0);
+    }
+    let question = format!("keyslot {slot}: approve {what}?");
+    if next.args.yes || next.args.dry_run || change::agreed(next.host, &question, "-y approves it without asking")? {
+        return Ok(());
+    }
+    Err(CommandError::plain(format!("nothing was approved for keyslot {slot}")))
 }
 
 /// What the hook does not do.

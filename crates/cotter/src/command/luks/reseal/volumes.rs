@@ -1,0 +1,101 @@
+//! The volumes of crypttab whose bindings compare PCRs; what is left out is told.
+
+use super::literal::compared;
+use crate::args::{Device, ResealArgs};
+use crate::error::{CommandError, visible};
+use crate::output;
+use crate::volume::Disks;
+use linux::Access;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use unlock::crypttab::{self, Entry, Kind, Setting};
+
+/// Finds them.
+///
+/// # Errors
+/// There is no such root, or its crypttab cannot be read.
+pub fn listed(args: &ResealArgs) -> Result<Vec<Device>, CommandError> {
+    if !args.root.is_dir() {
+        return Err(CommandError::plain(format!("there is no directory {}", args.root.display())));
+    }
+    let path = args.root.join("etc/crypttab");
+    let what = || format!("cannot read {}", path.display());
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(source) if source.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(CommandError::failed(what(), source)),
+    };
+    let table = crypttab::parse(&text).map_err(|source| CommandError::failed(what(), source))?;
+    for fault in &table.faults {
+        left_out(&path.display().to_string(), &fault.to_string());
+    }
+    let mut volumes = Vec::new();
+    // A disk of another kind has no header with bindings.
+    for entry in table.entries.iter().filter(|entry| matches!(entry.kind(), Kind::Luks | Kind::Unstated)) {
+        let device = match device(&args.root, entry) {
+            Ok(device) => device,
+            Err(why) => {
+                left_out(&entry.name, why);
+                continue;
+            }
+        };
+        match compares(args, &device) {
+            Ok(true) => volumes.push(device),
+            Ok(false) => {}
+            Err(error) => left_out(&entry.name, &error.to_string()),
+        }
+    }
+    Ok(volumes)
+}
+
+fn left_out(which: &str, why: &str) {
+    output::say(&visible(&format!("cotter: {which} is left out: {why}")));
+}
+
+/// Whether a binding of this volume compares PCRs. Keyslots that systemd has enrolled are told about.
+fn compares(args: &ResealArgs, device: &Device) -> Result<bool, CommandError> {
+    let header = Disks::open(device, Access::Read)?.accepted(&args.ceilings)?;
+    if let Some(told) = super::enrolled(header.header(), device, |_| true) {
+        output::say(&visible(&told));
+    }
+    let mut any = false;
+    for binding in unlock::bindings(header.header()) {
+        match compared(&binding) {
+            Ok(parts) => any |= !parts.is_empty(),
+            Err(error) => output::say(&visible(&format!("cotter: {}: {error}", device.path.display()))),
+        }
+    }
+    Ok(any)
+}
+
+/// The disk of a line, and that of its header.
+fn device(root: &Path, entry: &Entry) -> Result<Device, &'static str> {
+    let header = entry.settings.iter().rev().find_map(|setting| match setting {
+        Setting::Header(place) => Some(place),
+        _ => None,
+    });
+    if header.is_some_and(|place| place.device.is_some()) {
+        return Err("its header is on a disk that has to be mounted for it");
+    }
+    let detached_header = header.map(|place| below(root, &place.path));
+    Ok(Device { path: place(root, &entry.device), detached_header })
+}
+
+/// The file of a device.
+fn place(root: &Path, device: &crypttab::Device) -> PathBuf {
+    let by = |kind: &str, value: &str| format!("dev/disk/by-{kind}/{value}");
+    let path = match device {
+        crypttab::Device::Path(path) => path.clone(),
+        crypttab::Device::Uuid(value) => by("uuid", &value.to_lowercase()),
+        crypttab::Device::PartUuid(value) => by("partuuid", &value.to_lowercase()),
+        crypttab::Device::Label(value) => by("label", value),
+        crypttab::Device::PartLabel(value) => by("partlabel", value),
+        crypttab::Device::Id(value) => by("id", value),
+    };
+    below(root, &path)
+}
+
+fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
