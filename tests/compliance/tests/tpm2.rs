@@ -301,7 +301,7 @@ fn disks_are_bound_for_each_other() {
                 let disk = Disk::of(Maker::Theirs, version);
                 let said = tpm.give(disk.bind_program(binding, "tpm2", config)).succeed().said();
                 if binding == Maker::Ours {
-                    assert!(said.contains("the TPM that answers at the first use is believed"), "{said}");
+                    assert!(said.contains("what answers as the TPM is believed each time it opens"), "{said}");
                     assert!(said.contains("the TPM is virtual") && !said.contains("Clevis does not know"), "{said}");
                 }
                 let [ours, theirs] = Maker::BOTH.map(|maker| luks(&tpm, maker, &disk, "list", &[]).succeed().text());
