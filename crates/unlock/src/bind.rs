@@ -165,14 +165,16 @@ const PASSPHRASE_BYTES: usize = 40;
 pub fn prepare(request: &BindRequest<'_>, ports: &Ports<'_>) -> Result<Prepared, BindError> {
     let said = clevis::remembered(request.pin, request.config, ports.pins).map_err(BindError::Encrypt)?;
     let place = Place::New { slot: request.slot, token: request.token, meta: request.new_meta };
-    let given = names("adv", request.config.field().value());
-    let may_wait = |error: &PinError| {
-        // The keys were given, so that a server that is not there yet is no surprise, and that it is not there is all that went wrong. So
-        // were the values of PCRs, which are those of another boot.
-        let absent = given && error.next_step() == NextStep::RetryLater;
-        let ahead = is_mismatch(error) && names("pcr_digest", request.config.field().value());
-        request.proof == Proof::IfReachable && (absent || ahead || opens_later(error))
+    let given = |what| names(what, request.config.field().value());
+    let (keys, values) = (given("adv"), given("pcr_digest"));
+    // The keys were given, so that a server that is not there yet is no surprise, and that it is not there is all that went wrong. So were
+    // the values of PCRs, which are those of another boot. And nobody may have approved anything yet, or the latch was shut.
+    let later = |error: &PinError| match error {
+        PinError::NotApproved { .. } | PinError::Latched { .. } => true,
+        PinError::PcrMismatch { .. } => values,
+        other => keys && other.next_step() == NextStep::RetryLater,
     };
+    let may_wait = |error: &PinError| request.proof == Proof::IfReachable && error.waits_for(&later);
     encrypt(request.pin, request.config, &said, place, &may_wait, ports)
 }
 
@@ -206,26 +208,6 @@ pub(crate) fn encrypt(
     let (keys, room) = (Keys::Other, Room::Beside);
     let recovery = None;
     Ok(Prepared { passphrase, jwe, content_key, place, unproved, remarks, signed, keys, parents, room, recovery })
-}
-
-/// Whether the policy was made for another time than this: before anybody has approved anything, or after the latch was shut.
-fn opens_later(error: &PinError) -> bool {
-    match error {
-        PinError::NotApproved { .. } | PinError::Latched { .. } => true,
-        PinError::Share { source, .. } => opens_later(source),
-        PinError::TooFew { failures, .. } => {
-            failures.iter().filter(|failure| failure.error.weight() > 0).all(|failure| opens_later(&failure.error))
-        }
-        _ => false,
-    }
-}
-
-/// Whether PCRs differ, those of the policy itself or of a share.
-fn is_mismatch(error: &PinError) -> bool {
-    match error {
-        PinError::Share { source, .. } => is_mismatch(source),
-        other => matches!(other, PinError::PcrMismatch { .. }),
-    }
 }
 
 /// Whether a configuration gives this, at any depth of a threshold: a server's keys, the values of PCRs.

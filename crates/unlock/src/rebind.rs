@@ -77,9 +77,8 @@ fn rebind(
     let (given, kept) = (read(&renewed.given)?, read(&renewed.kept)?);
     let said = clevis::remembered(pin, &kept, ports.pins).map_err(BindError::Encrypt)?;
     // The old binding goes, so the new one must have been seen to work, unless it is for another boot.
-    let may_wait = |error: &PinError| {
-        met == Met::Later && matches!(error, PinError::PcrMismatch { .. } | PinError::Latched { .. })
-    };
+    let later = |error: &PinError| matches!(error, PinError::PcrMismatch { .. } | PinError::Latched { .. });
+    let may_wait = |error: &PinError| met == Met::Later && error.waits_for(&later);
     let prepared = encrypt(pin, &given, &said, Place::Instead(Box::new(binding.clone())), &may_wait, ports)?;
     let made = clevis::servers(&prepared.jwe, ports.pins).map_err(BindError::Unreadable)?;
     let keys = if !made.is_empty() && key_sets(&made) == key_sets(&known) { Keys::Unchanged } else { Keys::Other };

@@ -197,6 +197,21 @@ impl PinError {
         }
     }
 
+    /// Whether it would open if everything came true that `later` says of one failure that it is yet to come: of enough missing shares, for a
+    /// threshold, at any depth. Never if there is no such failure.
+    pub fn waits_for(&self, later: &dyn Fn(&PinError) -> bool) -> bool {
+        match self {
+            PinError::Share { source, .. } => source.waits_for(later),
+            PinError::TooFew { needed, shares, failures } => {
+                // One that was cancelled gave no answer at all.
+                let answered = failures.iter().filter(|failure| failure.error.weight() > 0);
+                let (waiting, lost): (Vec<_>, Vec<_>) = answered.partition(|failure| failure.error.waits_for(later));
+                !waiting.is_empty() && shares.saturating_sub(lost.len()) >= *needed
+            }
+            other => later(other),
+        }
+    }
+
     /// How much this says about what to do. Where several attempts failed, the one that says most is shown first: damage and
     /// tampering before refusals, refusals before an unreachable server, and what was only cancelled last.
     pub fn weight(&self) -> u8 {
@@ -337,6 +352,27 @@ mod tests {
         assert_eq!(too_few(2, 2, vec![unreachable(), refused(404)]).next_step(), NextStep::TryAnother);
         assert_eq!(too_few(1, 2, vec![PinError::Cancelled, refused(404)]).next_step(), NextStep::RetryLater);
         assert_eq!(PinError::Declined { server: Url::new("s") }.next_step(), NextStep::Stop);
+    }
+
+    #[test]
+    fn a_threshold_waits_if_enough_of_its_shares_do() {
+        let latched = || PinError::Latched { pcr: 15 };
+        let later = |error: &PinError| matches!(error, PinError::Latched { .. });
+        let check = |error: PinError, waits: bool| assert_eq!(error.waits_for(&later), waits, "{error}");
+        let share =
+            |source| PinError::Share { pin: Name::new("sss"), place: "share 1".into(), source: Box::new(source) };
+        check(latched(), true);
+        check(refused(404), false);
+        check(share(latched()), true);
+        check(share(too_few(1, 1, vec![latched()])), true);
+        check(too_few(1, 2, vec![latched(), refused(404)]), true);
+        check(too_few(2, 2, vec![latched(), refused(404)]), false);
+        check(too_few(2, 3, vec![PinError::Cancelled, share(latched()), refused(404)]), true);
+        check(too_few(2, 2, vec![latched(), too_few(1, 2, vec![refused(404), latched()])]), true);
+        // Nothing that is yet to come: no failure, none that says anything, none of this kind.
+        check(too_few(1, 1, Vec::new()), false);
+        check(too_few(1, 2, vec![PinError::Cancelled, PinError::Cancelled]), false);
+        check(too_few(1, 2, vec![refused(404)]), false);
     }
 
     #[test]
