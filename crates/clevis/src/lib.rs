@@ -35,8 +35,8 @@ pub use error::{
 };
 pub use pcr_state::PcrState;
 pub use pin::{
-    Description, Opened, Pin, Ports, Shown, TrustPolicy, check, decrypt, describe, encrypt, encrypt_with, open,
-    pin_name, settle,
+    Description, MayCount, Opened, Pin, Ports, Shown, TrustPolicy, check, decrypt, describe, encrypt, encrypt_with,
+    open, pin_name, settle,
 };
 pub use policy::{ServerReport, configuration, counters, meets, parents, renew, report, servers, signed};
 pub use ports::{
@@ -45,4 +45,4 @@ pub use ports::{
 };
 pub use proof::unproved_shares;
 pub use remark::Remark;
-pub use stored::{BoundParent, BoundServer, Lost, Renewal, Renewed, SignedPolicy, Stored, Wanted};
+pub use stored::{BoundCounter, BoundParent, BoundServer, Lost, Renewal, Renewed, SignedPolicy, Stored, Wanted};

@@ -1,15 +1,17 @@
 //! The joint: what a pin does, what it is given, and how a JWE finds its pin.
 
-use crate::approval::Approval;
+use crate::approval::{Approval, Counter};
 use crate::config::{Config, ConfigError};
 use crate::error::{BindingError, Name, PinError, WrongShare};
 use crate::ports::{Cancel, Deadline, Files, Made, Net, Person};
 use crate::remark::Remark;
-use crate::stored::{BoundParent, BoundServer, Lost, Renewal, Renewed, SignedPolicy};
+use crate::stored::{BoundCounter, BoundParent, BoundServer, Lost, Renewal, Renewed, SignedPolicy};
 use crypto::{Random, Secret};
 use jose::Jwe;
 use json::{Field, Object, Value};
-use tpm2::NvIndex;
+
+/// Whether a counter may be counted up to this number.
+pub type MayCount<'a> = dyn FnMut(&Counter) -> bool + 'a;
 
 /// A way to tie a secret to what must be present to bring it back.
 pub trait Pin: Sync {
@@ -56,7 +58,7 @@ pub trait Pin: Sync {
     }
 
     /// The counters of the TPM that are part of it.
-    fn counters(&self, _header: &Field<'_>, _pins: &[&dyn Pin]) -> Result<Vec<NvIndex>, PinError> {
+    fn counters(&self, _header: &Field<'_>, _pins: &[&dyn Pin]) -> Result<Vec<BoundCounter>, PinError> {
         Ok(Vec::new())
     }
 
@@ -65,8 +67,9 @@ pub trait Pin: Sync {
         false
     }
 
-    /// Called when a JWE with this header has taken the place of an older one for good: what is older may die now.
-    fn settle(&self, _header: &Field<'_>, _ports: &Ports<'_>) -> Result<(), PinError> {
+    /// Called when a JWE with this header has taken the place of an older one for good: what is older may die now. `may` says of each
+    /// counter, with the number that it is about to reach, whether it is counted up.
+    fn settle(&self, _header: &Field<'_>, _may: &mut MayCount<'_>, _ports: &Ports<'_>) -> Result<(), PinError> {
         Ok(())
     }
 
@@ -204,12 +207,13 @@ pub fn open(jwe: &Jwe, ports: &Ports<'_>) -> Result<Opened, PinError> {
 }
 
 /// What is to be done when `jwe` has taken the place of an older one for good: counters of its policy are counted up, so that what is older
-/// opens nothing any more.
+/// opens nothing any more. That is so of everything on such a counter that was not made for the number which it reaches, so `may` is asked
+/// first; it is not if there is nothing to count.
 ///
 /// # Errors
 /// [`PinError::UnknownPin`], [`PinError::BadBinding`], and those of the pin.
-pub fn settle(jwe: &Jwe, ports: &Ports<'_>) -> Result<(), PinError> {
-    pin_of(jwe, ports.pins)?.settle(&header(jwe).field(HEADER), ports)
+pub fn settle(jwe: &Jwe, may: &mut MayCount<'_>, ports: &Ports<'_>) -> Result<(), PinError> {
+    pin_of(jwe, ports.pins)?.settle(&header(jwe).field(HEADER), may, ports)
 }
 
 /// Says how `jwe` is bound, without asking anybody.

@@ -5,12 +5,11 @@ use crate::config::Config;
 use crate::error::{Asked, PinError, Url};
 use crate::pin::{HEADER, Pin, Ports, find, header, pin_of};
 use crate::pins::tang;
-use crate::stored::{BoundParent, BoundServer, Lost, Renewal, Renewed, SignedPolicy, Stored};
+use crate::stored::{BoundCounter, BoundParent, BoundServer, Lost, Renewal, Renewed, SignedPolicy, Stored};
 use ::tang::{Advertisement, Request, Trust};
 use jose::{Jwe, Jwk, Thumbprint, ThumbprintHash};
 use std::panic::resume_unwind;
 use std::thread;
-use tpm2::NvIndex;
 
 /// What one server of a binding says about the keys that the binding has of it.
 #[derive(Debug)]
@@ -95,7 +94,7 @@ pub fn signed(jwe: &Jwe, pins: &[&dyn Pin]) -> Result<Vec<SignedPolicy>, PinErro
 ///
 /// # Errors
 /// [`PinError::UnknownPin`] and [`PinError::BadBinding`].
-pub fn counters(jwe: &Jwe, pins: &[&dyn Pin]) -> Result<Vec<NvIndex>, PinError> {
+pub fn counters(jwe: &Jwe, pins: &[&dyn Pin]) -> Result<Vec<BoundCounter>, PinError> {
     pin_of(jwe, pins)?.counters(&header(jwe).field(HEADER), pins)
 }
 

@@ -8,7 +8,7 @@ use crypto::ec::Point;
 use jose::{Jwk, KeyOperation, Required, ThumbprintHash};
 use json::{Field, Value};
 use std::fmt;
-use tpm2::{ParentKey, PcrSelection};
+use tpm2::{NvIndex, ParentKey, PcrSelection};
 
 /// The configuration of a JWE, as its maker gave it or as its header tells it.
 #[derive(Debug)]
@@ -91,6 +91,15 @@ impl SignedPolicy {
             None
         }
     }
+}
+
+/// A counter of the TPM that is part of a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoundCounter {
+    /// Where it is.
+    pub index: NvIndex,
+    /// The highest number at which the binding opens; `None` if that stands in its approvals.
+    pub until: Option<u64>,
 }
 
 /// A key in a TPM that a binding names and is sealed under.

@@ -1,14 +1,14 @@
 //! Counters of the TPM that bindings come with: told of, and not left behind without a word.
 
-use crate::args::Format;
+use crate::args::{Device, Format};
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::volume;
-use clevis::{Cancel, Ports, TrustPolicy, measured};
+use clevis::{Cancel, Counter, Ports, TrustPolicy, measured};
 use jose::Jwe;
 use json::Object;
-use luks::Header;
+use luks::{Accepted, Header, Slot};
 use tpm2::NvIndex;
 use unlock::CommitError;
 
@@ -43,18 +43,53 @@ pub fn print_plan(format: Format, host: &Host) -> Result<(), CommandError> {
 
 /// Names the counters of a binding that is gone, unless one that is there has them too.
 pub fn tell_left(gone: &Jwe, there: &Header) {
-    let of = |jwe: &Jwe| clevis::counters(jwe, clevis::pins::ALL).unwrap_or_default();
     let used: Vec<NvIndex> = unlock::bindings(there).iter().flat_map(|binding| of(&binding.jwe)).collect();
     tell_unused(&of(gone), &used);
 }
 
 /// The same of a binding whose place another took.
 pub fn tell_replaced(gone: &Jwe, by: &Jwe, before: &Header) {
-    let of = |jwe: &Jwe| clevis::counters(jwe, clevis::pins::ALL).unwrap_or_default();
     let others = unlock::bindings(before);
     let others = others.iter().filter(|binding| binding.jwe.to_flattened() != gone.to_flattened());
     let used: Vec<NvIndex> = others.flat_map(|binding| of(&binding.jwe)).chain(of(by)).collect();
     tell_unused(&of(gone), &used);
+}
+
+fn of(jwe: &Jwe) -> Vec<NvIndex> {
+    let counters = clevis::counters(jwe, clevis::pins::ALL).unwrap_or_default();
+    counters.into_iter().map(|counter| counter.index).collect()
+}
+
+/// Counts up the counters of a binding that has taken the place of an older one, but for those that are the way in of others on the volume. What
+/// is on the disk is good, whatever comes of this.
+pub fn settle(made: &Jwe, device: &Device, there: Result<Accepted, CommandError>, ports: &Ports<'_>) {
+    let copies = "copies of the old binding still open";
+    let there = match there {
+        Ok(there) => there,
+        Err(error) => return output::say(&format!("no counter of the TPM was counted up, {copies}: {error}")),
+    };
+    let mut may = |counter: &Counter| {
+        let ended = unlock::ended_by(there.header(), counter, clevis::pins::ALL);
+        if ended.is_empty() {
+            return true;
+        }
+        let index = counter.index;
+        output::say(&format!(
+            "counter {index} of the TPM stays at its number, and {copies}: {} would open no more. Once no other is at that number it goes up: cotter \
+             luks regen {device} -s N; for approvals, cotter luks reseal {device} --sign FILE --revoke",
+            keyslots(&ended)
+        ));
+        false
+    };
+    if let Err(source) = clevis::settle(made, &mut may, ports) {
+        output::say(&format!("the TPM's counter was not counted up: {copies}: {}", volume::reasons(&source)));
+    }
+}
+
+/// `keyslot 1`, or `keyslots 1, 2`
+pub fn keyslots(slots: &[Slot]) -> String {
+    let numbers: Vec<String> = slots.iter().map(ToString::to_string).collect();
+    format!("keyslot{} {}", if slots.len() == 1 { "" } else { "s" }, numbers.join(", "))
 }
 
 fn tell_unused(counters: &[NvIndex], used: &[NvIndex]) {

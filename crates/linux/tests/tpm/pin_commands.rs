@@ -146,7 +146,7 @@ fn no_more_commands_to_renew_a_counter_and_to_shut_the_latch_than_are_documented
         run(&line);
         names(&line)
     };
-    let settle = |line: &dyn Transport| clevis::settle(&new, &world.ports(line)).unwrap();
+    let settle = |line: &dyn Transport| clevis::settle(&new, &mut |_| true, &world.ports(line)).unwrap();
     let looking = "CreatePrimary StartAuthSession NV_ReadPublic NV_Read";
     assert_eq!(said(&settle), format!("{looking} NV_Increment FlushContext FlushContext"));
     // A second time there is nothing to count.

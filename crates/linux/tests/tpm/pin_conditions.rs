@@ -100,12 +100,12 @@ fn what_was_replaced_dies_when_its_successor_is_settled() {
     world.open(&old).unwrap();
     world.open(&new).unwrap();
     for _ in 0..2 {
-        clevis::settle(&new, &world.ports(&world.device)).unwrap();
+        clevis::settle(&new, &mut |_| true, &world.ports(&world.device)).unwrap();
         world.open(&new).unwrap();
         let error = world.open(&old).unwrap_err();
         assert!(matches!(error, PinError::CounterPassed { .. }), "{error}");
     }
-    clevis::settle(&old, &world.ports(&world.device)).unwrap();
+    clevis::settle(&old, &mut |_| true, &world.ports(&world.device)).unwrap();
     world.open(&new).unwrap();
     assert!(world.is_clean());
 }
@@ -118,13 +118,24 @@ fn a_binding_beside_another_on_its_counter_lives_and_dies_with_it() {
     let told = clevis::configuration(&first, clevis::pins::ALL).unwrap();
     let same = told.config.field().value().to_compact().to_string();
     let beside = world.bind(&same);
-    clevis::settle(&beside, &world.ports(&world.device)).unwrap();
+    clevis::settle(&beside, &mut |_| true, &world.ports(&world.device)).unwrap();
     world.open(&first).unwrap();
     world.open(&beside).unwrap();
 
     world.replaces = true;
     let renewed = world.bind(&same);
-    clevis::settle(&renewed, &world.ports(&world.device)).unwrap();
+    // Whoever is asked for leave and gives none has ended nothing.
+    let mut asked = Vec::new();
+    let mut refuse = |counter: &Counter| {
+        asked.push(counter.value);
+        false
+    };
+    clevis::settle(&renewed, &mut refuse, &world.ports(&world.device)).unwrap();
+    assert_eq!(asked, [2]);
+    for one in [&first, &beside, &renewed] {
+        world.open(one).unwrap();
+    }
+    clevis::settle(&renewed, &mut |_| true, &world.ports(&world.device)).unwrap();
     world.open(&renewed).unwrap();
     for old in [&first, &beside] {
         let error = world.open(old).unwrap_err();
@@ -143,12 +154,12 @@ fn one_counter_that_fails_keeps_no_other_from_being_settled() {
     };
     let old = world.try_bind("sss", &config(["true"; 3]), &world.device).unwrap();
     let counters = clevis::counters(&old, clevis::pins::ALL).unwrap();
-    let [one, two, three] = [0, 1, 2].map(|at: usize| format!(r#""{}""#, counters[at]));
+    let [one, two, three] = [0, 1, 2].map(|at: usize| format!(r#""{}""#, counters[at].index));
     world.replaces = true;
     let new = world.try_bind("sss", &config([&one, &two, &three]), &world.device).unwrap();
     world.open(&old).unwrap();
-    world.tpm.tool(&format!("tpm2_nvundefine -C o {}", counters[0]));
-    let error = clevis::settle(&new, &world.ports(&world.device)).unwrap_err();
+    world.tpm.tool(&format!("tpm2_nvundefine -C o {}", counters[0].index));
+    let error = clevis::settle(&new, &mut |_| true, &world.ports(&world.device)).unwrap_err();
     assert!(error.to_string().contains("no such index"), "{error}");
     let error = world.open(&old).unwrap_err();
     let PinError::TooFew { failures, .. } = &error else { panic!("{error}") };

@@ -74,7 +74,7 @@ fn nothing_secret_is_on_the_line_when_a_binding_is_renewed() {
     let again = told.config.field().value().to_compact().to_string();
     let new = world.types(&[PIN, PIN]).try_bind(NAME, &again, &line).unwrap();
     let after = clevis::open(&new, &world.types(&[PIN]).ports(&line)).unwrap();
-    clevis::settle(&new, &world.ports(&line)).unwrap();
+    clevis::settle(&new, &mut |_| true, &world.ports(&line)).unwrap();
     assert!(line.codes().contains(&NV_INCREMENT));
     assert!(!before.key.ct_eq(after.key.expose()));
     for opened in [before, after] {

@@ -24,9 +24,9 @@ use crate::approval::Counter;
 use crate::config::{Config, ConfigError};
 use crate::error::{BindingError, PinError};
 use crate::pcr_state::PcrState;
-use crate::pin::{HEADER, Opened, Pin, Ports, Shown, header};
-use crate::stored::{BoundParent, Lost, SignedPolicy};
-use ::tpm2::{Bank, NvIndex, ParentTemplate, PcrSelection, Public, Sealed};
+use crate::pin::{HEADER, MayCount, Opened, Pin, Ports, Shown, header};
+use crate::stored::{BoundCounter, BoundParent, Lost, SignedPolicy};
+use ::tpm2::{Bank, ParentTemplate, PcrSelection, Public, Sealed};
 use binding::{Binding, Conditions};
 use crypto::Secret;
 use jose::{Jwe, Jwk};
@@ -109,12 +109,14 @@ impl Pin for CotterTpm2 {
         Ok(read(header)?.signed_policy().into_iter().collect())
     }
 
-    fn counters(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Vec<NvIndex>, PinError> {
-        Ok(read(header)?.conditions.counter.map(|counter| counter.index).into_iter().collect())
+    fn counters(&self, header: &Field<'_>, _: &[&dyn Pin]) -> Result<Vec<BoundCounter>, PinError> {
+        let Conditions { counter, signed, .. } = read(header)?.conditions;
+        let until = |counter: &Counter| if signed.is_none() { Some(counter.value) } else { None };
+        Ok(counter.map(|counter| BoundCounter { index: counter.index, until: until(&counter) }).into_iter().collect())
     }
 
-    fn settle(&self, header: &Field<'_>, ports: &Ports<'_>) -> Result<(), PinError> {
-        sealing::settle(&read(header)?, ports)
+    fn settle(&self, header: &Field<'_>, may: &mut MayCount<'_>, ports: &Ports<'_>) -> Result<(), PinError> {
+        sealing::settle(&read(header)?, may, ports)
     }
 }
 

@@ -7,7 +7,7 @@ use super::signer;
 use crate::approval::Counter;
 use crate::error::PinError;
 use crate::pcr_state::PcrState;
-use crate::pin::Ports;
+use crate::pin::{MayCount, Ports};
 use crate::pins::tpm2::{begin, failed};
 use crate::ports::Made;
 use crate::tpm_pin::salted;
@@ -111,25 +111,25 @@ fn new_counter(tpm: &Tpm<'_>, session: &mut Session<'_, '_>, made: &Made) -> Res
     tpm.nv_read_public(index).map(Some)
 }
 
-/// Counts the counter of a binding up to where everything before that binding has died. Its own number it does not pass.
-pub(super) fn settle(binding: &Binding, ports: &Ports<'_>) -> Result<(), PinError> {
+/// Counts the counter of a binding up to where everything before that binding has died, if `may` agrees. Its own number it does not pass.
+pub(super) fn settle(binding: &Binding, may: &mut MayCount<'_>, ports: &Ports<'_>) -> Result<(), PinError> {
     // Of a signed policy the approvals have the numbers.
     let Some(counter) = binding.conditions.counter.as_ref().filter(|_| binding.conditions.signed.is_none()) else {
         return Ok(());
     };
     let cancelled = || ports.cancel.is_cancelled();
     let tpm = begin(ports, &cancelled)?;
-    count_up(binding, counter, &tpm).map_err(failed)
+    count_up(binding, counter, may, &tpm).map_err(failed)
 }
 
-fn count_up(binding: &Binding, counter: &Counter, tpm: &Tpm<'_>) -> Result<(), TpmError> {
+fn count_up(binding: &Binding, counter: &Counter, may: &mut MayCount<'_>, tpm: &Tpm<'_>) -> Result<(), TpmError> {
     let parent = tpm.create_primary(binding.parent_template())?;
     parent.expect_name(&binding.parent)?;
     let mut session = tpm.start_session(&parent, Purpose::Authorise, HASH)?;
     let public = tpm.nv_read_public(counter.index)?;
     let now = tpm.nv_read_counter(&public, &mut session)?;
     // One is what a binding is ahead. A header that says more was written by nobody here.
-    if public.name() == counter.name && now.checked_add(1) == Some(counter.value) {
+    if public.name() == counter.name && now.checked_add(1) == Some(counter.value) && may(counter) {
         tpm.nv_increment(&public, &mut session)?;
     }
     Ok(())

@@ -18,8 +18,8 @@ mod tree;
 
 use crate::config::{Config, ConfigError};
 use crate::error::PinError;
-use crate::pin::{self, ANNOTATION, HEADER, Opened, Pin, Ports, Shown, header};
-use crate::stored::{BoundParent, BoundServer, Lost, Renewal, Renewed, SignedPolicy};
+use crate::pin::{self, ANNOTATION, HEADER, MayCount, Opened, Pin, Ports, Shown, header};
+use crate::stored::{BoundCounter, BoundParent, BoundServer, Lost, Renewal, Renewed, SignedPolicy};
 pub(crate) use binding::NAME;
 use binding::{Binding, bad_binding};
 use check::{CHECK, Check};
@@ -28,7 +28,6 @@ use crypto::Secret;
 use field::{Modulus, Polynomial};
 use jose::{Jwe, b64};
 use json::{Field, Object, Value};
-use tpm2::NvIndex;
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -97,12 +96,12 @@ impl Pin for Sss {
         Ok(told::signed(&read(header)?, pins))
     }
 
-    fn counters(&self, header: &Field<'_>, pins: &[&dyn Pin]) -> Result<Vec<NvIndex>, PinError> {
+    fn counters(&self, header: &Field<'_>, pins: &[&dyn Pin]) -> Result<Vec<BoundCounter>, PinError> {
         Ok(told::counters(&read(header)?, pins))
     }
 
-    fn settle(&self, header: &Field<'_>, ports: &Ports<'_>) -> Result<(), PinError> {
-        told::settle(&read(header)?, ports)
+    fn settle(&self, header: &Field<'_>, may: &mut MayCount<'_>, ports: &Ports<'_>) -> Result<(), PinError> {
+        told::settle(&read(header)?, may, ports)
     }
 
     fn renew(&self, config: &Config, renewal: &Renewal<'_>, ports: &Ports<'_>) -> Result<Renewed, PinError> {

@@ -3,11 +3,10 @@
 use super::binding::Binding;
 use super::children::Child;
 use crate::error::{Name, PinError};
-use crate::pin::{self, HEADER, Pin, Ports};
-use crate::stored::{BoundParent, BoundServer, Lost, SignedPolicy};
+use crate::pin::{self, HEADER, MayCount, Pin, Ports};
+use crate::stored::{BoundCounter, BoundParent, BoundServer, Lost, SignedPolicy};
 use jose::Jwe;
 use json::{Object, Value};
-use tpm2::NvIndex;
 
 /// A share whose pin is here.
 struct Share<'a> {
@@ -86,14 +85,14 @@ pub(super) fn signed(binding: &Binding, pins: &[&dyn Pin]) -> Vec<SignedPolicy> 
 }
 
 /// The counters of all shares that can be read.
-pub(super) fn counters(binding: &Binding, pins: &[&dyn Pin]) -> Vec<NvIndex> {
+pub(super) fn counters(binding: &Binding, pins: &[&dyn Pin]) -> Vec<BoundCounter> {
     let of = |share: Share<'_>| share.pin.counters(&share.header.field(HEADER), pins).unwrap_or_default();
     readable(binding, pins).flat_map(of).collect()
 }
 
 /// Settles all shares that can be read, also those behind one that fails; the first failure is told.
-pub(super) fn settle(binding: &Binding, ports: &Ports<'_>) -> Result<(), PinError> {
-    let each = |share: Share<'_>| share.pin.settle(&share.header.field(HEADER), ports);
+pub(super) fn settle(binding: &Binding, may: &mut MayCount<'_>, ports: &Ports<'_>) -> Result<(), PinError> {
+    let each = |share: Share<'_>| share.pin.settle(&share.header.field(HEADER), may, ports);
     readable(binding, ports.pins).map(each).fold(Ok(()), Result::and)
 }
 

@@ -92,13 +92,7 @@ pub fn carry_out(
     let exclusive = || volume::exclusive(found.disks.header());
     let volume = found.disks.volume(&args.ceilings, &exclusive, host);
     let bound = unlock::bind(&volume, opened.key(), prepared).map_err(failed)?;
-    // What is on the disk is good, whatever comes of this.
-    if let Err(source) = clevis::settle(&bound.jwe, &host.ports(trust)) {
-        output::say(&format!(
-            "the TPM's counter was not counted up: copies of the old binding still open: {}",
-            volume::reasons(&source)
-        ));
-    }
+    counters::settle(&bound.jwe, &args.device, found.disks.accepted(&args.ceilings), &host.ports(trust));
     volume::tell_unexpected_parent(found.header.header(), &bound, host);
     counters::tell(host);
     counters::tell_replaced(&found.binding.jwe, &bound.jwe, found.header.header());
