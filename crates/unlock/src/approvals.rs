@@ -52,12 +52,17 @@ pub fn approvals_edit<'a>(
     Ok(edit)
 }
 
-/// Writes them, see [`approvals_edit`].
+/// Writes what `change` makes of those that are there, see [`approvals_edit`]. It is called again when somebody else has changed the header
+/// meanwhile, so that nobody's approval is lost; the rest of its last answer is returned.
 ///
 /// # Errors
 /// [`CommitError`].
-pub fn approve(volume: &Volume<'_>, approvals: &[Approval]) -> Result<(), CommitError> {
-    volume.write(|header, random| Ok((approvals_edit(header, approvals, random)?, ()))).map(|_| ())
+pub fn approve<T>(volume: &Volume<'_>, change: impl Fn(&Header) -> (Vec<Approval>, T)) -> Result<T, CommitError> {
+    let written = volume.write(|header, random| {
+        let (approvals, made) = change(header.header());
+        Ok((approvals_edit(header, &approvals, random)?, made))
+    });
+    written.map(|(_, made)| made)
 }
 
 fn change(edit: &mut Edit<'_>, header: &Header, there: &[TokenId], approvals: &[Approval]) -> Result<(), EditError> {

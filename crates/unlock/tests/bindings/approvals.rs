@@ -20,7 +20,7 @@ fn approval() -> Approval {
 }
 
 fn approve(disk: &MemoryDisk, approvals: &[Approval]) -> Result<(), CommitError> {
-    unlock::approve(&volume(disk, &free, &Cancel::new()), approvals)
+    unlock::approve(&volume(disk, &free, &Cancel::new()), |_| (approvals.to_vec(), ()))
 }
 
 fn tokens(disk: &MemoryDisk) -> usize {
@@ -38,6 +38,26 @@ fn they_are_written_replaced_and_taken_away() {
         assert_eq!((read.len(), broken.len(), tokens(&disk)), (count, 0, usize::from(count > 0)));
         assert!(read.iter().all(|read| *read == approval()));
     }
+}
+
+/// A hook and a person at the same time: the second one puts its own to what the first has written, and not to what it read before.
+#[test]
+fn nobodys_approval_is_lost() {
+    let (disk, _) = formatted();
+    let add = |header: &luks::Header| {
+        let mut all = unlock::approvals(header).0;
+        all.push(approval());
+        (all, ())
+    };
+    let once = Mutex::new(Some(()));
+    let exclusive = || {
+        if once.lock().unwrap().take().is_some() {
+            unlock::approve(&volume(&disk, &free, &Cancel::new()), add).unwrap();
+        }
+        free()
+    };
+    unlock::approve(&volume(&disk, &exclusive, &Cancel::new()), add).unwrap();
+    assert_eq!(unlock::approvals(accepted(&disk).header()).0.len(), 2);
 }
 
 /// What would not be read is not written: who approved it would believe that it is there.

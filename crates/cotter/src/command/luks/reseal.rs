@@ -5,6 +5,7 @@ mod hook;
 mod literal;
 mod next;
 mod record;
+mod revoke;
 mod signed;
 mod update;
 mod volumes;

@@ -2,13 +2,14 @@
 
 use super::literal::not_yet;
 use super::next::{Next, told};
+use super::revoke;
 use crate::args::Device;
 use crate::command::luks::change;
 use crate::command::luks::chosen;
 use crate::error::{CommandError, visible};
 use crate::output;
 use crate::volume::{self, Disks};
-use ::luks::{Accepted, Slot};
+use ::luks::{Accepted, Header, Slot};
 use clevis::Files as _;
 use clevis::measured::{self, PcrDigests};
 use clevis::{Approval, Counter, PcrState, SignedPolicy};
@@ -50,6 +51,34 @@ fn signer(bytes: &Secret, path: &Path) -> Result<Jwk, CommandError> {
     }
 }
 
+/// What is to be approved for one policy: asked of the TPM, of the log and of a person, who all know nothing of what is on the disk by then.
+struct Wish<'a> {
+    binding: &'a Binding,
+    policy: SignedPolicy,
+    key: &'a Jwk,
+    /// What holds now, and what will.
+    wanted: Vec<PcrState>,
+    count: Option<Count>,
+    old: Old,
+    /// Whether what holds now was approved already, or else is from here on.
+    now: Now,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Now {
+    Approved,
+    ApprovedFromHereOn,
+}
+
+/// The approvals of a header with those that are wished for.
+struct Made {
+    approvals: Vec<Approval>,
+    /// What became of each wish.
+    each: Vec<Result<Approved, CommandError>>,
+    /// How many were signed by the key of no binding.
+    strangers: usize,
+}
+
 /// Approves the values of the next boot, for every policy that wants a signature.
 pub fn reseal(
     next: &Next<'_>,
@@ -61,71 +90,117 @@ pub fn reseal(
     for error in broken {
         output::say(&format!("an approval cannot be read: {error}"));
     }
-    let mut after = there.clone();
-    let mut raised: Vec<(&Binding, Counter)> = Vec::new();
-    let (mut failed, mut any) = (None, false);
+    let (mut wishes, mut failed) = (Vec::new(), None);
     for binding in bindings {
-        let policies = clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default();
-        for policy in policies {
-            match one(next, device, (binding, &policy), &after) {
-                Ok(approvals) => (after, any) = (approvals, true),
+        for policy in clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default() {
+            match wish(next, device, (binding, policy), &there) {
+                Ok(wish) => wishes.push(wish),
                 // The others are not to suffer.
-                Err(error) => {
-                    failed = failed.or(Some(error));
-                    continue;
-                }
+                Err(error) => fail(&mut failed, error),
             }
-            let is_new = |counter: &Counter| raised.iter().all(|(_, other)| other.index != counter.index);
-            let counter = policy.counter.filter(|counter| next.args.revoke && is_new(counter));
-            raised.extend(counter.map(|counter| (binding, counter)));
         }
     }
-    if any {
-        tidy(header, &mut after);
+    let made = write(next, disks, header, &wishes)?;
+    let mut done = Vec::new();
+    for (wish, approved) in wishes.iter().zip(made.each) {
+        match approved.and_then(|approved| tell(next, wish, &approved)) {
+            Ok(()) => done.push(wish),
+            Err(error) => fail(&mut failed, error),
+        }
     }
-    if after != there {
-        write(next, disks, header, &after)?;
+    if made.strangers > 0 {
+        output::say(&format!("approvals that no key of a binding here has signed: {}, removed", made.strangers));
     }
-    // Only now: until the new ones are there the old ones are needed; and whoever got none may have the same counter.
-    if !next.args.dry_run && failed.is_none() {
-        raised.iter().try_for_each(|(binding, counter)| raise(next, binding, counter))?;
+    // Only now: until the new ones are there the old ones are needed.
+    if next.args.revoke && !next.args.dry_run {
+        let renewed = done.iter().filter_map(|wish| Some((wish.binding, wish.raised()?)));
+        let done = revoke::run(next, (device, disks), bindings, &renewed.collect::<Vec<_>>());
+        done.into_iter().for_each(|error| fail(&mut failed, error));
     }
     failed.map_or(Ok(()), Err)
 }
 
-/// Takes out what the key of no binding has signed: it opens nothing, and takes the place of what does.
-fn tidy(header: &Accepted, approvals: &mut Vec<Approval>) {
-    let policies = |binding: &Binding| clevis::signed(&binding.jwe, clevis::pins::ALL);
-    // One that cannot be read may be what they are for.
-    let Ok(policies) = unlock::bindings(header.header()).iter().map(policies).collect::<Result<Vec<_>, _>>() else {
-        return;
-    };
-    let before = approvals.len();
-    let policies: Vec<SignedPolicy> = policies.into_iter().flatten().collect();
-    approvals.retain(|approval| policies.iter().any(|policy| approval.is_signed_by(&policy.key)));
-    if approvals.len() < before {
-        let gone = before - approvals.len();
-        output::say(&format!("approvals that no key of a binding here has signed: {gone}, removed"));
+impl Wish<'_> {
+    /// Its counter, at the number until which the new approvals are good.
+    fn raised(&self) -> Option<Counter> {
+        let (counter, count) = (self.policy.counter.clone()?, self.count?);
+        Some(Counter { value: count.until, ..counter })
     }
 }
 
-fn write(next: &Next<'_>, disks: &Disks, header: &Accepted, after: &[Approval]) -> Result<(), CommandError> {
+/// The first failure is told in the end, the others where they are met.
+fn fail(first: &mut Option<CommandError>, error: CommandError) {
+    match first {
+        None => *first = Some(error),
+        Some(_) => output::say(&error.to_string()),
+    }
+}
+
+/// Writes what is wished for. Whatever lies in the header by then counts, not what lay there when the TPM was asked.
+fn write(next: &Next<'_>, disks: &Disks, header: &Accepted, wishes: &[Wish<'_>]) -> Result<Made, CommandError> {
     let failed = |source| change::not_written("cannot write the approvals", source);
+    let made = put(header.header(), wishes);
+    if made.approvals == unlock::approvals(header.header()).0 {
+        return Ok(made);
+    }
     if next.args.dry_run {
-        let plan = unlock::approvals_edit(header, after, &SystemRandom).map_err(failed)?;
-        return change::print_plan(next.args.format, &plan);
+        let plan = unlock::approvals_edit(header, &made.approvals, &SystemRandom).map_err(failed)?;
+        change::print_plan(next.args.format, &plan)?;
+        return Ok(made);
     }
     let exclusive = || volume::exclusive(disks.header());
-    unlock::approve(&disks.volume(&next.args.ceilings, &exclusive, next.host), after).map_err(failed)
+    let volume = disks.volume(&next.args.ceilings, &exclusive, next.host);
+    let put = |header: &Header| {
+        let made = put(header, wishes);
+        (made.approvals.clone(), made)
+    };
+    unlock::approve(&volume, put).map_err(failed)
 }
 
-/// The approvals with those for one policy.
-fn one(
-    next: &Next<'_>,
+/// The approvals of a header with those that are wished for, if nothing about this boot has changed since that was asked.
+fn put(header: &Header, wishes: &[Wish<'_>]) -> Made {
+    let mut approvals = unlock::approvals(header).0;
+    let mut each = Vec::new();
+    for wish in wishes {
+        let approved = approve(wish, &approvals);
+        if let Ok(approved) = &approved {
+            approvals.clone_from(&approved.approvals);
+        }
+        each.push(approved);
+    }
+    let strangers = if each.iter().any(Result::is_ok) { tidy(header, &mut approvals) } else { 0 };
+    Made { approvals, each, strangers }
+}
+
+fn approve(wish: &Wish<'_>, there: &[Approval]) -> Result<Approved, CommandError> {
+    let (slot, count) = (wish.binding.slot, wish.count);
+    let known = |now| unlock::is_approved(there, &wish.policy, now, count.map(|count| count.now));
+    if wish.now == Now::Approved && !wish.wanted.first().is_some_and(known) {
+        let error = CommandError::plain("somebody has taken the approval of this boot away meanwhile");
+        return Err(told(slot, error));
+    }
+    let failed = |source| CommandError::failed(format!("nothing was approved for keyslot {slot}"), source);
+    unlock::approve_values(there, &wish.policy, wish.key, &wish.wanted, (wish.old, count)).map_err(failed)
+}
+
+/// Takes out what the key of no binding has signed: it opens nothing, and takes the place of what does. Says how many.
+fn tidy(header: &Header, approvals: &mut Vec<Approval>) -> usize {
+    let policies = |binding: &Binding| clevis::signed(&binding.jwe, clevis::pins::ALL);
+    let policies = unlock::bindings(header).iter().map(policies).collect::<Result<Vec<_>, _>>();
+    // One that cannot be read may be what they are for.
+    let (Ok(policies), []) = (policies, unlock::unreadable(header).as_slice()) else { return 0 };
+    let before = approvals.len();
+    approvals.retain(|approval| policies.iter().flatten().any(|policy| approval.is_signed_by(&policy.key)));
+    before - approvals.len()
+}
+
+/// What is to be approved for one policy.
+fn wish<'a>(
+    next: &'a Next<'_>,
     device: &Device,
-    (binding, policy): (&Binding, &SignedPolicy),
+    (binding, policy): (&'a Binding, SignedPolicy),
     there: &[Approval],
-) -> Result<Vec<Approval>, CommandError> {
+) -> Result<Wish<'a>, CommandError> {
     let slot = binding.slot;
     let Some(key) = next.key.as_ref().filter(|key| key.point() == Some(&policy.key)) else {
         let wrong = if next.key.is_some() { "is signed by another key" } else { "is signed" };
@@ -136,9 +211,9 @@ fn one(
         let hint = format!("after the restart, with a passphrase: `cotter luks reseal {device} --sign FILE`");
         told(slot, error).or_hint(hint)
     })?;
-    let (now, later) = (state(policy, &values.now)?, state(policy, &values.next)?);
-    let counted = count(next, binding, policy)?;
-    let known = unlock::is_approved(there, policy, &now, counted);
+    let (now, later) = (state(&policy, &values.now)?, state(&policy, &values.next)?);
+    let counted = count(next, binding, &policy)?;
+    let known = unlock::is_approved(there, &policy, &now, counted);
     let unexplained = values.unexplained.as_ref();
     let unexplained = unexplained.map(|(pcr, why)| format!("PCR {pcr} of this boot is not explained: {why}"));
     let mut wanted = vec![now, later];
@@ -154,12 +229,9 @@ fn one(
         }
         by_consent(next, slot, &mut wanted, unexplained)?;
     }
-    let failed = |source| CommandError::failed(format!("nothing was approved for keyslot {slot}"), source);
     let count = counted.map(|now| Count { now, until: now.saturating_add(u64::from(next.args.revoke)) });
-    let approved = unlock::approve_values(there, policy, key, &wanted, (next.old(), count));
-    let approved = approved.map_err(failed)?;
-    tell(next, binding, policy, &approved)?;
-    Ok(approved.approvals)
+    let now = if known { Now::Approved } else { Now::ApprovedFromHereOn };
+    Ok(Wish { binding, policy, key, wanted, count, now, old: next.old() })
 }
 
 /// What nobody has approved is approved by a person alone. The next boot is this one with other files in it, so that is asked for it too; and
@@ -189,7 +261,8 @@ fn by_a_person(why: String, device: &Device) -> CommandError {
     error.hint(format!("look into it, then `cotter luks reseal {device} --sign FILE`"))
 }
 
-fn tell(next: &Next<'_>, binding: &Binding, policy: &SignedPolicy, approved: &Approved) -> Result<(), CommandError> {
+fn tell(next: &Next<'_>, wish: &Wish<'_>, approved: &Approved) -> Result<(), CommandError> {
+    let (binding, policy) = (wish.binding, &wish.policy);
     let done = format!("{} approved, {} dropped", approved.added, approved.dropped);
     let would = if next.args.dry_run { "would be: " } else { "" };
     output::say(&format!("keyslot {}: {would}{done}", binding.slot));
@@ -222,13 +295,40 @@ fn state(policy: &SignedPolicy, values: &PcrDigests) -> Result<PcrState, Command
     state.map_err(|source| CommandError::failed("the values of the PCRs make no policy", source))
 }
 
-/// What was approved until now is worth nothing from here on.
-fn raise(next: &Next<'_>, binding: &Binding, counter: &Counter) -> Result<(), CommandError> {
-    let index = counter.index;
-    let count = next.ask(binding, |ports| measured::raise(counter, ports)).map_err(|source| {
-        let error = CommandError::failed(format!("the counter {index} was not counted up"), source);
-        error.hint("the new approvals are good; run it again with --revoke")
-    })?;
-    output::say(&format!("the counter {index} stands at {count}: older approvals open nothing"));
-    Ok(())
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use ::luks::Slot;
+    use crypto::ec::Curve;
+    use jose::Jwe;
+    use json::Object;
+    use tpm2::{Bank, PcrSelection};
+
+    /// A person or the log vouched for this boot, or its approval did: then it must be there still.
+    #[test]
+    fn an_approval_that_was_taken_away_meanwhile_vouches_for_nothing() {
+        let key = Jwk::signing(Curve::P256, &SystemRandom).unwrap();
+        let (secret, slot) = (Secret::copied_from(&[0; 32]), Slot::new(1).unwrap());
+        let jwe = Jwe::encrypt_dir(&Object::new(), &secret, &secret, &SystemRandom).unwrap();
+        let binding = Binding { slot, token: None, jwe };
+        let selection = PcrSelection::new(Bank::from_name("sha256").unwrap(), [7]).unwrap();
+        let values = |byte| PcrState::split(&selection, &[byte; 32]).unwrap();
+        let point = key.point().unwrap().clone();
+        let policy = SignedPolicy { key: point, reference: "boot".into(), selection, counter: None };
+        let approved = Approval::sign(&key, "boot", values(1), None).unwrap();
+        let wish = |now| Wish {
+            binding: &binding,
+            policy: policy.clone(),
+            key: &key,
+            wanted: vec![values(1), values(2)],
+            count: None,
+            old: Old::Before,
+            now,
+        };
+        assert_eq!(approve(&wish(Now::Approved), std::slice::from_ref(&approved)).unwrap().added, 1);
+        let error = approve(&wish(Now::Approved), &[]).unwrap_err();
+        assert!(error.to_string().contains("taken the approval of this boot away"), "{error}");
+        assert_eq!(approve(&wish(Now::ApprovedFromHereOn), &[]).unwrap().added, 2);
+    }
 }

@@ -1,0 +1,73 @@
+//! Counters go up, so that copies of older approvals open nothing; unless that is the end of something that nobody has approved anew.
+
+use super::next::Next;
+use crate::args::Device;
+use crate::counters::keyslots;
+use crate::error::CommandError;
+use crate::output;
+use crate::volume::Disks;
+use ::luks::Header;
+use clevis::{Counter, measured};
+use tpm2::NvIndex;
+use unlock::Binding;
+
+/// Counts up every counter that the policies of `bindings` name, to where those in `renewed` are good. Each one that stays is told, or is a
+/// failure that is returned.
+pub fn run(
+    next: &Next<'_>,
+    (device, disks): (&Device, &Disks),
+    bindings: &[Binding],
+    renewed: &[(&Binding, Counter)],
+) -> Vec<CommandError> {
+    let header = match disks.accepted(&next.args.ceilings) {
+        Ok(header) => header,
+        Err(error) => return vec![CommandError::failed("no counter was counted up", error)],
+    };
+    let mut seen: Vec<NvIndex> = Vec::new();
+    let mut failed = Vec::new();
+    for binding in bindings {
+        let policies = clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default();
+        for index in policies.into_iter().filter_map(|policy| Some(policy.counter?.index)) {
+            if seen.contains(&index) {
+                continue;
+            }
+            seen.push(index);
+            match renewed.iter().find(|(_, counter)| counter.index == index) {
+                Some((binding, counter)) => {
+                    failed.extend(raise(next, device, header.header(), (binding, counter)).err())
+                }
+                None => output::say(&format!(
+                    "the counter {index} was not counted up: nothing was approved for {}",
+                    keyslots(&[binding.slot])
+                )),
+            }
+        }
+    }
+    failed
+}
+
+/// What was approved until now is worth nothing from here on.
+fn raise(
+    next: &Next<'_>,
+    device: &Device,
+    header: &Header,
+    (binding, counter): (&Binding, &Counter),
+) -> Result<(), CommandError> {
+    let index = counter.index;
+    let ended = unlock::ended_by(header, counter, clevis::pins::ALL);
+    if !ended.is_empty() {
+        let error = CommandError::plain(format!(
+            "the counter {index} was not counted up, so older approvals still open: {} would open no more",
+            keyslots(&ended)
+        ));
+        return Err(error.hint(format!(
+            "make what is there anew first: cotter luks regen {device} -s N; with approvals, this with the key of theirs, --sign FILE"
+        )));
+    }
+    let count = next.ask(binding, |ports| measured::raise(counter, ports)).map_err(|source| {
+        let error = CommandError::failed(format!("the counter {index} was not counted up"), source);
+        error.hint("the new approvals are good; run it again with --revoke")
+    })?;
+    output::say(&format!("the counter {index} stands at {count}: older approvals open nothing"));
+    Ok(())
+}
