@@ -1,5 +1,6 @@
 //! `cotter luks list`: which keyslots are bound, and to what.
 
+mod accepts;
 mod enrolled;
 mod expect;
 
@@ -11,9 +12,9 @@ use crate::output;
 use crate::verdict;
 use crate::volume::{self, Disks};
 use ::luks::Header;
-use clevis::measured::{self, Form};
+use accepts::Accepts;
+use clevis::TrustPolicy;
 use clevis::verdict::{Surroundings, Verdict};
-use clevis::{Approval, TrustPolicy};
 use enrolled::Said;
 use json::{Object, Value};
 use linux::Access;
@@ -39,14 +40,11 @@ pub fn run(args: &ListArgs) -> Result<(), CommandError> {
     for binding in &bindings {
         let clone_of = clone_of(&header, binding).filter(|_| args.verbose);
         let place = clone_of.map_or_else(Object::new, |uuid| Object::new().with("clone_of", uuid.to_string()));
-        let count = if args.verbose { count(&header, binding) } else { None };
-        let place = match count {
-            Some((kind, count)) => place.with(kind, u64::try_from(count).unwrap_or(u64::MAX)),
-            None => place,
-        };
+        let accepts = Accepts::of(&header, binding).filter(|_| args.verbose);
+        let place = accepts.iter().fold(place, |place, accepts| accepts.put(place));
         print_binding(args.format, detail, &place, "", binding)?;
-        if let Some((kind, count)) = count.filter(|_| !args.format.json) {
-            output::line(&format!("   {}: {count}", kind.replace('_', " ")))?;
+        if let Some(accepts) = accepts.filter(|_| !args.format.json) {
+            output::line(&format!("   {}", accepts.line(&args.device, binding.slot)))?;
         }
         if clone_of.is_some() {
             volume::tell_clone(&header, binding);
@@ -75,24 +73,6 @@ fn around(bindings: &[Binding], enrolled: &[Enrolled]) -> Surroundings {
     } else {
         verdict::this_machine()
     }
-}
-
-/// How many sets of values a binding by `cotter-tpm2` accepts, or how many approvals there are for it.
-fn count(header: &Header, binding: &Binding) -> Option<(&'static str, usize)> {
-    let policies = clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default();
-    if policies.is_empty() {
-        let parts = measured::parts(&binding.jwe).unwrap_or_default();
-        let ours = parts.iter().filter(|part| part.form == Form::Ours && part.compares.is_some());
-        return ours.map(|part| part.accepted.len()).max().map(|sets| ("accepted_sets", sets));
-    }
-    let fits = |approval: &&Approval| {
-        policies.iter().any(|policy| {
-            approval.is_signed_by(&policy.key)
-                && approval.reference() == policy.reference
-                && approval.values().is_of(&policy.selection)
-        })
-    };
-    Some(("approvals", unlock::approvals(header).0.iter().filter(fits).count()))
 }
 
 fn wanted(args: &ListArgs, header: &Header) -> Result<Vec<Binding>, CommandError> {
