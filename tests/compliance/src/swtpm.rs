@@ -99,6 +99,19 @@ impl Swtpm {
         self.tool("tpm2_flushcontext").arg("-t").succeed();
     }
 
+    /// Extends the PCRs as the boot that wrote this log has. The TPM was just started.
+    pub fn boot(&self, log: &Path) {
+        let status = self.give(Program::cotter().args(["tpm", "status", "--json", "--log"])).arg(log).succeed();
+        let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+        let mut words: Vec<String> = Vec::new();
+        for pcr in status["pcrs"].as_array().unwrap() {
+            for event in pcr["events"].as_array().unwrap() {
+                words.push(format!("{}:sha256={}", pcr["pcr"], event["digest"].as_str().unwrap()));
+            }
+        }
+        self.tool("tpm2_pcrextend").args(&words).succeed();
+    }
+
     /// What is sealed in a JWE of the pin `tpm2` without PCRs, taken out with the original's tools.
     pub fn sealed_text(&self, jwe: &[u8]) -> Vec<u8> {
         let decoded = |text: &[u8]| Program::new("jose").args(["b64", "dec", "-i-"]).input(text).succeed().stdout;

@@ -43,13 +43,7 @@ fn status(tpm: &Swtpm, name: &str) -> Value {
 
 /// Extends the PCRs of a TPM that was just started as this boot has.
 fn boot(tpm: &Swtpm, name: &str) {
-    let mut words: Vec<String> = Vec::new();
-    for pcr in status(tpm, name)["pcrs"].as_array().unwrap() {
-        for event in pcr["events"].as_array().unwrap() {
-            words.push(format!("{}:sha256={}", pcr["pcr"], event["digest"].as_str().unwrap()));
-        }
-    }
-    tpm.tool("tpm2_pcrextend").args(&words).succeed();
+    tpm.boot(&log(name));
 }
 
 fn booted(name: &str) -> Swtpm {
@@ -348,25 +342,6 @@ fn values_of_its_own_are_resealed_before_an_update_and_dropped_after_it() {
     assert!(opens(&tpm, &disk));
     let refused = reseal(&tpm, &disk, GRUB, &["--kernel", "/bin/cat", "-s", "0"]).run().failed_with(1);
     assert!(refused.said().contains("no binding here compares PCRs"), "{}", refused.said());
-}
-
-/// With the latch shut nothing unseals, but the passphrase reseals, for the values at the moment when volumes are opened.
-#[test]
-fn behind_a_shut_latch_a_passphrase_reseals() {
-    let mut tpm = booted(GRUB);
-    let disk = Disk::formatted(Maker::Ours);
-    bind(&tpm, &disk, "cotter-tpm2", r#"{"pcr_ids":"9","latch":true}"#);
-    cotter(&tpm, &["tpm", "latch"]).succeed();
-    assert!(!opens(&tpm, &disk));
-    let words = ["tpm", "explain", "-s", "1", "--json", "-d"];
-    let latched = cotter(&tpm, &words).arg(disk.path()).run();
-    assert_eq!((latched.status.code(), json(&latched)["state"].as_str().unwrap()), (Some(3), "latched"));
-    let key = disk.passphrase_file();
-    reseal(&tpm, &disk, GRUB, &["--file", &script(), "-k", key.to_str().unwrap()]).succeed();
-    for name in [OTHER_SCRIPT, GRUB] {
-        reboot(&mut tpm, name);
-        assert!(opens(&tpm, &disk), "{name}");
-    }
 }
 
 /// Whoever has the key approves without unsealing; a counter makes copies of old approvals worthless.
