@@ -157,7 +157,10 @@ impl Error for CommandError {
 /// The text without control characters, line ends among them: part of it may come from a header or a server, the terminal
 /// obeys them, and a line of ours must not be forged.
 pub fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    // The iterator promises a quarter of what comes, and a dump of a header may be long.
+    let mut shown = String::with_capacity(text.len());
+    shown.extend(text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }));
+    shown
 }
 
 /// The same of what may have several lines, as a command of GRUB's, on one.

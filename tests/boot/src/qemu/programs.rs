@@ -20,7 +20,8 @@ const UDEVD: &str = "/lib/systemd/systemd-udevd";
 
 /// A shell with its tools, udev, `dmsetup`, `cryptsetup`, and our program.
 pub(super) fn add(archive: &mut Archive) {
-    archive.file("bin/busybox", 0o755, read(&need("busybox")));
+    // Where the package `busybox` has taken the place of `busybox-static` it wants its libraries.
+    program(archive, "bin/busybox", &need("busybox"));
     archive.link("bin/sh", "busybox");
     for directory in ["proc", "sys", "run", "tmp"] {
         archive.directory(directory);
