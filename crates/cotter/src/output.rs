@@ -25,7 +25,11 @@ pub fn wants_reader(reader: Reader) -> Result<(), CommandError> {
 
 /// Writes a line to standard output.
 pub fn line(text: &str) -> Result<(), CommandError> {
-    data(format!("{text}\n").as_bytes())
+    // `format!` would double the room of a long text for its last byte.
+    let mut line = String::with_capacity(text.len() + 1);
+    line.push_str(text);
+    line.push('\n');
+    data(line.as_bytes())
 }
 
 /// Writes a record as JSON on one line, or as its text for a person.
