@@ -192,6 +192,31 @@ fn a_binding_to_another_tpm_is_told_nothing() {
     table.finish();
 }
 
+/// A keyslot of systemd's that asks for a PIN and names no key, as up to 253: the list that shuts it says so.
+#[test]
+fn a_list_that_shuts_a_keyslot_names_it() {
+    let tpm = Swtpm::start();
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    tpm.give(disk.bind_program(Maker::Ours, "cotter-tpm2", r#"{"pcr_ids":"7"}"#)).succeed();
+    let add = |words: &[&str]| {
+        let program = Program::cotter().args(["luks", "identity", "-d"]).arg(disk.path()).args(words);
+        program.arg("-k").arg(disk.passphrase_file()).succeed().said()
+    };
+    let list = disk.beside("volumes.json");
+    let list = list.to_str().unwrap();
+    assert!(!add(&["--add", list]).contains("is refused"));
+    let token = include_str!("../../../crates/clevis/vectors/systemd/252.json");
+    let mut token: Value = serde_json::from_str(token).unwrap();
+    (token["keyslots"], token["tpm2-pin"]) = (vec!["0"].into(), true.into());
+    let import = Program::new("cryptsetup").args(["token", "import", "--token-id", "9"]).arg(disk.path());
+    import.input(token.to_string()).succeed();
+    for words in [&["--add", list, "--replace"][..], &[]] {
+        let said = add(words);
+        assert!(said.contains("keyslot 0 asks for a PIN and does not name its key in the TPM"), "{said}");
+        assert!(said.contains("systemd-cryptenroll") && !said.contains("keyslot 1"), "{said}");
+    }
+}
+
 #[test]
 fn a_plain_file_system_in_the_place_of_a_volume_is_an_alarm() {
     let yours = Disk::formatted(Maker::Theirs);

@@ -82,6 +82,11 @@ impl IdentityFault {
             IdentityFault::BoundToOther { .. } => {
                 "if the volume was encrypted anew, make the binding anew with a passphrase: `cotter luks regen -k FILE`"
             }
+            IdentityFault::OtherParent { found: None, .. } => {
+                "do not type a PIN, and find out who had access to the disk; only if systemd before 254 enrolled it, which names no key: enrol it \
+                 again with a later one, `systemd-cryptenroll --wipe-slot=tpm2`, or bind it to `cotter-tpm2`, then `cotter luks identity -d \
+                 DEVICE --add FILE --replace`"
+            }
             IdentityFault::OtherParent { .. } => {
                 "do not type a PIN, and find out who had access to the disk; only if you have bound it yourself since the list was made: \
                  `cotter luks identity -d DEVICE --add FILE --replace`"

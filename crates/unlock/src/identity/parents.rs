@@ -45,4 +45,10 @@ impl Expectation {
             Some(found) => Err(IdentityFault::OtherParent { slot: attempt.slot, uuid: *uuid, found }),
         }
     }
+
+    /// What [`check_parents`](Self::check_parents) has against each attempt at a volume with this header.
+    pub fn other_parents(&self, header: &Header, pins: &[&dyn Pin]) -> Vec<IdentityFault> {
+        let attempts = plan_all(header, None);
+        attempts.iter().filter_map(|attempt| self.check_parents(header, attempt, pins).err()).collect()
+    }
 }

@@ -179,6 +179,32 @@ fn a_pin_is_not_asked_for_systemd_under_a_key_that_is_not_expected() {
     }
 }
 
+/// A list that names one binding's key shuts a neighbour that names none: whoever makes it is to hear of that.
+#[test]
+fn a_new_list_says_which_keyslots_it_shuts() {
+    for (pin, shut) in [(true, &[0][..]), (false, &[])] {
+        let (disk, key) = formatted();
+        let token: Object = json::parse(ENROLLED, &Limits::POLICY).unwrap().as_object().unwrap().clone();
+        put_token(&disk, &key, &passphrase("x"), &Jwe::parse_compact(SEALED.trim_ascii()).unwrap());
+        let header = accepted(&disk);
+        let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+        edit.add_token(None, token.with("keyslots", vec!["0"]).with("tpm2-pin", pin)).unwrap();
+        edit.apply(&disk).unwrap();
+        let header = accepted(&disk);
+        let mut list = list(&header, &key);
+        assert_eq!(list.other_parents(header.header(), clevis::pins::ALL), []);
+        let of = list.of(header.header().uuid()).unwrap().clone();
+        list.insert(Expected { parents: Some(parents(header.header(), clevis::pins::ALL)), ..of });
+        let faults = list.other_parents(header.header(), clevis::pins::ALL);
+        let slots = faults.iter().map(|fault| match fault {
+            IdentityFault::OtherParent { slot, found: None, .. } => slot.number(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(slots.collect::<Vec<_>>(), shut);
+        assert!(faults.iter().all(|fault| fault.hint().contains("systemd-cryptenroll --wipe-slot=tpm2")));
+    }
+}
+
 /// What a binding says of its volume, before and after it was made anew, and on another volume.
 #[test]
 fn a_binding_knows_its_volume() {

@@ -8,7 +8,7 @@ use crate::opened;
 use crate::output;
 use crate::private_file;
 use crate::volume::Disks;
-use ::luks::{Accepted, KeyFingerprint};
+use ::luks::{Accepted, Header, KeyFingerprint};
 use crypto::VolumeKey;
 use linux::Access;
 use std::path::Path;
@@ -28,6 +28,9 @@ pub fn run(args: &IdentityArgs) -> Result<(), CommandError> {
     let parents = Some(identity::parents(header.header(), clevis::pins::ALL)).filter(|parents| !parents.is_empty());
     let found = Expected { uuid, key: KeyFingerprint::of(&key), name: args.name.clone(), parents };
     let (Some(path), Some(mut list)) = (&args.add, list) else {
+        let mut alone = Expectation::default();
+        alone.insert(found.clone());
+        tell_refused(&alone, header.header());
         return output::line(&json::Value::from(found.to_object()).to_compact());
     };
     if !args.replace {
@@ -39,7 +42,20 @@ pub fn run(args: &IdentityArgs) -> Result<(), CommandError> {
     readable(&text, path)?;
     private_file::replace(path, text.as_bytes())?;
     output::say(&format!("{uuid} is expected by {}", path.display()));
+    tell_refused(&list, header.header());
     Ok(())
+}
+
+/// Names what the list shuts out: a keyslot that names no key of the TPM is none of those that it names.
+fn tell_refused(list: &Expectation, header: &Header) {
+    for fault in list.other_parents(header, clevis::pins::ALL) {
+        let IdentityFault::OtherParent { slot, .. } = fault else { continue };
+        output::say(&format!(
+            "keyslot {slot} asks for a PIN and does not name its key in the TPM (systemd names it from 254 on): with this list it is refused, as an \
+             alarm, before the PIN is asked for. To keep it, enrol it again with a later systemd-cryptenroll, or bind cotter-tpm2 instead, and \
+             make the list anew: --add FILE --replace"
+        ));
+    }
 }
 
 /// The list so far.
@@ -63,8 +79,7 @@ fn readable(text: &str, path: &Path) -> Result<(), CommandError> {
 fn check(list: &Expectation, header: &Accepted, key: &VolumeKey) -> Result<(), IdentityFault> {
     let header = header.header();
     list.check(header, key)?;
-    let attempts = unlock::plan_all(header, None);
-    attempts.iter().try_for_each(|attempt| list.check_parents(header, attempt, clevis::pins::ALL))
+    list.other_parents(header, clevis::pins::ALL).into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Who adds a volume need not be told that it is not in the list.
