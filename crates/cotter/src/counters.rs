@@ -10,7 +10,7 @@ use jose::Jwe;
 use json::Object;
 use luks::{Accepted, Header, Slot};
 use tpm2::NvIndex;
-use unlock::CommitError;
+use unlock::{CommitError, Ended};
 
 /// What was made for a policy that came to nothing is taken back, whatever else was cancelled.
 pub fn take_back(host: &Host) {
@@ -70,20 +70,27 @@ pub fn settle(made: &Jwe, device: &Device, there: Result<Accepted, CommandError>
     };
     let mut may = |counter: &Counter| {
         let ended = unlock::ended_by(there.header(), counter, clevis::pins::ALL);
-        if ended.is_empty() {
+        if ended.is_nothing() {
             return true;
         }
         let index = counter.index;
         output::say(&format!(
-            "counter {index} of the TPM stays at its number, and {copies}: {} would open no more. Once no other is at that number it goes up: cotter \
-             luks regen {device} -s N; for approvals, cotter luks reseal {device} --sign FILE --revoke",
-            keyslots(&ended)
+            "counter {index} of the TPM stays at its number, and {copies}: {}. Once no other is at that number it goes up: cotter luks regen \
+             {device} -s N; for approvals, cotter luks reseal {device} --sign FILE --revoke",
+            lost(&ended)
         ));
         false
     };
     if let Err(source) = clevis::settle(made, &mut may, ports) {
         output::say(&format!("the TPM's counter was not counted up: {copies}: {}", volume::reasons(&source)));
     }
+}
+
+/// Why a counter stays: `keyslot 1 would open no more; token 9 cannot be read, and may open at that number alone`.
+pub fn lost(ended: &Ended) -> String {
+    let known = (!ended.slots.is_empty()).then(|| format!("{} would open no more", keyslots(&ended.slots)));
+    let unread = ended.unread.iter().map(|what| format!("{what} cannot be read, and may open at that number alone"));
+    known.into_iter().chain(unread).collect::<Vec<String>>().join("; ")
 }
 
 /// `keyslot 1`, or `keyslots 1, 2`

@@ -42,7 +42,7 @@ pub use change::{
 };
 pub use commit::{Bound, add, bind, bind_instead, change, kill, unbind};
 pub use commit_error::{CommitError, RevertFailure};
-pub use counters::ended_by;
+pub use counters::{Ended, ended_by};
 pub use enrolled::{Enrolled, How, enrolled};
 pub use estimate::TimeLeft;
 pub use human::{Holder, LastHumanSlot, Orphans, holder, human_slots, orphans_of_meta, orphans_of_tokens};

@@ -157,6 +157,29 @@ fn a_counter_waits_for_the_last_binding_on_it() {
     assert!(!machine.opens("1") && !machine.opens("2"), "the copy");
 }
 
+/// What cannot be read may be a way in that ends with the number: a counter never goes back, so it waits, and says for what.
+#[test]
+fn a_counter_waits_for_what_cannot_be_read() {
+    let machine = Machine::booted(GRUB);
+    let key = machine.signer("a.jwk");
+    machine.bind("1", "cotter-tpm2", r#"{"pcr_ids":"9","counter":true}"#).succeeded();
+    let broken = r#"{"type":"clevis","keyslots":["0"],"jwe":{"protected":"?"}}"#;
+    let token = |words: &[&str]| {
+        Program::new("cryptsetup").arg("token").args(words).args(["--token-id", "9"]).arg(machine.disk.path())
+    };
+    token(&["import"]).input(broken).succeed();
+    let said = machine.luks("regen", &["-q", "-s", "1"]).run().succeeded().said();
+    assert!(said.contains("stays at its number") && said.contains("token 9 cannot be read"), "{said}");
+    let signed = format!(r#"{{"pcr_ids":"9","counter":"{COUNTER}","signed":{{"key":"{key}"}}}}"#);
+    machine.bind("2", "cotter-tpm2", &signed).succeeded();
+    let said = machine.reseal(&["--sign", &key, "-s", "2", "--revoke"]).failed_with(1).said();
+    assert!(said.contains("was not counted up") && said.contains("token 9 cannot be read"), "{said}");
+    assert!(machine.opens("1") && machine.opens("2") && machine.count() == 1);
+    token(&["remove"]).succeed();
+    let said = machine.reseal(&["--sign", &key, "-s", "2", "--revoke"]).succeeded().said();
+    assert!(said.contains("stands at 2") && machine.opens("1") && machine.opens("2"), "{said}");
+}
+
 /// A plain reseal goes over all bindings, and none of them is lost by it.
 #[test]
 fn a_reseal_of_one_binding_leaves_its_neighbour() {

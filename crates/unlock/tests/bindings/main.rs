@@ -3,6 +3,7 @@
 
 mod approvals;
 mod bind;
+mod counters;
 mod identity;
 mod luks1;
 mod passphrases;

@@ -2,7 +2,7 @@
 
 use super::next::Next;
 use crate::args::Device;
-use crate::counters::keyslots;
+use crate::counters::{keyslots, lost};
 use crate::error::CommandError;
 use crate::output;
 use crate::volume::Disks;
@@ -55,10 +55,10 @@ fn raise(
 ) -> Result<(), CommandError> {
     let index = counter.index;
     let ended = unlock::ended_by(header, counter, clevis::pins::ALL);
-    if !ended.is_empty() {
+    if !ended.is_nothing() {
         let error = CommandError::plain(format!(
-            "the counter {index} was not counted up, so older approvals still open: {} would open no more",
-            keyslots(&ended)
+            "the counter {index} was not counted up, so older approvals still open: {}",
+            lost(&ended)
         ));
         return Err(error.hint(format!(
             "make what is there anew first: cotter luks regen {device} -s N; with approvals, this with the key of theirs, --sign FILE"
