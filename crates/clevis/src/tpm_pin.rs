@@ -21,18 +21,32 @@ pub(crate) fn ask_until_right(
 ) -> Result<Secret, PinError> {
     let mut wrong = None;
     for _ in 0..MOST_QUESTIONS {
-        let protection = protection(ports)?;
+        let protection = match protection(ports) {
+            Ok(protection) => protection,
+            Err(error) => return Err(telling(wrong, error)),
+        };
         if protection.locked_out {
             // Nobody types for nothing. After a wrong PIN of this person that is what there is to say.
             let locked = PinError::Tpm { source: TpmError::LockedOut, protection: Some(protection) };
             return Err(wrong.map_or(locked, |_| PinError::WrongPin { left: Some(0) }));
         }
-        match attempt(&ask_for(protection.tries_left(), wrong.is_some(), ports)?) {
+        let tried = ask_for(protection.tries_left(), wrong.is_some(), ports).and_then(|typed| attempt(&typed));
+        match tried {
             Err(error @ PinError::WrongPin { .. }) => wrong = Some(error),
-            result => return result,
+            result => return result.map_err(|error| telling(wrong, error)),
         }
     }
     Err(wrong.unwrap_or(PinError::WrongPin { left: None }))
+}
+
+/// A TPM that does not answer, or a person who is gone, must not hide that a wrong PIN was counted before.
+fn telling(wrong: Option<PinError>, error: PinError) -> PinError {
+    let says_nothing = match &error {
+        PinError::Tpm { source, .. } => source.may_pass(),
+        PinError::NobodyForPin { .. } => true,
+        _ => false,
+    };
+    wrong.filter(|_| says_nothing).unwrap_or(error)
 }
 
 /// What the TPM says of its protection from those who guess.

@@ -3,7 +3,9 @@
 use crate::line::Line;
 use crate::pin::{NAME, World};
 use clevis::PinError;
-use tpm2::TpmError;
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tpm2::{TpmError, TransportError};
 
 fn failures(world: &World) -> u32 {
     let shown = world.tpm.tool("tpm2_getcap properties-variable");
@@ -51,6 +53,29 @@ fn three_wrong_ones_lock_and_what_has_no_pin_opens_on() {
     assert!(world.open(&original).is_err(), "the original's parent is locked with it");
     world.tpm.tool("tpm2_dictionarylockout --clear-lockout");
     world.types(&["1234"]).open(&jwe).unwrap();
+}
+
+/// That a try is gone is told, whatever fails afterwards; who gave up hears that alone.
+#[test]
+fn a_wrong_pin_is_not_hidden_by_what_fails_after_it() {
+    let world = World::new();
+    let jwe = world.types(&["1234", "1234"]).bind(r#"{"pin":true}"#);
+    let error = world.types(&["1"]).open(&jwe).unwrap_err();
+    assert!(matches!(error, PinError::WrongPin { left: Some(2) }), "the terminal is gone: {error}");
+    for cancelled in [false, true] {
+        let gone = AtomicBool::new(false);
+        let breaks = |_: usize, answer: Vec<u8>| {
+            let was_gone = gone.fetch_or(answer.get(6..10) == Some(&[0, 0, 0x09, 0x8e]), Ordering::SeqCst);
+            match (was_gone, cancelled) {
+                (false, _) => Ok(answer),
+                (true, true) => Err(TransportError::Cancelled),
+                (true, false) => Err(TransportError::Broken { source: ErrorKind::BrokenPipe.into() }),
+            }
+        };
+        let error = world.types(&["1", "1234"]).open_over(&jwe, &Line::changing(&world.device, &breaks)).unwrap_err();
+        assert_eq!(matches!(error, PinError::WrongPin { .. }), !cancelled, "{error}");
+        assert_eq!(matches!(error, PinError::Cancelled), cancelled, "{error}");
+    }
 }
 
 /// The policy is looked at before the PIN: another boot costs no try.
