@@ -5,9 +5,10 @@ use crate::args::Device;
 use crate::command::luks::{chosen, rebind};
 use crate::error::{CommandError, visible};
 use crate::output;
+use clevis::Lost;
 use clevis::measured::{self, Form, Part, PcrDigests, State};
 use linux::Access;
-use unlock::{Binding, Old};
+use unlock::{BindError, Binding, Old};
 
 /// The parts of a binding that compare PCRs; of `tpm2plus` it is not told which.
 pub fn compared(binding: &Binding) -> Result<Vec<Part>, CommandError> {
@@ -53,7 +54,8 @@ pub fn literal(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part)
         output::say(&format!("keyslot {slot} accepts these values already"));
         return Ok(());
     }
-    let (pin, config) = configuration(binding, bank.name(), &sets).map_err(|error| told(slot, error))?;
+    let edit = format!("say what it shall be: cotter luks edit {device} -s {slot}");
+    let (pin, config) = configuration(binding, bank.name(), &sets).map_err(|error| told(slot, error).or_hint(edit))?;
     let rebinding = next.rebinding(device, slot);
     let found = rebind::find(&rebinding, Access::Write)?;
     output::say(&format!("keyslot {slot} is to accept {} sets of values, {} before", sets.len(), part.accepted.len()));
@@ -69,7 +71,13 @@ fn configuration(
     sets: &[PcrDigests],
 ) -> Result<(&'static str, clevis::Config), CommandError> {
     let failed = |source| CommandError::failed("its configuration cannot be read", source);
-    let stored = clevis::configuration(&binding.jwe, clevis::pins::ALL).map_err(failed)?;
+    let mut stored = clevis::configuration(&binding.jwe, clevis::pins::ALL).map_err(failed)?;
+    // What is not told would be gone. Of values it is not: those are what takes the place of the old ones.
+    stored.lost.retain(|lost| !matches!(lost, Lost::Unsaid { .. }));
+    if !stored.is_complete() {
+        let lost = BindError::Incomplete { lost: stored.lost };
+        return Err(CommandError::failed("it cannot be given other values", lost));
+    }
     let failed = |source| CommandError::failed("it cannot be given other values", source);
     let config = unlock::with_sets(stored.pin, &stored.config, bank, sets).map_err(failed)?;
     let failed = |source| CommandError::failed("its new configuration is none", source);
@@ -137,4 +145,44 @@ fn original(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part) ->
          passphrase will be asked for; then: {again} -k -"
     )));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crypto::{Secret, SystemRandom};
+    use jose::{Jwe, b64};
+    use json::{Object, Value};
+    use std::error::Error as _;
+
+    const ACCEPTS: &str = include_str!("../../../../../clevis/vectors/cotter_tpm2/all.jwe");
+
+    fn threshold(shares: Vec<String>, beside: Object) -> Binding {
+        let sss = Object::new().with("jwe", shares).with("p", b64::encode(&[0xff; 32])).with("t", 1_u64);
+        let header = Object::new().with("clevis", Object::new().with("pin", "sss").with("sss", sss));
+        let header = beside.iter().fold(header, |header, (name, value)| header.with(name, value.clone()));
+        let zeros = Secret::new(vec![0; 32]);
+        let jwe = Jwe::encrypt_dir(&header, &zeros, &zeros, &SystemRandom).unwrap();
+        Binding { slot: ::luks::Slot::new(1).unwrap(), token: None, jwe }
+    }
+
+    /// The values are what is replaced; a share that nobody can read would be gone with them.
+    #[test]
+    fn a_threshold_with_a_share_that_cannot_be_read_gets_no_other_values() {
+        let sets = [PcrDigests::from([(4, vec![1; 32]), (7, vec![1; 32])])];
+        let good = || ACCEPTS.trim_ascii().to_owned();
+        let (pin, config) = configuration(&threshold(vec![good()], Object::new()), "sha256", &sets).unwrap();
+        assert!(pin == "sss" && config.field().value().to_compact().as_str().contains("pcr_digest"));
+        let kept = Object::new().with("config", Object::new().with("t", 1_u64).with("pins", Object::new()));
+        let kept = Object::new().with("cotter", Value::from(kept));
+        for (binding, what) in [
+            (threshold(vec![good(), "rubbish".into()], Object::new()), "share 2"),
+            (threshold(vec![good()], kept), "of another policy"),
+        ] {
+            let error = configuration(&binding, "sha256", &sets).unwrap_err();
+            let why = error.source().unwrap().to_string();
+            assert!(why.contains(what), "{why}");
+        }
+    }
 }
