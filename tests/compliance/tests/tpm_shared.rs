@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
 
+use compliance::swtpm::{Eavesdropper, TCTI};
 use compliance::{Disk, Ended, Maker, Program, Swtpm, Table};
 use serde_json::Value;
 use std::fs;
@@ -254,6 +255,31 @@ fn a_counter_goes_on_unless_somebody_elses_approvals_end_by_it() {
     let said = machine.reseal(&["--sign", &theirs, "-s", "3", "--revoke"]).succeeded().said();
     assert!(said.contains("stands at 3"), "{said}");
     assert!(machine.opens("1") && machine.opens("2") && machine.opens("3"));
+}
+
+/// Somebody approves for the number that is about to end, after the look at the header: that has ended, and it is said.
+#[test]
+fn what_ends_after_the_look_at_the_header_is_named() {
+    let machine = Machine::booted(GRUB);
+    let key = machine.signer("a.jwk");
+    let signed = format!(r#"{{"pcr_ids":"9","counter":true,"signed":{{"key":"{key}"}}}}"#);
+    machine.bind("1", "cotter-tpm2", &signed).succeeded();
+    machine.reseal(&["--sign", &key]).succeeded();
+    let (path, old) = (machine.disk.path().to_owned(), machine.disk.bytes());
+    let writes = move |_: usize, answer: Vec<u8>| {
+        // Of all commands here NV_Increment alone is answered in a session and without a parameter.
+        if answer.starts_with(&[0x80, 2]) && answer.get(10..14) == Some(&[0; 4]) {
+            fs::write(&path, &old).unwrap();
+        }
+        answer
+    };
+    let line = Eavesdropper::changing(&machine.tpm, Box::new(writes));
+    let revoke = machine.luks("reseal", &["-y", "--sign", &key, "--revoke", "--log"]).arg(&machine.log);
+    let said = revoke.env(TCTI, line.place()).run().failed_with(1).said();
+    assert!(said.contains("stands at 2") && said.contains("which opens no more: keyslot 1"), "{said}");
+    assert_eq!(machine.count(), 2);
+    machine.reseal(&["--sign", &key]).succeeded();
+    assert!(machine.opens("1"));
 }
 
 /// An approval without the counter of a policy opens nothing for it, and what a counter has passed is not known without the TPM.

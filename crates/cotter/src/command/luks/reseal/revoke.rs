@@ -34,7 +34,8 @@ pub fn run(
             seen.push(index);
             match renewed.iter().find(|(_, counter)| counter.index == index) {
                 Some((binding, counter)) => {
-                    failed.extend(raise(next, device, header.header(), (binding, counter)).err())
+                    let raised = raise(next, device, header.header(), (binding, counter));
+                    failed.extend(raised.and_then(|()| look_again(next, (device, disks), counter)).err());
                 }
                 None => output::say(&format!(
                     "the counter {index} was not counted up: nothing was approved for {}",
@@ -70,4 +71,21 @@ fn raise(
     })?;
     output::say(&format!("the counter {index} stands at {count}: older approvals open nothing"));
     Ok(())
+}
+
+/// What somebody has written for the old number between the look at the header and the count: it has ended, and nobody else would say so.
+fn look_again(next: &Next<'_>, (device, disks): (&Device, &Disks), counter: &Counter) -> Result<(), CommandError> {
+    let header = disks.accepted(&next.args.ceilings)?;
+    let ended = unlock::ended_by(header.header(), counter, clevis::pins::ALL).slots;
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let error = CommandError::plain(format!(
+        "the counter {} went on while something was written for its number of before, which opens no more: {}",
+        counter.index,
+        keyslots(&ended)
+    ));
+    Err(error.hint(format!(
+        "before the restart: cotter luks reseal {device} --sign FILE; for what is no approval, cotter luks regen {device} -s N"
+    )))
 }

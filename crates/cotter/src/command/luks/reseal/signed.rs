@@ -100,7 +100,8 @@ pub fn reseal(
             }
         }
     }
-    let made = write(next, disks, header, &wishes)?;
+    let write = |wishes: &[Wish<'_>]| write(next, disks, &disks.accepted(&next.args.ceilings)?, wishes);
+    let made = keep_up(&mut wishes, &write, &|wish| count(next, wish.binding, &wish.policy))?;
     let mut done = Vec::new();
     for (wish, approved) in wishes.iter().zip(made.each) {
         match approved.and_then(|approved| tell(next, wish, &approved)) {
@@ -134,6 +135,50 @@ fn fail(first: &mut Option<CommandError>, error: CommandError) {
         None => *first = Some(error),
         Some(_) => output::say(&error.to_string()),
     }
+}
+
+/// Writes what is wished for, and once more if a counter went on meanwhile: somebody else was revoking, and what was signed for the number of
+/// before opens nothing.
+fn keep_up<'a>(
+    wishes: &mut [Wish<'a>],
+    write: &dyn Fn(&[Wish<'a>]) -> Result<Made, CommandError>,
+    count: &dyn Fn(&Wish<'a>) -> Result<Option<u64>, CommandError>,
+) -> Result<Made, CommandError> {
+    let mut made = write(wishes)?;
+    if are_behind(wishes, &mut made, count) {
+        made = write(wishes)?;
+        are_behind(wishes, &mut made, count);
+    }
+    Ok(made)
+}
+
+/// Whether the counter of a wish has gone on since it was read. That wish has come to nothing, and is one for the new number then.
+fn are_behind<'a>(
+    wishes: &mut [Wish<'a>],
+    made: &mut Made,
+    count: &dyn Fn(&Wish<'a>) -> Result<Option<u64>, CommandError>,
+) -> bool {
+    let mut any = false;
+    for (wish, each) in wishes.iter_mut().zip(&mut made.each) {
+        let (Some(before), true) = (wish.count, each.is_ok()) else { continue };
+        match count(wish) {
+            Ok(Some(now)) if now > before.now => {
+                any = true;
+                let ahead = before.until.saturating_sub(before.now);
+                wish.count = Some(Count { now, until: now.saturating_add(ahead) });
+                let error = CommandError::plain(format!(
+                    "what was approved for keyslot {} opens nothing: its counter went on to {now} meanwhile",
+                    wish.binding.slot
+                ));
+                *each = Err(error.hint("somebody else is revoking approvals; run it again"));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                *each = Err(told(wish.binding.slot, error).or_hint("what was approved may open nothing; run it again"))
+            }
+        }
+    }
+    any
 }
 
 /// Writes what is wished for. Whatever lies in the header by then counts, not what lay there when the TPM was asked.
@@ -297,38 +342,83 @@ fn state(policy: &SignedPolicy, values: &PcrDigests) -> Result<PcrState, Command
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
     use super::*;
     use ::luks::Slot;
     use crypto::ec::Curve;
     use jose::Jwe;
     use json::Object;
-    use tpm2::{Bank, PcrSelection};
+    use std::cell::RefCell;
+    use tpm2::{Bank, NvIndex, PcrSelection};
+
+    /// A key, and a binding that wants its signature.
+    struct Signed {
+        key: Jwk,
+        binding: Binding,
+        policy: SignedPolicy,
+    }
+
+    impl Signed {
+        fn new(counter: Option<Counter>) -> Signed {
+            let key = Jwk::signing(Curve::P256, &SystemRandom).unwrap();
+            let (secret, slot) = (Secret::copied_from(&[0; 32]), Slot::new(1).unwrap());
+            let jwe = Jwe::encrypt_dir(&Object::new(), &secret, &secret, &SystemRandom).unwrap();
+            let selection = PcrSelection::new(Bank::from_name("sha256").unwrap(), [7]).unwrap();
+            let point = key.point().unwrap().clone();
+            let policy = SignedPolicy { key: point, reference: "boot".into(), selection, counter };
+            Signed { key, binding: Binding { slot, token: None, jwe }, policy }
+        }
+
+        fn values(&self, byte: u8) -> PcrState {
+            PcrState::split(&self.policy.selection, &[byte; 32]).unwrap()
+        }
+
+        fn wish(&self, now: Now, count: Option<Count>) -> Wish<'_> {
+            let wanted = vec![self.values(1), self.values(2)];
+            let (binding, policy) = (&self.binding, self.policy.clone());
+            Wish { binding, policy, key: &self.key, wanted, count, now, old: Old::Before }
+        }
+    }
 
     /// A person or the log vouched for this boot, or its approval did: then it must be there still.
     #[test]
     fn an_approval_that_was_taken_away_meanwhile_vouches_for_nothing() {
-        let key = Jwk::signing(Curve::P256, &SystemRandom).unwrap();
-        let (secret, slot) = (Secret::copied_from(&[0; 32]), Slot::new(1).unwrap());
-        let jwe = Jwe::encrypt_dir(&Object::new(), &secret, &secret, &SystemRandom).unwrap();
-        let binding = Binding { slot, token: None, jwe };
-        let selection = PcrSelection::new(Bank::from_name("sha256").unwrap(), [7]).unwrap();
-        let values = |byte| PcrState::split(&selection, &[byte; 32]).unwrap();
-        let point = key.point().unwrap().clone();
-        let policy = SignedPolicy { key: point, reference: "boot".into(), selection, counter: None };
-        let approved = Approval::sign(&key, "boot", values(1), None).unwrap();
-        let wish = |now| Wish {
-            binding: &binding,
-            policy: policy.clone(),
-            key: &key,
-            wanted: vec![values(1), values(2)],
-            count: None,
-            old: Old::Before,
-            now,
-        };
+        let signed = Signed::new(None);
+        let approved = Approval::sign(&signed.key, "boot", signed.values(1), None).unwrap();
+        let wish = |now| signed.wish(now, None);
         assert_eq!(approve(&wish(Now::Approved), std::slice::from_ref(&approved)).unwrap().added, 1);
         let error = approve(&wish(Now::Approved), &[]).unwrap_err();
         assert!(error.to_string().contains("taken the approval of this boot away"), "{error}");
         assert_eq!(approve(&wish(Now::ApprovedFromHereOn), &[]).unwrap().added, 2);
+    }
+
+    /// Somebody revokes while an update is approved: what is signed for the number that the counter has left is signed again, once.
+    #[test]
+    fn what_a_counter_has_passed_meanwhile_is_signed_again() {
+        let index = NvIndex::new(0x0180_c077).unwrap();
+        let signed = Signed::new(Some(Counter { index, name: [&[0, 0x0b][..], &[1; 32]].concat(), value: 1 }));
+        let check = |until: u64, stands: &[u64], expected: Option<u64>| {
+            let (stands, written) = (RefCell::new(stands.iter()), RefCell::new(Vec::<Approval>::new()));
+            let write = |wishes: &[Wish<'_>]| {
+                let approved = approve(&wishes[0], &written.borrow()).unwrap();
+                written.borrow_mut().clone_from(&approved.approvals);
+                Ok(Made { approvals: approved.approvals.clone(), each: vec![Ok(approved)], strangers: 0 })
+            };
+            let count = |_: &Wish<'_>| Ok(stands.borrow_mut().next().copied());
+            let mut wishes = [signed.wish(Now::ApprovedFromHereOn, Some(Count { now: 4, until }))];
+            let mut made = keep_up(&mut wishes, &write, &count).unwrap();
+            assert_eq!(stands.borrow().len(), 0, "each reading was wanted");
+            let numbers = written.borrow().iter().map(|one| one.counter().unwrap().value).collect::<Vec<_>>();
+            match (made.each.remove(0), expected) {
+                (Ok(_), Some(expected)) => assert_eq!(numbers, [expected, expected]),
+                (Err(error), None) => assert!(error.to_string().contains("keyslot 1 opens nothing"), "{error}"),
+                (each, _) => panic!("{stands:?}: {:?}", each.is_ok()),
+            }
+        };
+        check(4, &[4], Some(4));
+        check(5, &[4], Some(5));
+        check(4, &[5, 5], Some(5));
+        check(5, &[5, 5], Some(6));
+        check(4, &[5, 6], None);
     }
 }
