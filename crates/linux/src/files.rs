@@ -5,6 +5,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::process::geteuid;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -66,6 +67,34 @@ pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, io::Error> {
 /// Those of the system; [`InvalidInput`](io::ErrorKind::InvalidInput) for what is no regular file, and
 /// [`FileTooLarge`](io::ErrorKind::FileTooLarge).
 pub fn read_regular_file(path: &Path, longest: u64) -> Result<Vec<u8>, io::Error> {
+    read_within(regular_file(path)?, longest)
+}
+
+/// The same of a file that lies in `folder`, on its file system, wherever links lead to; it and the folders on the way are for nobody but root
+/// and this user to change. Who had a disk can put links and modes there by which anybody changes its files later.
+///
+/// # Errors
+/// As [`read_regular_file`]; [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a file of elsewhere, or of others.
+pub fn read_file_below(folder: &Path, path: &Path, longest: u64) -> Result<Vec<u8>, io::Error> {
+    let refused = |why| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    let file = regular_file(path)?;
+    // Of the very file that is read, and not of what the path leads to by now.
+    let place = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let folder = fs::canonicalize(folder)?;
+    let about = file.metadata()?;
+    if !place.starts_with(&folder) || about.dev() != fs::metadata(&folder)?.dev() {
+        return refused("it leads out of the folder that it is in");
+    }
+    let is_ours =
+        |about: &Metadata| (about.uid() == 0 || about.uid() == geteuid().as_raw()) && about.mode() & 0o022 == 0;
+    let mut on_the_way = place.ancestors().skip(1).take_while(|place| place.starts_with(&folder));
+    if !is_ours(&about) || !on_the_way.all(|place| fs::symlink_metadata(place).is_ok_and(|about| is_ours(&about))) {
+        return refused("others than root may change it");
+    }
+    read_within(file, longest)
+}
+
+fn regular_file(path: &Path) -> Result<File, io::Error> {
     let regular = |about: Metadata| match about.is_file() {
         true => Ok(()),
         false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
@@ -75,7 +104,7 @@ pub fn read_regular_file(path: &Path, longest: u64) -> Result<Vec<u8>, io::Error
     let file =
         File::from(open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty())?);
     regular(file.metadata()?)?;
-    read_within(file, longest)
+    Ok(file)
 }
 
 fn read_within(file: File, longest: u64) -> Result<Vec<u8>, io::Error> {
@@ -119,6 +148,43 @@ mod tests {
         assert_eq!(refused(&path("open")), io::ErrorKind::PermissionDenied);
         assert_eq!(refused(&path("long")), io::ErrorKind::FileTooLarge);
         assert_eq!((refused(&path("none")), refused("a\0b")), (io::ErrorKind::NotFound, io::ErrorKind::InvalidInput));
+    }
+
+    /// Links within the folder are followed; out of it, to another file system, and to what others may write they are not.
+    #[test]
+    fn a_file_below_a_folder_is_in_it_and_nobody_elses() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("boot/grub")).unwrap();
+        fs::create_dir_all(at("boot2")).unwrap();
+        for (name, content) in [("boot/grub/grub.cfg", "in"), ("boot2/grub.cfg", "out"), ("grub.cfg", "out")] {
+            fs::write(at(name), content).unwrap();
+        }
+        symlink("grub/grub.cfg", at("boot/within")).unwrap();
+        symlink("../boot2/grub.cfg", at("boot/out")).unwrap();
+        symlink(at("boot2"), at("boot/folder")).unwrap();
+        symlink("/proc/self/status", at("boot/other")).unwrap();
+        symlink("none", at("boot/nowhere")).unwrap();
+        let read = |name: &str| read_file_below(&at("boot"), &at(name), 64).map_err(|error| error.kind());
+        for name in ["boot/grub/grub.cfg", "boot/within"] {
+            assert_eq!(read(name).unwrap(), b"in", "{name}");
+        }
+        for name in ["boot/out", "boot/folder/grub.cfg", "boot/other", "boot/../grub.cfg"] {
+            assert_eq!(read(name), Err(io::ErrorKind::PermissionDenied), "{name}");
+        }
+        assert_eq!(read("boot/nowhere"), Err(io::ErrorKind::NotFound));
+        // What is mounted on a folder of it is of another file system.
+        let proc = read_file_below(Path::new("/"), Path::new("/proc/self/status"), 1 << 20);
+        assert_eq!(proc.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        for (name, open, shut) in
+            [("boot/grub/grub.cfg", 0o666, 0o644), ("boot/grub", 0o775, 0o755), ("boot", 0o777, 0o755)]
+        {
+            fs::set_permissions(at(name), PermissionsExt::from_mode(open)).unwrap();
+            assert_eq!(read("boot/within"), Err(io::ErrorKind::PermissionDenied), "{name}");
+            fs::set_permissions(at(name), PermissionsExt::from_mode(shut)).unwrap();
+            assert_eq!(read("boot/within").unwrap(), b"in", "{name}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use claim::Claim;
 pub use client::{Client, TOTAL_LIMIT};
 pub use clock::{deadline_after, thread_time};
 pub use disk::{Access, DiskError, FileDisk};
-pub use files::{HostFiles, read_regular_file};
+pub use files::{HostFiles, read_file_below, read_regular_file};
 pub use key_directory::KeyDirectory;
 pub use keyring::{KeyringError, ThreadKey};
 pub use lock::{HeaderLock, Holder, LockError, LockMode};

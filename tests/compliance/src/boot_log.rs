@@ -88,6 +88,18 @@ pub fn events(log: &str) -> Vec<Event> {
     events
 }
 
+/// A log of these entries, with digests of SHA-256 alone.
+pub fn written(events: &[Event]) -> Vec<u8> {
+    let sized = |data: &[u8]| [&u32::try_from(data.len()).unwrap().to_le_bytes()[..], data].concat();
+    let head = [&b"Spec ID Event03\0"[..], &[0, 0, 0, 0, 0, 2, 0, 2], &[1, 0, 0, 0, 0xb, 0, 32, 0], &[0]].concat();
+    let begin = [&[0; 4][..], &NO_ACTION.to_le_bytes(), &[0; 20], &sized(&head)].concat();
+    let entry = |event: &Event| {
+        let head = [event.pcr, event.kind, 1].map(u32::to_le_bytes).concat();
+        [&head[..], &[0xb, 0], &event.sha256, &sized(&event.data)].concat()
+    };
+    events.iter().fold(begin, |log, event| [log, entry(event)].concat())
+}
+
 /// SHA-256 over all parts.
 pub fn sha256(parts: &[&[u8]]) -> Vec<u8> {
     parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize().to_vec()

@@ -1,11 +1,14 @@
 //! A system below a directory of its own, with a TPM that was booted as a recorded log says, and one encrypted volume.
 
-use crate::boot_log::{Event, NO_ACTION, events, vector};
+use crate::boot_log::{Event, NO_ACTION, events, program, sha256, vector, written};
 use crate::{Disk, Ended, Maker, Program, Swtpm};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+
+/// The PCR, words of the event, the path, the content, and what is measured of it.
+type BootFile<'a> = (u32, &'a [u8], &'a str, &'a [u8], Vec<u8>);
 
 /// See the module.
 pub struct System {
@@ -13,8 +16,8 @@ pub struct System {
     pub root: TempDir,
     /// Its TPM.
     pub tpm: Swtpm,
-    /// The name of the log.
-    log: &'static str,
+    /// What was measured.
+    events: Vec<Event>,
     /// Its volume, until it lies below the root.
     disk: Disk,
 }
@@ -23,7 +26,9 @@ impl System {
     /// Booted as this log says, with the volume bound by what `bind` makes of it, once there is a place for keys.
     pub fn booted(log: &'static str, bind: impl FnOnce(&System) -> [String; 2]) -> System {
         let (root, tpm) = (tempfile::tempdir().unwrap(), Swtpm::start());
-        let system = System { root, tpm, log, disk: Disk::formatted(Maker::Ours) };
+        let mut system = System { root, tpm, events: events(log), disk: Disk::formatted(Maker::Ours) };
+        system.put_boot_files();
+        system.write_log();
         // The real program, told where this system is.
         let wrapper = format!(
             "#!/bin/sh\nexec '{}' \"$@\" --root '{}' --log '{}'\n",
@@ -55,7 +60,43 @@ impl System {
 
     /// The log of its boot.
     pub fn log(&self) -> PathBuf {
-        vector(&format!("{}.log", self.log))
+        self.at("boot.log")
+    }
+
+    /// Makes the files that the log names, and measures them. The script of the boot `ovmf_grub` is that of the recording.
+    fn put_boot_files(&mut self) {
+        let (start, authenticode) = program(&[(".text", b"what the firmware starts")]);
+        let (grub, started_by_shim) = program(&[(".text", b"what shim starts")]);
+        let wide = |name: &str| name.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        let kernel = b"the kernel that runs";
+        let files: [BootFile<'_>; 6] = [
+            (4, &wide("BOOTX64.EFI"), "boot/EFI/BOOT/BOOTX64.EFI", &start, authenticode),
+            (4, &wide("grubx64.efi"), "boot/EFI/BOOT/grubx64.efi", &grub, started_by_shim),
+            (9, b"debian/grub.cfg", "boot/EFI/debian/grub.cfg", b"a script", sha256(&[b"a script"])),
+            (9, b"/grub.cfg", "boot/grub.cfg", &script(), sha256(&[&script()])),
+            (9, b"/vmlinuz", "boot/vmlinuz", kernel, sha256(&[kernel])),
+            (9, b"/initrd.img", "boot/initrd.img", b"its initramfs", sha256(&[b"its initramfs"])),
+        ];
+        let mut made = Vec::new();
+        for event in &mut self.events {
+            let is_it = |file: &&BootFile<'_>| event.pcr == file.0 && event.has(file.1);
+            if let Some((_, _, path, content, digest)) = files.iter().find(is_it) {
+                event.sha256.clone_from(digest);
+                made.push((*path, content.to_vec()));
+            }
+        }
+        made.iter().for_each(|(path, content)| self.put(path, content));
+    }
+
+    fn write_log(&self) {
+        fs::write(self.log(), written(&self.events)).unwrap();
+    }
+
+    /// Something more was measured in this boot, in the end.
+    pub fn measure(&mut self, event: Event) {
+        self.events.push(event);
+        self.write_log();
+        self.restart(&|_| None);
     }
 
     /// A path below its root.
@@ -81,8 +122,8 @@ impl System {
     }
 
     fn replay(&self, other: &dyn Fn(&Event) -> Option<Vec<u8>>) {
-        let words = events(self.log).into_iter().filter(|event| event.kind != NO_ACTION).map(|event| {
-            let digest = other(&event).unwrap_or(event.sha256);
+        let words = self.events.iter().filter(|event| event.kind != NO_ACTION).map(|event| {
+            let digest = other(event).unwrap_or_else(|| event.sha256.clone());
             let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             format!("{}:sha256={digest}", event.pcr)
         });

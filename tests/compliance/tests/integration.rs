@@ -104,7 +104,7 @@ fn every_hook_reseals_signed_bindings() {
     let mut system = System::signed("ovmf_grub", "4,7,9");
     system.put("boot/grub.cfg", &script());
     let said = system.at_start().succeeded().said();
-    assert!(said.contains("are the same: 2"), "{said}");
+    assert!(said.contains("are the same: 5"), "{said}");
     system.approve();
     system.put("boot/grub.cfg", &other_script());
     let clean = system.volume();
@@ -209,6 +209,26 @@ fn a_new_unified_image_is_approved_and_opens() {
         });
         assert!(sections.borrow_mut().next().is_none() && system.opens(), "{name}");
     }
+}
+
+/// One of two is somebody else's, whichever the loader takes.
+#[test]
+fn of_two_images_of_a_kernel_none_is_approved() {
+    let system = System::signed("ovmf_unified", "4,7,9,11");
+    fs::create_dir(system.at("efi")).unwrap();
+    system.at_start().succeeded();
+    system.approve();
+    let (image, _) = program(&[(".linux", b"a kernel"), (".initrd", INITRAMFS)]);
+    for name in ["id-9.9.efi", "id-9.9+3.efi"] {
+        system.put(&format!("efi/EFI/Linux/{name}"), &image);
+    }
+    system.put("usr/lib/modules/9.9/vmlinuz", b"a kernel");
+    let before = system.volume();
+    let hook = script_of(HOOKS[0], &["add", "9.9", "/none", "/k"]).env("KERNEL_INSTALL_LAYOUT", "uki");
+    let hook = hook.env("KERNEL_INSTALL_BOOT_ROOT", system.at("efi")).env("KERNEL_INSTALL_ENTRY_TOKEN", "id");
+    let said = system.run(hook).succeeded().said();
+    assert!(said.contains("none is approved") && said.contains("there is no boot/vmlinuz-9.9"), "{said}");
+    assert!(before == system.volume());
 }
 
 /// An entry of which a part is missing is none.

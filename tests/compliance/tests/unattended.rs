@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
 
-use compliance::boot_log::program;
+use compliance::boot_log::{Event, IPL, program, sha256};
 use compliance::system::{other_script, script};
 use compliance::{Disk, Maker, Program, Screen, System};
 use std::fs;
@@ -116,9 +116,118 @@ fn what_is_no_file_of_the_loader_is_not_opened() {
     // Beside the folders of the loader nothing is looked for.
     fs::remove_file(system.at("boot/grub.cfg")).unwrap();
     system.put("grub.cfg", &other_script());
-    assert!(system.hook(&[]).contains("0 approved"));
+    refused(&system, &[], "/grub.cfg was measured and is not on the disk");
     system.put("boot/grub.cfg", &other_script());
     assert!(system.hook(&[]).contains("1 approved"));
+}
+
+/// Who had the disk can put links on the open /boot, and modes, by which any account changes there later what root alone should.
+#[test]
+fn a_file_that_others_may_change_is_not_signed() {
+    let system = approved();
+    system.put("home/g.cfg", &other_script());
+    fs::remove_file(system.at("boot/grub.cfg")).unwrap();
+    symlink(system.at("home/g.cfg"), system.at("boot/grub.cfg")).unwrap();
+    refused(&system, &[], "boot/grub.cfg: it leads out of the folder");
+    let fresh = started();
+    fresh.put("home/g.cfg", &script());
+    fs::rename(fresh.at("boot/grub.cfg"), fresh.at("boot/genuine.cfg")).unwrap();
+    symlink(fresh.at("home/g.cfg"), fresh.at("boot/grub.cfg")).unwrap();
+    assert!(fresh.at_start().failed_with(1).said().contains("it leads out of the folder"));
+    fs::remove_file(fresh.at("boot/grub.cfg")).unwrap();
+    symlink("genuine.cfg", fresh.at("boot/grub.cfg")).unwrap();
+    fs::set_permissions(fresh.at("boot/genuine.cfg"), fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(fresh.at_start().failed_with(1).said().contains("others than root may change it"));
+    fs::set_permissions(fresh.at("boot/genuine.cfg"), fs::Permissions::from_mode(0o644)).unwrap();
+    fresh.at_start().succeeded();
+}
+
+/// What is not found may be another one now: on a disk that is mounted elsewhere, or in a folder by another name.
+#[test]
+fn a_measured_file_that_is_not_found_is_not_the_same() {
+    for (path, said) in [("boot/grub.cfg", "/grub.cfg"), ("boot/EFI/BOOT/BOOTX64.EFI", "BOOTX64.EFI")] {
+        let system = approved();
+        fs::remove_file(system.at(path)).unwrap();
+        refused(&system, &[], &format!("{said} was measured and is not on the disk"));
+        // Nor if it appears later.
+        let system = started();
+        fs::rename(system.at(path), system.at("away")).unwrap();
+        let ended = system.at_start().succeeded().said();
+        assert!(ended.contains("measured, and not found on the disk") && ended.contains(said), "{ended}");
+        system.approve();
+        fs::rename(system.at("away"), system.at(path)).unwrap();
+        refused(&system, &[], &format!("{said} was measured and was not on the disk when the machine was started"));
+    }
+    let system = started();
+    fs::remove_dir_all(system.at("boot")).unwrap();
+    let ended = system.at_start().failed_with(1).said();
+    assert!(ended.contains("no file that this boot measured is on the disk"), "{ended}");
+    assert!(!system.at("run/cotter/boot-files").exists());
+}
+
+/// GRUB's own program brings files along, which are on no disk and change with it.
+#[test]
+fn what_is_inside_of_the_loader_is_the_same_as_long_as_the_loader_is() {
+    let mut system = started();
+    let data = b"(memdisk)/grub.cfg\0".to_vec();
+    system.measure(Event { pcr: 9, kind: IPL, sha256: sha256(&[b"inside"]), data });
+    system.at_start().succeeded();
+    system.approve();
+    system.put("boot/grub.cfg", &other_script());
+    assert!(system.hook(&[]).contains("1 approved"));
+    system.put("boot/EFI/BOOT/BOOTX64.EFI", &program(&[(".text", b"another loader")]).0);
+    refused(&system, &[], "(memdisk)/grub.cfg is a part of the loader, which is another one now");
+}
+
+/// What lay there at the start is not vouched for by having been measured as something else: systemd-boot measures all of its configuration
+/// into PCR 5, as it finds it.
+#[test]
+fn an_image_that_was_measured_and_not_started_is_not_signed() {
+    let mut system = System::signed("ovmf_unified", "4,7,9,11");
+    let (image, _) = program(&[(".linux", b"a kernel"), (".initrd", b"evil")]);
+    let path = "boot/EFI/Linux/id-9.9.efi";
+    system.put(path, &image);
+    system.put("usr/lib/modules/9.9/vmlinuz", b"a kernel");
+    system.measure(Event { pcr: 5, kind: IPL, sha256: sha256(&[&image]), data: b"loader.conf\0".to_vec() });
+    system.at_start().succeeded();
+    system.approve();
+    let path = system.at(path);
+    refused(&system, &["9.9", "--uki", path.to_str().unwrap()], "lay on the disk when the machine was started");
+}
+
+/// A rehearsal leaves everything as it is.
+#[test]
+fn a_rehearsal_takes_no_record_away() {
+    let system = approved();
+    system.put("boot/grub.cfg", &other_script());
+    system.put("run/cotter/boot-files", b"of another start");
+    let at_start = |words: &[&str]| {
+        let program = Program::at(&system.at("bin/cotter")).args(["luks", "reseal", "--at-start"]).args(words);
+        fs::set_permissions(system.at("run/cotter/boot-files"), fs::Permissions::from_mode(0o600)).unwrap();
+        let said = system.run(program).failed_with(1).said();
+        assert!(said.contains("/grub.cfg is not the file that this boot measured"), "{said}");
+        system.at("run/cotter/boot-files").exists()
+    };
+    assert!(at_start(&["--dry-run"]));
+    assert!(!at_start(&[]));
+}
+
+/// Whoever writes a header can spoil a binding in it; what the hook has to say is said all the same.
+#[test]
+fn a_binding_that_cannot_be_read_hides_nothing() {
+    let system = approved();
+    let text = r#"{"alg":"dir","enc":"A256GCM","clevis":{"pin":"cotter-tpm2","cotter-tpm2":{"sealed":"no"}}}"#;
+    let encode = Program::new("basenc").args(["--base64url", "-w0"]).input(text).succeed().text();
+    let protected = encode.trim_end_matches('=');
+    let token = format!(
+        r#"{{"type":"clevis","keyslots":["0"],"jwe":{{"protected":"{protected}","encrypted_key":"","iv":"AAAAAAAAAAAAAAAA","ciphertext":"AA","tag":"AAAAAAAAAAAAAAAAAAAAAA"}}}}"#
+    );
+    let import = Program::new("cryptsetup").args(["token", "import"]).arg(system.at("disk.img"));
+    import.input(token.as_str()).succeed();
+    fs::remove_file(system.at("run/cotter/boot-files")).unwrap();
+    let said = system.hook(&[]);
+    assert!(said.contains("the binding of keyslot 0 cannot be read"), "{said}");
+    assert!(said.contains("nothing was approved: ") && said.contains("boot-files is not there"), "{said}");
 }
 
 /// Whoever reads the key says what may boot.
@@ -221,8 +330,8 @@ fn a_person_is_asked_before_an_unapproved_boot_is_signed() {
     screen.answers("approve the next boot", "y");
     screen.ended().succeeded();
     assert!(!system.opens(), "what runs now was not meant");
-    let other = compliance::boot_log::sha256(&[&other_script()]);
-    let next = |event: &compliance::boot_log::Event| event.has(b"/grub.cfg").then(|| other.clone());
+    let other = sha256(&[&other_script()]);
+    let next = |event: &Event| event.has(b"/grub.cfg").then(|| other.clone());
     system.restart(&|event| next(event).filter(|_| event.pcr == 9));
     assert!(system.opens());
     // What is approved already needs no question, and stays.

@@ -24,7 +24,7 @@ pub fn run(args: &ResealArgs, version: Option<&str>) {
 }
 
 fn reseal(args: &ResealArgs, version: Option<&str>) -> Result<(), CommandError> {
-    let volumes = volumes::listed(args)?;
+    let (volumes, policies) = volumes::listed(args)?;
     if volumes.is_empty() {
         return Ok(());
     }
@@ -36,7 +36,7 @@ fn reseal(args: &ResealArgs, version: Option<&str>) -> Result<(), CommandError> 
         );
         return Ok(());
     }
-    let found = update::find(args, version, &log)?;
+    let found = update::find(args, version, &log, &policies)?;
     let sign = args.sign.clone().unwrap_or_else(|| args.root.join(KEY));
     let key = if args.sign.is_some() || sign.exists() { Some(signed::private_key(&sign)?) } else { None };
     let next = Next { args, log, parts: found.files.parts(), key, host: &host };
@@ -62,11 +62,13 @@ fn one(next: &Next<'_>, device: &Device, refused: &[String]) -> Result<(), Comma
         _ => None,
     };
     for binding in &bindings {
-        let parts = compared(binding)?;
+        // What cannot be read was told when the volumes were looked for, and keeps nothing else from being told.
+        let Ok(parts) = compared(binding) else { continue };
         tell_elsewhere(binding, &parts);
         for part in parts.iter().filter(|part| !part.signed) {
-            let told = foretell(next, device, binding, part);
-            failed = failed.or(told.err());
+            if let Err(error) = foretell(next, device, binding, part) {
+                signed::fail(&mut failed, error);
+            }
         }
     }
     failed.map_or(Ok(()), Err)

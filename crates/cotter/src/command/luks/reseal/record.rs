@@ -4,7 +4,7 @@
 //! are the same then, and the others would pass for an update later. So they are compared while nobody has had time for an update, and
 //! `--hook` signs in this boot alone, for file systems that were there, and for no initramfs that lay there unmeasured.
 
-use super::boot_files::{BootFiles, places, read};
+use super::boot_files::{BootFiles, Place, places, read};
 use crate::args::ResealArgs;
 use crate::command::tpm::log;
 use crate::command::tpm::update::LONGEST;
@@ -31,6 +31,8 @@ pub struct Record {
     log: String,
     /// Each folder of boot files, with the number of its file system.
     folders: Vec<(String, String)>,
+    /// The measured files that were there and the same, as the log has them.
+    same: Vec<String>,
     /// SHA-256 of every initramfs and program that lay there.
     lay: Vec<String>,
 }
@@ -45,31 +47,48 @@ pub fn make(args: &ResealArgs) -> Result<(), CommandError> {
     if log.end != End::Complete {
         return Err(refused(format!("the log of the boot says too little: {}", log::end(&log))));
     }
-    let files = BootFiles::below(&args.root);
+    let files = BootFiles::of_system(&args.root);
     if Record::of_this_boot(&args.root, &log, &files).is_ok() {
         output::say(&visible(&format!("{} is there already", path.display())));
         return Ok(());
     }
-    let (mut same, mut missing, mut others) = (0, Vec::new(), Vec::new());
+    let (mut same, mut missing, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for place in places(&log) {
         match files.find(&place.path, LONGEST) {
-            Ok(Some(content)) if place.is_same(&content) => same += 1,
+            Ok(Some(content)) if place.is_same(&content) => same.push(place.path),
             Ok(Some(_)) => others.push(format!("{} is not the file that this boot measured", place.path)),
+            Ok(None) if place.is_inside() => {}
             Ok(None) => missing.push(place.path),
             Err(why) => others.push(why),
         }
     }
+    if others.is_empty() && same.is_empty() {
+        others.push("no file that this boot measured is on the disk, in /boot, /boot/efi or /efi".into());
+    }
     if !others.is_empty() {
-        let _ = fs::remove_file(&path);
+        if !args.dry_run {
+            others.extend(remove(&path).err());
+        }
         return Err(refused(visible(&others.join("; "))));
     }
-    let record = Record::new(&log, &files).map_err(|why| refused(visible(&why)))?;
+    let found = same.len();
+    let record = Record::new(&log, &files, same).map_err(|why| refused(visible(&why)))?;
     record.write(&path, args.dry_run)?;
     if !missing.is_empty() {
         output::say(&visible(&format!("measured, and not found on the disk: {}", missing.join(", "))));
     }
-    output::say(&format!("the boot files on the disk that were measured are the same: {same}"));
+    output::say(&format!("the boot files on the disk that were measured are the same: {found}"));
     Ok(())
+}
+
+/// Takes a record away that is none; if it stays, it is refused by its log.
+fn remove(path: &Path) -> Result<(), String> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            Err(format!("{} cannot be removed: {source}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn refused(why: String) -> CommandError {
@@ -78,10 +97,12 @@ fn refused(why: String) -> CommandError {
 }
 
 impl Record {
-    fn new(log: &EventLog, files: &BootFiles) -> Result<Record, String> {
+    fn new(log: &EventLog, files: &BootFiles, mut same: Vec<String>) -> Result<Record, String> {
         let lay = files.startable()?.into_iter().map(|path| Ok(read(&path, LONGEST)?.map(|content| digest(&content))));
         let lay: Vec<Option<String>> = lay.collect::<Result<_, String>>()?;
-        Ok(Record { log: identity(log), folders: folders(files), lay: lay.into_iter().flatten().collect() })
+        same.sort();
+        same.dedup();
+        Ok(Record { log: identity(log), folders: folders(files), same, lay: lay.into_iter().flatten().collect() })
     }
 
     /// The record of this start.
@@ -110,6 +131,11 @@ impl Record {
         }
     }
 
+    /// Whether this file was on the disk at the start, and the one that was measured.
+    pub fn was_same(&self, place: &Place) -> bool {
+        self.same.contains(&place.path)
+    }
+
     /// Whether this initramfs or program was made since.
     pub fn is_new(&self, content: &[u8]) -> bool {
         !self.lay.contains(&digest(content))
@@ -124,6 +150,7 @@ impl Record {
         Ok(Record {
             log: field.member("log")?.text()?.to_owned(),
             folders: folders.collect::<Result<_, FieldError>>()?,
+            same: texts(field.member("same")?)?,
             lay: texts(field.member("lay")?)?,
         })
     }
@@ -131,9 +158,12 @@ impl Record {
     fn write(&self, path: &Path, dry_run: bool) -> Result<(), CommandError> {
         let folders = self.folders.iter();
         let folders = folders.fold(Object::new(), |json, (name, device)| json.with(name, device.as_str()));
-        let lay: Vec<Value> = self.lay.iter().map(|digest| digest.as_str().into()).collect();
-        let json = Object::new().with("log", self.log.as_str()).with("folders", folders).with("lay", lay);
-        let text = Value::from(json).to_compact();
+        let texts = |texts: &[String]| texts.iter().map(|text| text.as_str().into()).collect::<Vec<Value>>();
+        let json = Object::new().with("log", self.log.as_str()).with("folders", folders);
+        let text = Value::from(json.with("same", texts(&self.same)).with("lay", texts(&self.lay))).to_compact();
+        if text.len() > Limits::SMALL.bytes {
+            return Err(refused(format!("there are too many boot files: {} could not be read again", path.display())));
+        }
         if dry_run {
             output::say(&visible(&format!("would write {}", path.display())));
             return Ok(());

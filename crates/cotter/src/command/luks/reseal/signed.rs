@@ -130,7 +130,7 @@ impl Wish<'_> {
 }
 
 /// The first failure is told in the end, the others where they are met.
-fn fail(first: &mut Option<CommandError>, error: CommandError) {
+pub fn fail(first: &mut Option<CommandError>, error: CommandError) {
     match first {
         None => *first = Some(error),
         Some(_) => output::say(&error.to_string()),

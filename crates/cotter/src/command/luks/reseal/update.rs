@@ -1,6 +1,6 @@
 //! The files that the next boot will read, as far as somebody vouches for them.
 
-use super::boot_files::{BootFiles, is_measured, places};
+use super::boot_files::{BootFiles, Compared, Place, places};
 use super::record::Record;
 use super::vouched;
 use crate::args::{ResealArgs, UpdateArgs};
@@ -22,19 +22,38 @@ pub struct Found {
 }
 
 /// The kernel of this version with its initramfs, and every file of the log that is another one now.
-pub fn find(args: &ResealArgs, version: Option<&str>, log: &EventLog) -> Result<Found, CommandError> {
-    let boot = BootFiles::below(&args.root);
+pub fn find(
+    args: &ResealArgs,
+    version: Option<&str>,
+    log: &EventLog,
+    compared: &Compared,
+) -> Result<Found, CommandError> {
+    let boot = BootFiles::of_system(&args.root);
     let mut refused = Vec::new();
     let record = Record::of_this_boot(&args.root, log, &boot).map_err(|why| refused.push(why)).ok();
     let named = of_version(args, version, &mut refused);
     let mut files = Update::read(&named)?;
-    let judge = Judge { root: &args.root, version, log, record: record.as_ref() };
+    let judge = Judge { root: &args.root, version, log, record: record.as_ref(), compared };
     refused.extend(files.parts().iter().filter_map(|part| judge.part(part).err()));
     refused.extend(named.initramfs.iter().chain(&named.uki).filter_map(|path| is_looked_at(&boot, path).err()));
-    let mut room = MOST;
+    let replaced: Vec<String> =
+        files.parts().iter().filter_map(|part| Some(log.locate(part).ok()?.place().to_owned())).collect();
+    let has_to_be_there = |place: &Place| compared.has(place.pcr) && !replaced.contains(&place.path);
+    let (mut room, mut others, mut inside) = (MOST, false, None);
     for place in places(log) {
-        match boot.find(&place.path, room.min(LONGEST)) {
+        let found = boot.find(&place.path, room.min(LONGEST));
+        let was_there = record.as_ref().is_none_or(|record| record.was_same(&place));
+        match found {
+            Ok(None) if place.is_inside() => inside = inside.or(Some(place.path)),
+            Ok(None) if has_to_be_there(&place) => {
+                refused.push(format!("{} was measured and is not on the disk", place.path));
+            }
+            Ok(Some(_)) if !was_there && has_to_be_there(&place) => {
+                refused
+                    .push(format!("{} was measured and was not on the disk when the machine was started", place.path));
+            }
             Ok(Some(content)) if !place.is_same(&content) => {
+                others |= place.is_program();
                 room = room.saturating_sub(content.len() as u64);
                 files.add(place.path, content);
             }
@@ -42,6 +61,10 @@ pub fn find(args: &ResealArgs, version: Option<&str>, log: &EventLog) -> Result<
             Err(why) => refused.push(why),
         }
     }
+    if let Some(inside) = inside.filter(|_| others) {
+        refused.push(format!("{inside} is a part of the loader, which is another one now"));
+    }
+    refused.dedup();
     Ok(Found { files, refused })
 }
 
@@ -96,10 +119,11 @@ struct Judge<'a> {
     version: Option<&'a str>,
     log: &'a EventLog,
     record: Option<&'a Record>,
+    compared: &'a Compared,
 }
 
 impl Judge<'_> {
-    /// A kernel is the root's, everything else was made since the start; or this boot has measured it.
+    /// A kernel is the root's, everything else was made since the start; or this boot has started it.
     fn part(&self, part: &Part<'_>) -> Result<(), String> {
         match part {
             Part::Kernel(file) => {
@@ -120,18 +144,23 @@ impl Judge<'_> {
 
     fn kernel(&self, kernel: &[u8]) -> Result<(), String> {
         match self.version {
-            Some(version) if !is_measured(self.log, kernel) => vouched::check(self.root, version, kernel),
-            // Without a version that was said.
-            _ => Ok(()),
+            Some(version) => match vouched::check(self.root, version, kernel) {
+                Err(_) if self.compared.has_started(self.log, kernel) => Ok(()),
+                vouched => vouched,
+            },
+            // That was said.
+            None => Ok(()),
         }
     }
 
     fn is_made_here(&self, name: &str, content: &[u8]) -> Result<(), String> {
         let is_new = self.record.is_none_or(|record| record.is_new(content));
-        if is_new || is_measured(self.log, content) {
+        if is_new || self.compared.has_started(self.log, content) {
             return Ok(());
         }
-        Err(format!("{name} lay on the disk when the machine was started, and was not measured: nobody vouches for it"))
+        Err(format!(
+            "{name} lay on the disk when the machine was started, and was not started itself: nobody vouches for it"
+        ))
     }
 
     /// A loader that starts a kernel as a program names its files in the command line, which the kernel measures; with the files of another
@@ -184,7 +213,8 @@ mod tests {
             [(true, "the command line names the files"), (false, "nobody vouches for the kernel 9.9")]
         {
             let log = started_as_a_program(with_line);
-            let judge = Judge { root: root.path(), version: Some("9.9"), log: &log, record: None };
+            let compared = Compared::default();
+            let judge = Judge { root: root.path(), version: Some("9.9"), log: &log, record: None, compared: &compared };
             let said = judge.part(&part).unwrap_err();
             assert!(said.contains(why), "{said}");
         }
