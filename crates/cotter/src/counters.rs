@@ -5,7 +5,8 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::volume;
-use clevis::{Cancel, Counter, Ports, TrustPolicy, measured};
+use clevis::measured::{self, Standing};
+use clevis::{Cancel, Counter, Ports, TrustPolicy};
 use jose::Jwe;
 use json::Object;
 use luks::{Accepted, Header, Slot};
@@ -42,17 +43,17 @@ pub fn print_plan(format: Format, host: &Host) -> Result<(), CommandError> {
 }
 
 /// Names the counters of a binding that is gone, unless one that is there has them too.
-pub fn tell_left(gone: &Jwe, there: &Header) {
+pub fn tell_left(gone: &Jwe, there: &Header, host: &Host) {
     let used: Vec<NvIndex> = unlock::bindings(there).iter().flat_map(|binding| of(&binding.jwe)).collect();
-    tell_unused(&of(gone), &used);
+    tell_unused(gone, &used, host);
 }
 
 /// The same of a binding whose place another took.
-pub fn tell_replaced(gone: &Jwe, by: &Jwe, before: &Header) {
+pub fn tell_replaced(gone: &Jwe, by: &Jwe, before: &Header, host: &Host) {
     let others = unlock::bindings(before);
     let others = others.iter().filter(|binding| binding.jwe.to_flattened() != gone.to_flattened());
     let used: Vec<NvIndex> = others.flat_map(|binding| of(&binding.jwe)).chain(of(by)).collect();
-    tell_unused(&of(gone), &used);
+    tell_unused(gone, &used, host);
 }
 
 fn of(jwe: &Jwe) -> Vec<NvIndex> {
@@ -99,14 +100,34 @@ pub fn keyslots(slots: &[Slot]) -> String {
     format!("keyslot{} {}", if slots.len() == 1 { "" } else { "s" }, numbers.join(", "))
 }
 
-fn tell_unused(counters: &[NvIndex], used: &[NvIndex]) {
-    for index in counters.iter().filter(|index| !used.contains(index)) {
-        output::say(&format!(
-            "its counter {index} stays in the TPM; if nothing else uses it, this gives its memory back, and no copy of the binding opens \
-             any more: {}",
-            undefine(*index)
-        ));
+/// Under the same number another TPM has the counter of somebody else, so the TPM is asked whose it is before anybody is told to remove it.
+fn tell_unused(gone: &Jwe, used: &[NvIndex], host: &Host) {
+    let parts = measured::parts(gone).unwrap_or_default();
+    for part in parts.iter().filter(|part| part.counter_index().is_some_and(|index| !used.contains(&index))) {
+        match measured::standing(part, &host.ports(TrustPolicy::Ask)) {
+            Ok(found) => found.iter().for_each(|(index, standing)| tell_standing(*index, *standing)),
+            Err(source) => {
+                let why = volume::reasons(&source);
+                output::say(&format!("whether its counter stays in this TPM is not known: {why}"));
+            }
+        }
     }
+}
+
+fn tell_standing(index: NvIndex, standing: Standing) {
+    let foreign = "what has this number here, if anything, is not this binding's";
+    output::say(&match standing {
+        Standing::There => format!(
+            "its counter {index} stays in the TPM; if no binding of another volume uses it, this gives its memory back, and no copy of the binding \
+             opens any more: {}",
+            undefine(index)
+        ),
+        Standing::OtherTpm => {
+            format!("its counter {index} is not in this TPM, which is another one or was cleared since; {foreign}")
+        }
+        Standing::Other => format!("its counter {index} is not in this TPM; {foreign}"),
+        Standing::Gone => format!("its counter {index} is not in this TPM any more"),
+    });
 }
 
 fn undefine(index: NvIndex) -> String {

@@ -95,6 +95,25 @@ fn a_counter_is_named_when_it_comes_and_when_it_stays_alone() {
     }
 }
 
+/// Another TPM has the counter of another volume under the same number: that one is nobody's to remove.
+#[test]
+fn the_counter_of_another_volume_is_not_taken_for_ones_own() {
+    let (old, new) = (Swtpm::start(), Swtpm::start());
+    let [moved, local] = [(); 2].map(|()| Disk::of(Maker::Theirs, Version::Luks2));
+    old.give(moved.bind_program(Maker::Ours, PIN, COUNTED)).succeed();
+    let gone = moved.beside("gone.img");
+    std::fs::copy(moved.path(), &gone).unwrap();
+    let unbind = ["-f", "-s", "1", "-d", gone.to_str().unwrap()];
+    let said = new.give(Program::cotter().args(["luks", "unbind"])).args(unbind).succeed().said();
+    assert!(said.contains(&format!("{FIRST} is not in this TPM")) && !said.contains("nvundefine"), "{said}");
+    new.give(local.bind_program(Maker::Ours, PIN, COUNTED)).succeed();
+    let key = moved.passphrase_file();
+    let edit = ["-s", "1", "-k", key.to_str().unwrap(), "-c", COUNTED, "-f"];
+    let said = luks(&new, &moved, "edit", &edit).succeeded().said();
+    assert!(said.contains("counter 0x0180c078 of the TPM was made"), "{said}");
+    assert!(said.contains("is not this binding's") && !said.contains("nvundefine"), "{said}");
+}
+
 #[test]
 fn encryption_for_a_signature_is_refused_where_nobody_can_approve() {
     let tpm = Swtpm::start();

@@ -17,13 +17,13 @@ pub use explain::{Because, Explanation, MovedPcr, State, explain};
 pub use part::{Form, Part, parts};
 pub use predict::{Predicted, predict, replayed};
 pub use trace::{BOOT_LOG, record};
-pub use under::Hindrance;
+pub use under::{Hindrance, Standing};
 pub(crate) use under::{Parent, Under};
 
 use crate::error::PinError;
 use crate::pin::Ports;
 use crate::pins::tpm2;
-use ::tpm2::{ParentKey, ParentTemplate, PcrSelection, Protection, Purpose, Session, Tpm, TpmError};
+use ::tpm2::{NvIndex, ParentKey, ParentTemplate, PcrSelection, Protection, Purpose, Session, Tpm, TpmError};
 use crypto::Hash;
 
 /// What the PCRs of this selection hold now. Where the ports name the parent key of a binding, it is the TPM with that key that says so, and
@@ -46,6 +46,15 @@ pub fn held(selection: &PcrSelection, ports: &Ports<'_>) -> Result<PcrDigests, P
 pub fn hindrance(part: &Part, ports: &Ports<'_>) -> Result<Option<Hindrance>, PinError> {
     let Some(under) = &part.under else { return Ok(None) };
     ask(ports, |tpm| under.load(tpm, part.pin, part.signed))
+}
+
+/// What has become of the counter of a part; `None` if it has none.
+///
+/// # Errors
+/// As [`held`].
+pub fn standing(part: &Part, ports: &Ports<'_>) -> Result<Option<(NvIndex, Standing)>, PinError> {
+    let Some((under, index)) = part.under.as_ref().zip(part.counter_index()) else { return Ok(None) };
+    ask(ports, |tpm| under.standing(tpm)).map(|standing| Some((index, standing)))
 }
 
 /// Asks in a session that only the TPM with the parent key that the ports name can answer in.

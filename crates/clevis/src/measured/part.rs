@@ -7,7 +7,7 @@ use crate::error::{BindingError, PinError};
 use crate::pcr_state::PcrState;
 use crate::pin::{ANNOTATION, HEADER, header, pin_name};
 use crate::pins::{cotter_tpm2, sss, tpm2, tpm2plus};
-use ::tpm2::{Bank, PcrSelection, Public};
+use ::tpm2::{Bank, NvIndex, PcrSelection, Public};
 use jose::Jwe;
 use json::Field;
 use std::collections::BTreeSet;
@@ -75,6 +75,11 @@ impl Part {
             traces: Traces::default(),
             under: Some(under),
         }
+    }
+
+    /// Where its counter is, if it has one.
+    pub fn counter_index(&self) -> Option<NvIndex> {
+        self.under.as_ref()?.counter.as_ref().map(|counter| counter.index)
     }
 
     /// The bank of its PCRs, that of the latch too.

@@ -37,7 +37,36 @@ pub enum Hindrance {
     NoCounter(NvIndex),
 }
 
+/// What the TPM of these ports has in the place of a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// This very counter.
+    There,
+    /// Another one, or what is no counter: somebody else's.
+    Other,
+    /// Nothing.
+    Gone,
+    /// It is in another TPM, or this one was cleared since. What stands here under its number is somebody else's.
+    OtherTpm,
+}
+
 impl Under {
+    /// Where its counter is, if it has one. Counters under one number have one name in every TPM, so that the parent key tells which TPM it is.
+    pub(super) fn standing(&self, tpm: &Tpm<'_>) -> Result<Standing, TpmError> {
+        let Some(counter) = &self.counter else { return Ok(Standing::Gone) };
+        match self.key(tpm) {
+            Ok(_) => {}
+            Err(error) if is_of_another(&error) => return Ok(Standing::OtherTpm),
+            Err(error) => return Err(error),
+        }
+        match tpm.nv_read_public(counter.index) {
+            Ok(public) if public.name() == counter.name => Ok(Standing::There),
+            Ok(_) => Ok(Standing::Other),
+            Err(error) if matches!(error.meaning(), Some(Meaning::NoIndex | Meaning::NoHandle)) => Ok(Standing::Gone),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Loads it: only the TPM that sealed it does that, and a locked one does not where it counts. With a signature the counter is another
     /// matter: the approval names its number.
     pub(super) fn load(&self, tpm: &Tpm<'_>, pin: bool, signed: bool) -> Result<Option<Hindrance>, TpmError> {
@@ -74,13 +103,21 @@ impl Under {
 
 /// What a refusal says of the part; any other failure says nothing.
 fn hindered(error: TpmError) -> Result<Option<Hindrance>, TpmError> {
-    match (&error, error.meaning()) {
-        (TpmError::OtherParent, _) | (_, Some(Meaning::NotOurs)) => Ok(Some(Hindrance::OtherTpm)),
-        // A storage root key that is not there is one that another TPM has, or that was removed.
-        (TpmError::Refused { command: "TPM2_ReadPublic", .. }, Some(Meaning::NoHandle | Meaning::Other)) => {
-            Ok(Some(Hindrance::OtherTpm))
-        }
-        (_, Some(Meaning::LockedOut)) => Ok(Some(Hindrance::LockedOut)),
+    match error.meaning() {
+        _ if is_of_another(&error) => Ok(Some(Hindrance::OtherTpm)),
+        Some(Meaning::LockedOut) => Ok(Some(Hindrance::LockedOut)),
         _ => Err(error),
+    }
+}
+
+/// Whether only another TPM refuses so, or one that was cleared.
+fn is_of_another(error: &TpmError) -> bool {
+    match (error, error.meaning()) {
+        (TpmError::OtherParent, _) | (_, Some(Meaning::NotOurs)) => true,
+        // A storage root key that is not there is one that another TPM has, or that was removed.
+        (TpmError::Refused { command: "TPM2_ReadPublic", .. }, meaning) => {
+            matches!(meaning, Some(Meaning::NoHandle | Meaning::Other))
+        }
+        _ => false,
     }
 }

@@ -95,7 +95,7 @@ pub fn carry_out(
     counters::settle(&bound.jwe, &args.device, found.disks.accepted(&args.ceilings), &host.ports(trust));
     volume::tell_unexpected_parent(found.header.header(), &bound, host);
     counters::tell(host);
-    counters::tell_replaced(&found.binding.jwe, &bound.jwe, found.header.header());
+    counters::tell_replaced(&found.binding.jwe, &bound.jwe, found.header.header(), host);
     let record = chosen::with_token(Object::new().with("slot", u64::from(bound.slot.number())), bound.token);
     change::report(args.format, &format!("keyslot {} is bound anew", bound.slot), record)
 }

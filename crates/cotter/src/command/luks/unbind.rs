@@ -12,6 +12,9 @@ use crypto::SystemRandom;
 use std::time::Duration;
 use unlock::{CommitError, LastHumanSlot};
 
+/// How long the TPM is waited for, which is asked for nothing but whether a counter is left in it.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// Removes a binding and its keyslot.
 pub fn run(args: &UnbindArgs) -> Result<(), CommandError> {
     let disks = Disks::open_to_change(&args.device, args.dry_run)?;
@@ -36,7 +39,7 @@ pub fn run(args: &UnbindArgs) -> Result<(), CommandError> {
     if args.dry_run {
         return change::print_plan(args.format, &plan);
     }
-    let host = Host::new(Duration::ZERO);
+    let host = Host::new(ANSWER);
     host.cancel_on_signal()?;
     let device = args.device.path.display();
     let question = format!("Remove keyslot {} of {device} and what opens it?", binding.slot);
@@ -50,7 +53,7 @@ pub fn run(args: &UnbindArgs) -> Result<(), CommandError> {
     let left = unlock::unbind(&disks.volume(&args.ceilings, &exclusive, &host), &binding, last).map_err(failed)?;
     // What goes is always under the seal.
     change::tell_seal(header.header(), &left, unlock::is_sealed(&left));
-    counters::tell_left(&binding.jwe, &left);
+    counters::tell_left(&binding.jwe, &left, &host);
     let record = chosen::record(&binding).with("removed", true);
     change::report(args.format, &format!("keyslot {} is removed", binding.slot), record)
 }
