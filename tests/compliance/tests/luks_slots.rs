@@ -3,9 +3,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
 
+use compliance::disk::Cipher;
 use compliance::disk::PASSPHRASE;
 use compliance::version::CHEAP;
-use compliance::{Disk, Maker, Program, Table, Version};
+use compliance::{Disk, Maker, Program, Screen, Table, Version};
 use serde_json::Value;
 use std::fs;
 
@@ -241,6 +242,40 @@ fn what_remains_is_shown_to_open() {
         assert!(disk.bytes() == before, "a refusal changed the disk");
         kill(PASSPHRASE).succeeded();
         disk.assert_opens(&[PASSPHRASE], &["second"]);
+    }
+}
+
+/// Keyslots of 1000 iterations may be those of bindings that were lost: then a passphrase that opens one lets the last binding go.
+#[test]
+fn the_last_binding_goes_once_a_passphrase_was_shown() {
+    let weak = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"];
+    let costly = ["--pbkdf", "argon2id", "--pbkdf-force-iterations", "4", "--pbkdf-memory", "32768"];
+    for (kdf, needs) in [(&weak[..], true), (&costly[..], false)] {
+        let disk = Disk::formatted_with(Maker::Ours, Cipher::USUAL, kdf);
+        let bind = || disk.bind(Maker::Ours, "null", "{}");
+        let unbind = || disk.cotter(["unbind"]).args(["-f", "-s", "1"]);
+        bind();
+        if needs {
+            let refused = unbind().run().failed_with(1).said();
+            assert!(
+                refused.contains("may belong to bindings that were lost") && refused.contains("-k FILE"),
+                "{refused}"
+            );
+            fs::write(disk.beside("wrong"), "wrong").unwrap();
+            let wrong = unbind().arg("-k").arg(disk.beside("wrong")).run().failed_with(1).said();
+            assert!(wrong.contains("opens no keyslot but 1"), "{wrong}");
+            unbind().arg("-k").arg(disk.passphrase_file()).succeed();
+            bind();
+            let mut screen = Screen::start(disk.cotter(["unbind"]).args(["-s", "1"]));
+            screen.answers("existing LUKS password", PASSPHRASE);
+            screen.answers("[y/N]", "y");
+            screen.ended().succeeded();
+            bind();
+            unbind().arg("--last-binding").succeed();
+        } else {
+            unbind().succeed();
+        }
+        assert!(disk.opens_with(PASSPHRASE.as_bytes()));
     }
 }
 

@@ -1,7 +1,7 @@
 //! `cotter luks bind` and `unbind`
 
 use super::device::{Ceilings, Device};
-use super::key::Opener;
+use super::key::{Opener, RemainingKey};
 use crate::args::{Format, Goals, Patience, Policy};
 use clap::Args;
 
@@ -67,6 +67,8 @@ pub struct UnbindArgs {
     pub device: Device,
     #[command(flatten)]
     pub which: BindingChoice,
+    #[command(flatten)]
+    pub remaining: RemainingKey,
     /// Do not ask
     #[arg(short = 'f', long)]
     pub force: bool,

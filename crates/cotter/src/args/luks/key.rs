@@ -50,6 +50,23 @@ impl KeyInstead {
     }
 }
 
+// A passphrase that is to open the volume still when a keyslot is gone.
+#[derive(Clone, Debug, Args)]
+pub struct RemainingKey {
+    /// First show that this passphrase opens another keyslot: all of a file, or with `-` the first line of standard input
+    #[arg(short = 'k', long, value_name = "FILE|-")]
+    pub key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub part: KeyFilePart,
+}
+
+impl RemainingKey {
+    /// The source of the passphrase, if one is named.
+    pub fn source(&self) -> Option<KeySource> {
+        self.key_file.clone().map(|file| KeySource { key_file: Some(file), part: self.part })
+    }
+}
+
 // What opens a volume so that it can be changed: a passphrase, unless a binding is named.
 #[derive(Clone, Debug, Args)]
 pub struct Opener {

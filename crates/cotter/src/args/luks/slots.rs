@@ -2,7 +2,7 @@
 
 use super::device::{Ceilings, Device};
 use super::kdf::KdfArgs;
-use super::key::{KeyFilePart, KeySource, NewKey, Opener};
+use super::key::{KeySource, NewKey, Opener, RemainingKey};
 use crate::args::{Format, Patience};
 use clap::{Args, ValueEnum};
 
@@ -56,11 +56,8 @@ pub struct KillArgs {
     /// The keyslot
     #[arg(short = 's', long, visible_alias = "key-slot", short_alias = 'S', value_name = "SLOT")]
     pub slot: u32,
-    /// First show that this passphrase opens another keyslot: all of a file, or with `-` the first line of standard input
-    #[arg(short = 'k', long, value_name = "FILE|-")]
-    pub key_file: Option<std::path::PathBuf>,
     #[command(flatten)]
-    pub part: KeyFilePart,
+    pub remaining: RemainingKey,
     /// Do so although it is the last keyslot that a person can open
     #[arg(long)]
     pub last_passphrase: bool,
@@ -74,13 +71,6 @@ pub struct KillArgs {
     pub dry_run: bool,
     #[command(flatten)]
     pub format: Format,
-}
-
-impl KillArgs {
-    /// The passphrase that shall still open the volume afterwards, if one is named.
-    pub fn remaining(&self) -> Option<KeySource> {
-        self.key_file.clone().map(|file| KeySource { key_file: Some(file), part: self.part })
-    }
 }
 
 // `cotter luks passwd`

@@ -1,6 +1,6 @@
 //! `cotter luks kill`: a keyslot that is no longer wanted.
 
-use crate::args::KillArgs;
+use crate::args::{KeySource, KillArgs};
 use crate::command::luks::change;
 use crate::error::CommandError;
 use crate::host::Host;
@@ -89,16 +89,9 @@ fn what_remains(
     args: &KillArgs,
     host: &Host,
 ) -> Result<Option<Opened>, CommandError> {
-    let Some(source) = args.remaining() else { return Ok(None) };
-    let passphrase = passphrase::existing(&source, host.person())?;
-    for other in header.slots().filter(|other| *other != slot) {
-        match opening::by_passphrase(&host.closed(disks.header(), header)?, &passphrase, Some(other), Seal::Counts) {
-            Ok(opened) => return Ok(Some(opened)),
-            Err(failed @ (NotOpened::Seal(_) | NotOpened::Identity(_))) => {
-                return Err(opening::told(disks, &source, &passphrase, failed));
-            }
-            Err(NotOpened::Closed(_)) => {}
-        }
+    let Some(source) = args.remaining.source() else { return Ok(None) };
+    if let Some(opened) = another(disks, header, slot, &source, host)? {
+        return Ok(Some(opened));
     }
     let error = CommandError::plain(format!("the passphrase opens no keyslot but {slot}, if any; nothing was changed"));
     // Without -k there may be nothing else to show: then that is no way out.
@@ -113,4 +106,25 @@ fn what_remains(
         }
     };
     Err(error.hint(hint))
+}
+
+/// What the passphrase that was named opens when this slot is gone, if anything.
+pub(super) fn another(
+    disks: &Disks,
+    header: &Accepted,
+    slot: Slot,
+    source: &KeySource,
+    host: &Host,
+) -> Result<Option<Opened>, CommandError> {
+    let passphrase = passphrase::existing(source, host.person())?;
+    for other in header.slots().filter(|other| *other != slot) {
+        match opening::by_passphrase(&host.closed(disks.header(), header)?, &passphrase, Some(other), Seal::Counts) {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(failed @ (NotOpened::Seal(_) | NotOpened::Identity(_))) => {
+                return Err(opening::told(disks, source, &passphrase, failed));
+            }
+            Err(NotOpened::Closed(_)) => {}
+        }
+    }
+    Ok(None)
 }
