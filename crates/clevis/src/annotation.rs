@@ -33,6 +33,11 @@ pub fn remembered(pin_name: &str, config: &Config, pins: &[&dyn Pin]) -> Result<
     Ok(if bare == *whole { Object::new() } else { Object::new().with(CONFIG, whole.clone()) })
 }
 
+/// The same, and always: of a policy whose own members would tell another configuration than the one it is to be made anew by.
+pub fn remembered_whole(config: &Config) -> Object {
+    Object::new().with(CONFIG, config.field().value().clone())
+}
+
 /// The same policy, saying `members` beside what it says already. `key` is the content encryption key that opening `jwe` gave.
 ///
 /// # Errors

@@ -26,7 +26,7 @@ pub mod systemd;
 mod tpm_pin;
 pub mod verdict;
 
-pub use annotation::{annotate, annotation, remembered};
+pub use annotation::{annotate, annotation, remembered, remembered_whole};
 pub use approval::{Approval, ApprovalError, Counter};
 pub use config::{Config, ConfigError};
 pub use error::{

@@ -61,9 +61,10 @@ fn of(jwe: &Jwe) -> Vec<NvIndex> {
     counters.into_iter().map(|counter| counter.index).collect()
 }
 
-/// Counts up the counters of a binding that has taken the place of an older one, but for those that are the way in of others on the volume. What
+/// Counts up the counters of a binding that has taken the place of `gone`, but for those that are the way in of others on the volume. What
 /// is on the disk is good, whatever comes of this.
-pub fn settle(made: &Jwe, device: &Device, there: Result<Accepted, CommandError>, ports: &Ports<'_>) {
+pub fn settle((gone, made): (&Jwe, &Jwe), device: &Device, there: Result<Accepted, CommandError>, ports: &Ports<'_>) {
+    tell_signed(gone, made, device);
     let copies = "copies of the old binding still open";
     let there = match there {
         Ok(there) => there,
@@ -92,6 +93,19 @@ pub fn lost(ended: &Ended) -> String {
     let known = (!ended.slots.is_empty()).then(|| format!("{} would open no more", keyslots(&ended.slots)));
     let unread = ended.unread.iter().map(|what| format!("{what} cannot be read, and may open at that number alone"));
     known.into_iter().chain(unread).collect::<Vec<String>>().join("; ")
+}
+
+/// With a signed policy nothing is counted here: that would end the approvals, which only their signer can sign anew.
+fn tell_signed(gone: &Jwe, made: &Jwe, device: &Device) {
+    let before = of(gone);
+    let counters = clevis::signed(made, clevis::pins::ALL).unwrap_or_default();
+    let counters = counters.into_iter().filter_map(|policy| policy.counter);
+    for Counter { index, value, .. } in counters.filter(|counter| before.contains(&counter.index)) {
+        output::say(&format!(
+            "the counter {index} of the TPM stays at {value}, where approvals are good: copies of the old binding still open, until: cotter \
+             luks reseal {device} --sign FILE --drop-old --revoke"
+        ));
+    }
 }
 
 /// `keyslot 1`, or `keyslots 1, 2`

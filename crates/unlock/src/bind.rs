@@ -108,6 +108,11 @@ impl Prepared {
         self.recovery.as_ref()
     }
 
+    /// Why the policy could not be tried, if it could not.
+    pub fn unproved(&self) -> Option<&PinError> {
+        self.unproved.as_ref()
+    }
+
     /// What is to be said of the policy, which was tried.
     pub fn remarks(&self) -> &[Remark] {
         &self.remarks
@@ -211,7 +216,7 @@ pub(crate) fn encrypt(
 }
 
 /// Whether a configuration gives this, at any depth of a threshold: a server's keys, the values of PCRs.
-fn names(what: &str, config: &Value) -> bool {
+pub fn names(what: &str, config: &Value) -> bool {
     match config {
         Value::Object(members) => members.iter().any(|(name, value)| name == what || names(what, value)),
         Value::Array(items) => items.iter().any(|item| names(what, item)),
@@ -229,6 +234,11 @@ impl BindError {
     /// One thing to do about it.
     pub fn hint(&self) -> String {
         match self {
+            BindError::NotProved(error) if error.waits_for(&|one| matches!(one, PinError::PcrMismatch { .. })) => {
+                "the configuration gives values (`pcr_digest`) that the PCRs do not hold now: `cotter luks edit -d DEVICE -s SLOT` without \
+                 it; of a cotter-tpm2, `cotter luks reseal -d DEVICE -s SLOT -k -`"
+                    .into()
+            }
             BindError::Encrypt(error)
             | BindError::NotProved(error)
             | BindError::Unreadable(error)

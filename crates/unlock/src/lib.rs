@@ -19,6 +19,7 @@ mod enrolled;
 mod estimate;
 mod human;
 pub mod identity;
+mod parts;
 mod plan;
 mod rebind;
 mod recheck;
@@ -33,7 +34,7 @@ mod store;
 mod volume;
 
 pub use approvals::{APPROVALS, MOST_APPROVALS, approvals, approvals_edit, approve};
-pub use bind::{BindError, BindRequest, Keys, NewMeta, Parents, Prepared, Proof, Room, prepare};
+pub use bind::{BindError, BindRequest, Keys, NewMeta, Parents, Prepared, Proof, Room, names, prepare};
 pub use binding::{Binding, CLEVIS, TokenError, Unreadable, bindings, unreadable};
 pub use by_passphrase::{ByPassphrase, NotOpened, open_by_passphrase, open_by_passphrase_unsealed};
 pub use change::{

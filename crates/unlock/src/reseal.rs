@@ -5,6 +5,7 @@
 
 use crate::bind::{BindError, Prepared};
 use crate::binding::Binding;
+use crate::parts::each_part;
 use crate::rebind;
 use crate::run::Unlocked;
 use clevis::measured::PcrDigests;
@@ -146,27 +147,10 @@ pub fn sets(before: &[PcrDigests], wanted: &[PcrDigests], old: Old) -> Result<Ve
 /// [`NotResealed::WhichPart`].
 pub fn with_sets(pin: &str, config: &Config, bank: &str, sets: &[PcrDigests]) -> Result<Value, NotResealed> {
     let mut value = config.field().value().clone();
-    match put(pin, &mut value, bank, sets) {
+    match each_part(pin, &mut value, &mut |members| values(members, bank, sets)) {
         1 => Ok(value),
         _ => Err(NotResealed::WhichPart),
     }
-}
-
-const OURS: &str = "cotter-tpm2";
-
-/// Puts the sets into each part, and counts them.
-fn put(pin: &str, config: &mut Value, bank: &str, sets: &[PcrDigests]) -> usize {
-    if let Value::Array(several) = config {
-        return several.iter_mut().map(|one| put(pin, one, bank, sets)).sum();
-    }
-    let Some(members) = config.as_object_mut() else { return 0 };
-    if pin == OURS {
-        values(members, bank, sets);
-        return 1;
-    }
-    let Some(pins) = members.get_mut("pins").and_then(Value::as_object_mut) else { return 0 };
-    let names: Vec<String> = pins.iter().map(|(name, _)| name.to_owned()).collect();
-    names.iter().filter_map(|name| Some(put(name, pins.get_mut(name)?, bank, sets))).sum()
 }
 
 fn values(members: &mut Object, bank: &str, sets: &[PcrDigests]) {
@@ -181,7 +165,8 @@ fn values(members: &mut Object, bank: &str, sets: &[PcrDigests]) {
 }
 
 /// Prepares the same policy with other values in the place of `binding`. Unlike [`crate::edit`] it need not be met now: the latch may be shut,
-/// and the values those of another boot. What does not open was at least sealed by this TPM.
+/// and the values those of another boot. What does not open was at least sealed by this TPM. The configuration that it keeps has no values,
+/// so that [`crate::regen`] seals to what the PCRs hold by then.
 ///
 /// # Errors
 /// As [`crate::edit`].
@@ -345,7 +330,7 @@ mod tests {
         let put = |pin: &str, text: &str| {
             with_sets(pin, &config(text), bank().name(), &[set(1), set(2)]).map(|value| value.to_compact().to_string())
         };
-        let two = put(OURS, r#"{"pcr_ids":"4,7","latch":15,"accept":[]}"#).unwrap();
+        let two = put("cotter-tpm2", r#"{"pcr_ids":"4,7","latch":15,"accept":[]}"#).unwrap();
         let digest = b64::encode(&[1; 64]);
         assert!(
             two.contains(&format!(r#""pcr_digest":"{digest}""#)) && two.contains(r#""accept":[{"4":"0202"#),

@@ -13,7 +13,7 @@ use luks::{Accepted, Edit, Header, HeaderError, KeyFingerprint, Slot};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use unlock::identity::{Closed, Expectation, Expected, IdentityFault, Others, ParentName, clone_of, parents};
-use unlock::{AttemptError, Failed, NotOpened, Unlocked};
+use unlock::{AttemptError, Failed, NotOpened, Proof, Unlocked};
 
 /// A list with this volume, as if it had that key.
 fn list(header: &Accepted, key: &VolumeKey) -> Expectation {
@@ -223,8 +223,9 @@ fn a_binding_knows_its_volume() {
         let unlocked = run(&disk, &Expectation::default(), &net).unwrap();
         let (cancel, old) = (Cancel::new(), binding(&disk, slot));
         for prepared in [
-            unlock::regen(&old, Some(&unlocked), &ports(&net, &cancel)).unwrap(),
-            unlock::edit(&old, Some(&unlocked), "null", &config("{}"), &ports(&net, &cancel)).unwrap(),
+            unlock::regen(&old, Some(&unlocked), Proof::Required, &ports(&net, &cancel)).unwrap(),
+            unlock::edit(&old, Some(&unlocked), ("null", &config("{}")), Proof::Required, &ports(&net, &cancel))
+                .unwrap(),
         ] {
             let before = disk.to_vec();
             unlock::bind(&volume(&disk, &free, &cancel), &key, prepared).unwrap();

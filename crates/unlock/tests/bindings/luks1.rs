@@ -9,7 +9,7 @@ use clevis::Cancel;
 use crypto::{SystemRandom, VolumeKey};
 use luks::{Edit, EditError, MetaState, Slot, open_any, open_keyslot};
 use unlock::{
-    BindRequest, CLEVIS_UUID, CommitError, Holder, LastHumanSlot, NewMeta, NewPassphrase, Prepared, Purpose,
+    BindRequest, CLEVIS_UUID, CommitError, Holder, LastHumanSlot, NewMeta, NewPassphrase, Prepared, Proof, Purpose,
     human_slots,
 };
 use uuid::Uuid;
@@ -138,7 +138,7 @@ fn a_rotated_server_is_bound_anew_in_its_place() {
     let old = binding(&disk, slot(1));
     let opened = open(&disk, &old, &net).unwrap();
     net.rotate();
-    let prepared = unlock::regen(&old, Some(&opened), &asking(&net, &Cancel::new())).unwrap();
+    let prepared = unlock::regen(&old, Some(&opened), Proof::Required, &asking(&net, &Cancel::new())).unwrap();
     let made = commit(&disk, &key, prepared).unwrap();
     assert_eq!((made.slot, made.token), (slot(1), None));
     net.forget_rotated();
@@ -233,7 +233,9 @@ fn giving_up_leaves_header_and_gap_as_they_were() {
         }
     }
     let old = binding(&disk, slot(1));
-    for prepared in [prepare(&net, "tang", TANG), unlock::regen(&old, None, &ports(&net, &Cancel::new())).unwrap()] {
+    for prepared in
+        [prepare(&net, "tang", TANG), unlock::regen(&old, None, Proof::Required, &ports(&net, &Cancel::new())).unwrap()]
+    {
         let late = Cancel::new();
         let raising = || Ok(Box::new(Raise(late.clone())) as Box<dyn Send>);
         let error = unlock::bind(&volume(&disk, &raising, &late), &key, prepared).unwrap_err();

@@ -9,7 +9,7 @@ use clevis::{Cancel, PinError};
 use crypto::{SystemRandom, VolumeKey};
 use json::Object;
 use luks::{Edit, Slot, TokenId, open_any, open_keyslot};
-use unlock::{BindError, Binding, CommitError, LastHumanSlot, Prepared};
+use unlock::{BindError, Binding, CommitError, LastHumanSlot, Prepared, Proof};
 
 /// A volume with one binding, in slot 1.
 fn bound(net: &OneServer, text: &str) -> (MemoryDisk, VolumeKey, Binding) {
@@ -35,7 +35,7 @@ fn a_rotated_server_is_bound_anew_without_a_question() {
     let (disk, key, old) = bound(&net, &named);
     let before = open(&disk, &old, &net).unwrap();
     net.rotate();
-    let prepared = unlock::regen(&old, Some(&before), &asking(&net, &Cancel::new())).unwrap();
+    let prepared = unlock::regen(&old, Some(&before), Proof::Required, &asking(&net, &Cancel::new())).unwrap();
     assert!(net.questions.lock().unwrap().is_empty());
     let made = commit(&disk, &key, prepared).unwrap();
     assert_eq!((made.slot, made.token), (old.slot, old.token), "the numbers stay");
@@ -60,10 +60,10 @@ fn an_impostor_is_refused_and_the_binding_stays() {
     let opened = open(&disk, &old, &net).unwrap();
     let before = disk.to_vec();
     net.swap();
-    let error = unlock::regen(&old, Some(&opened), &asking(&net, &Cancel::new())).unwrap_err();
+    let error = unlock::regen(&old, Some(&opened), Proof::Required, &asking(&net, &Cancel::new())).unwrap_err();
     assert!(matches!(&error, BindError::Renew(PinError::NotVouched { .. })), "{error:?}");
     *net.answer.lock().unwrap() = Some(true);
-    assert!(unlock::regen(&old, Some(&opened), &asking(&net, &Cancel::new())).is_ok());
+    assert!(unlock::regen(&old, Some(&opened), Proof::Required, &asking(&net, &Cancel::new())).is_ok());
     assert!(net.questions.lock().unwrap()[0].contains("no key that is known of it vouches"));
     assert!(disk.to_vec() == before);
 }
@@ -76,13 +76,13 @@ fn keys_of_a_binding_that_was_not_opened_vouch_for_nothing() {
     let others = [bind(&disk, &key, &net, "null", "{}").slot, bind(&disk, &key, &net, "tang", TANG).slot];
     let others = others.map(|slot| open(&disk, &binding(&disk, slot), &net).unwrap());
     for opened in [None, Some(&others[0]), Some(&others[1])] {
-        let error = unlock::regen(&old, opened, &asking(&net, &Cancel::new())).unwrap_err();
+        let error = unlock::regen(&old, opened, Proof::Required, &asking(&net, &Cancel::new())).unwrap_err();
         assert!(matches!(error, BindError::Renew(PinError::CannotAsk { .. })), "{error:?}");
     }
     // With the person's yes, a key that was found otherwise is enough: the server has lost its old keys.
     net.swap();
     *net.answer.lock().unwrap() = Some(true);
-    let prepared = unlock::regen(&old, None, &asking(&net, &Cancel::new())).unwrap();
+    let prepared = unlock::regen(&old, None, Proof::Required, &asking(&net, &Cancel::new())).unwrap();
     commit(&disk, &key, prepared).unwrap();
     assert!(open(&disk, &binding(&disk, old.slot), &net).is_some());
 }
@@ -99,11 +99,12 @@ fn a_binding_that_tells_not_everything_is_not_made_anew_but_can_be_edited() {
     let jwe = jose::Jwe::encrypt_dir(&header, &zeros, passphrase("x").secret(), &SystemRandom).unwrap();
     put_token(&disk, &key, &passphrase("x"), &jwe);
     let old = unlock::bindings(accepted(&disk).header()).remove(0);
-    let error = unlock::regen(&old, None, &ports(&net, &Cancel::new())).unwrap_err();
+    let error = unlock::regen(&old, None, Proof::Required, &ports(&net, &Cancel::new())).unwrap_err();
     assert!(matches!(&error, BindError::Incomplete { lost } if lost.len() == 1), "{error:?}");
     assert!(error.to_string().contains("share 2") && error.hint().contains("edit"), "{error}");
 
-    let prepared = unlock::edit(&old, None, "tang", &config(TANG), &ports(&net, &Cancel::new())).unwrap();
+    let prepared =
+        unlock::edit(&old, None, ("tang", &config(TANG)), Proof::Required, &ports(&net, &Cancel::new())).unwrap();
     let made = commit(&disk, &key, prepared).unwrap();
     assert_eq!((made.slot, made.token), (old.slot, old.token));
     assert_eq!(config_of(&binding(&disk, old.slot)), TANG);
@@ -116,7 +117,9 @@ fn an_edit_keeps_trust_in_the_servers_it_keeps() {
     let opened = open(&disk, &old, &net).unwrap();
     net.rotate();
     let wanted = r#"{"pins":{"null":[{}],"tang":[{"url":"http://s"}]},"t":2}"#;
-    let prepared = unlock::edit(&old, Some(&opened), "sss", &config(wanted), &asking(&net, &Cancel::new())).unwrap();
+    let prepared =
+        unlock::edit(&old, Some(&opened), ("sss", &config(wanted)), Proof::Required, &asking(&net, &Cancel::new()))
+            .unwrap();
     commit(&disk, &key, prepared).unwrap();
     let new = binding(&disk, old.slot);
     assert!(clevis::meets("sss", &config(wanted), &new.jwe, clevis::pins::ALL).unwrap());
@@ -129,9 +132,12 @@ fn what_is_not_proved_does_not_take_the_place_of_what_works() {
     let (disk, _, old) = bound(&net, TANG);
     let opened = open(&disk, &old, &net).unwrap();
     let given = format!(r#"{{"url":"http://away","adv":{}}}"#, net.advertisement());
-    let error = unlock::edit(&old, Some(&opened), "tang", &config(&given), &ports(&net, &Cancel::new())).unwrap_err();
+    let error =
+        unlock::edit(&old, Some(&opened), ("tang", &config(&given)), Proof::Required, &ports(&net, &Cancel::new()))
+            .unwrap_err();
     assert!(matches!(error, BindError::NotProved(_)), "{error:?}");
-    let fails = unlock::edit(&old, None, "null", &config(r#"{"fail":true}"#), &ports(&net, &Cancel::new()));
+    let fails =
+        unlock::edit(&old, None, ("null", &config(r#"{"fail":true}"#)), Proof::Required, &ports(&net, &Cancel::new()));
     assert!(matches!(fails, Err(BindError::NotProved(_))));
 }
 
@@ -139,7 +145,7 @@ fn what_is_not_proved_does_not_take_the_place_of_what_works() {
 fn a_binding_that_somebody_else_has_changed_meanwhile_is_left_alone() {
     let net = OneServer::new();
     let (disk, key, old) = bound(&net, TANG);
-    let prepare = || unlock::regen(&old, None, &ports(&net, &Cancel::new())).unwrap();
+    let prepare = || unlock::regen(&old, None, Proof::Required, &ports(&net, &Cancel::new())).unwrap();
     let (first, second) = (prepare(), prepare());
     commit(&disk, &key, first).unwrap();
     let before = disk.to_vec();
@@ -152,7 +158,7 @@ fn giving_up_in_a_regen_puts_the_old_binding_back() {
     let net = OneServer::new();
     let (disk, key, old) = bound(&net, TANG);
     let before = disk.to_vec();
-    let prepared = unlock::regen(&old, None, &ports(&net, &Cancel::new())).unwrap();
+    let prepared = unlock::regen(&old, None, Proof::Required, &ports(&net, &Cancel::new())).unwrap();
     struct Raise(Cancel);
     impl Drop for Raise {
         fn drop(&mut self) {
@@ -180,7 +186,7 @@ fn a_token_of_several_keyslots_keeps_the_others() {
     edit.replace_token(TokenId::new(0).unwrap(), both).unwrap();
     edit.apply(&disk).unwrap();
     let old = binding(&disk, Slot::new(1).unwrap());
-    let prepared = unlock::regen(&old, None, &ports(&net, &Cancel::new())).unwrap();
+    let prepared = unlock::regen(&old, None, Proof::Required, &ports(&net, &Cancel::new())).unwrap();
     let made = commit(&disk, &key, prepared).unwrap();
     assert_eq!((made.slot, made.token), (old.slot, TokenId::new(1)));
     let (first, second) = (binding(&disk, old.slot), binding(&disk, Slot::new(2).unwrap()));

@@ -11,7 +11,7 @@ use jose::Jwe;
 use json::{Object, Value};
 use luks::{Difference, Edit, EditError, Flag, SealBroken, SealState, Slot, TokenId};
 use unlock::{
-    AttemptError, BindRequest, CommitError, Failed, LastHumanSlot, NewPassphrase, NotOpened, Purpose, SealFault,
+    AttemptError, BindRequest, CommitError, Failed, LastHumanSlot, NewPassphrase, NotOpened, Proof, Purpose, SealFault,
     Sealed, Unlocked, check_seal,
 };
 
@@ -255,7 +255,7 @@ fn our_own_changes_keep_the_seal_clean() {
     net.rotate();
     let old = binding(&disk, slot(1));
     let opened = open(&disk, &net).unwrap();
-    let prepared = unlock::regen(&old, Some(&opened), &ports(&net, &cancel)).unwrap();
+    let prepared = unlock::regen(&old, Some(&opened), Proof::Required, &ports(&net, &cancel)).unwrap();
     unlock::bind(&volume, &key, prepared).unwrap();
     clean(3);
     let tang = config(TANG);
@@ -300,7 +300,8 @@ fn a_token_that_is_carried_over_is_not_vouched_for() {
             change(&disk, |edit| edit.replace_token(first, evil.with("jwe", sealed)));
         }
         let cancel = Cancel::new();
-        let prepared = unlock::regen(&binding(&disk, slot(1)), Some(&opened), &ports(&net, &cancel)).unwrap();
+        let prepared =
+            unlock::regen(&binding(&disk, slot(1)), Some(&opened), Proof::Required, &ports(&net, &cancel)).unwrap();
         unlock::bind(&volume(&disk, &free, &cancel), &key, prepared).unwrap();
         let SealState::Sealed { differences, .. } = open(&disk, &net).unwrap().seal else { panic!() };
         assert_eq!(differences, expected);
@@ -327,8 +328,13 @@ fn our_own_changes_do_not_hide_those_of_others() {
         // Nor is the seal lost when the only binding that holds it is made anew.
         unlock::unbind(&volume, &binding(&disk, slot(6)), LastHumanSlot::Keep).unwrap();
         let opened = open(&disk, &net).unwrap();
-        let prepared =
-            unlock::regen(&opened.proved.as_ref().unwrap().binding, Some(&opened), &ports(&net, &cancel)).unwrap();
+        let prepared = unlock::regen(
+            &opened.proved.as_ref().unwrap().binding,
+            Some(&opened),
+            Proof::Required,
+            &ports(&net, &cancel),
+        )
+        .unwrap();
         unlock::bind(&volume, &key, prepared).unwrap();
         let SealState::Sealed { differences, .. } = open(&disk, &net).unwrap().seal else { panic!() };
         assert!(differences.contains(&Difference::SlotRemoved(slot(0))), "{differences:?}");

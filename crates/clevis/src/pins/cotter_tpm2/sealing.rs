@@ -45,7 +45,7 @@ pub(super) fn seal(settings: &Settings, key: &Secret, ports: &Ports<'_>) -> Resu
         latch: settings.latch,
         signed,
         counter: match settings.counter {
-            Some(choice) => counter(choice, &tpm, &mut session, ports)?,
+            Some(choice) => counter(choice, ahead(settings, ports), (&tpm, &mut session), ports.made)?,
             None => None,
         },
     };
@@ -75,22 +75,27 @@ fn accepted(settings: &Settings, tpm: &Tpm<'_>, session: &mut Session<'_, '_>) -
 /// the older one dies: see [`Pin::settle`](crate::Pin::settle). Beside others on the same counter a binding has their number.
 fn counter(
     choice: CounterChoice,
-    tpm: &Tpm<'_>,
-    session: &mut Session<'_, '_>,
-    ports: &Ports<'_>,
+    ahead: u64,
+    (tpm, session): (&Tpm<'_>, &mut Session<'_, '_>),
+    made: &Made,
 ) -> Result<Option<Counter>, PinError> {
     let (public, ahead) = match choice {
-        CounterChoice::New => match new_counter(tpm, session, ports.made).map_err(failed)? {
+        CounterChoice::New => match new_counter(tpm, session, made).map_err(failed)? {
             Some(public) => (public, 0),
             None => return Ok(None),
         },
-        CounterChoice::At(index) => (tpm.nv_read_public(index).map_err(failed)?, u64::from(ports.replaces)),
+        CounterChoice::At(index) => (tpm.nv_read_public(index).map_err(failed)?, ahead),
     };
     if !public.is_counter() || !public.is_written() {
         return Err(PinError::NotACounter { index: public.index() });
     }
     let value = tpm.nv_read_counter(&public, session).map_err(failed)?.saturating_add(ahead);
     Ok(Some(Counter { index: public.index(), name: public.name(), value }))
+}
+
+/// How far a binding is ahead of a counter that is there. With a signed policy the approvals have the numbers, and it says where that stood.
+fn ahead(settings: &Settings, ports: &Ports<'_>) -> u64 {
+    u64::from(ports.replaces && settings.signed.is_none())
 }
 
 /// Defines a counter under the first number that is free, and counts once: before that it holds nothing. In a rehearsal there is none.

@@ -2,6 +2,7 @@
 
 use super::change;
 use super::chosen::with_token;
+use super::rebind::waits_for_approval;
 use crate::args::BindArgs;
 use crate::command::clevis::{config, trust};
 use crate::counters;
@@ -19,7 +20,7 @@ use clevis::{Config, PinError, Ports};
 use crypto::SystemRandom;
 use json::Object;
 use linux::Terminal;
-use unlock::{BindRequest, Bound, CommitError, LastHumanSlot, NewMeta, Prepared, Proof};
+use unlock::{BindError, BindRequest, Bound, CommitError, LastHumanSlot, NewMeta, Prepared, Proof};
 
 /// Binds a keyslot to a policy.
 pub fn run(args: &BindArgs) -> Result<(), CommandError> {
@@ -207,7 +208,15 @@ fn prepare(
         if host.cancel().is_cancelled() {
             return CommandError::plain("interrupted; nothing was changed");
         }
-        let hint = source.hint();
+        let hint = match &source {
+            BindError::NotProved(error) if waits_for_approval(error) => format!(
+                "without {} first, and it may wait; then `cotter luks reseal {} --sign FILE` approves it, and `cotter luks kill` removes what it \
+                 replaces",
+                if args.replace { "--replace" } else { "--require-proof" },
+                args.device
+            ),
+            _ => source.hint(),
+        };
         CommandError::failed(format!("cannot bind {}", args.device.path.display()), source).hint(hint)
     })
 }

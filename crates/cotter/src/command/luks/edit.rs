@@ -41,8 +41,8 @@ pub fn run(args: &EditArgs) -> Result<(), CommandError> {
             return Ok(());
         }
     }
-    rebind::carry_out(&args.rebinding, &found, &host, |opened, ports| {
-        unlock::edit(&found.binding, opened, pin, &config, ports)
+    rebind::carry_out(&args.rebinding, &found, &host, |opened, proof, ports| {
+        unlock::edit(&found.binding, opened, (pin, &config), proof, ports)
     })
 }
 

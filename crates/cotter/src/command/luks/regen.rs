@@ -7,6 +7,7 @@ use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
 use crate::volume;
+use clevis::measured;
 use linux::Access;
 
 /// Makes the binding anew; a person who says no has changed nothing, and that is no failure.
@@ -18,14 +19,32 @@ pub fn run(args: &RegenArgs) -> Result<(), CommandError> {
         output::say("nothing was changed");
         return Ok(());
     }
-    rebind::carry_out(&args.rebinding, &found, &host, |opened, ports| {
-        unlock::regen(&found.binding, opened.filter(|_| !args.ask), ports)
+    tell_sets(&args.rebinding, &found);
+    rebind::carry_out(&args.rebinding, &found, &host, |opened, proof, ports| {
+        unlock::regen(&found.binding, opened.filter(|_| !args.ask), proof, ports)
     })
 }
 
 /// Makes it anew without a question.
 pub fn carry_out(args: &Rebinding, found: &Found, host: &Host) -> Result<(), CommandError> {
-    rebind::carry_out(args, found, host, |opened, ports| unlock::regen(&found.binding, opened, ports))
+    tell_sets(args, found);
+    rebind::carry_out(args, found, host, |opened, proof, ports| unlock::regen(&found.binding, opened, proof, ports))
+}
+
+/// What a reseal added is not kept: the values of an update that is still to come are to be added once more.
+fn tell_sets(args: &Rebinding, found: &Found) {
+    let (jwe, slot, device) = (&found.binding.jwe, found.binding.slot, &args.device);
+    let Ok(stored) = clevis::configuration(jwe, clevis::pins::ALL) else { return };
+    let sets = measured::parts(jwe).unwrap_or_default().iter().map(|part| part.accepted.len()).max();
+    if stored.is_complete()
+        && !unlock::names("accept", stored.config.field().value())
+        && sets.is_some_and(|sets| sets > 1)
+    {
+        output::say(&format!(
+            "keyslot {slot} accepted several sets of values, and is made for what the PCRs hold now: for an update that is still to come, \
+             cotter luks reseal {device} -s {slot} once more"
+        ));
+    }
 }
 
 fn wanted(found: &Found, host: &Host) -> Result<bool, CommandError> {

@@ -59,7 +59,7 @@ pub fn literal(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part)
     let rebinding = next.rebinding(device, slot);
     let found = rebind::find(&rebinding, Access::Write)?;
     output::say(&format!("keyslot {slot} is to accept {} sets of values, {} before", sets.len(), part.accepted.len()));
-    rebind::carry_out(&rebinding, &found, next.host, |opened, ports| {
+    rebind::carry_out(&rebinding, &found, next.host, |opened, _, ports| {
         unlock::reseal(&found.binding, opened, (pin, &config), ports)
     })
 }

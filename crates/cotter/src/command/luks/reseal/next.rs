@@ -56,7 +56,7 @@ impl Next<'_> {
     pub fn values(&self, binding: &Binding, selection: &PcrSelection) -> Result<Values, CommandError> {
         let held = self.ask(binding, |ports| measured::held(selection, ports)).map_err(|source| {
             let hint = source.hint();
-            CommandError::failed("the PCRs cannot be read", source).hint(hint)
+            CommandError::failed("nobody who is believed says what the PCRs hold", source).hint(hint)
         })?;
         let predict = |parts: &[event_log::Part<'_>]| {
             measured::predict(&self.log, selection.bank(), &held, parts)

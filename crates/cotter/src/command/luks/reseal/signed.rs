@@ -100,6 +100,10 @@ pub fn reseal(
             }
         }
     }
+    if failed.is_none() && wishes.is_empty() && next.args.sign.is_some() && next.args.hook.is_none() {
+        let error = CommandError::plain("no binding here is signed, so the key of --sign has approved nothing");
+        failed = Some(error.hint(format!("is it this volume? cotter luks list -v {device}")));
+    }
     let write = |wishes: &[Wish<'_>]| write(next, disks, &disks.accepted(&next.args.ceilings)?, wishes);
     let made = keep_up(&mut wishes, &write, &|wish| count(next, wish.binding, &wish.policy))?;
     let mut done = Vec::new();
