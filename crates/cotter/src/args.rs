@@ -229,8 +229,7 @@ const PINS: &str = r#"Pins and their configuration (JSON):
         pin         true: a person is asked for a PIN; wrong ones lock the TPM for a while
         latch       true, or a PCR from 8 to 15: `cotter tpm latch` shuts it until the machine starts again
         signed      {"key": JWK or FILE, "reference": TEXT}: what pcr_ids may hold is what this key has approved (LUKS2 only)
-        counter     true: copies of a binding open no more once it was made anew, or, with signed, once `cotter luks reseal --revoke` was
-                    run; "0x…": that counter of the TPM
+        counter     true: copies of a binding open no more once it was made anew (with signed: once revoked); "0x…": that counter of the TPM
   tpm2plus  as tpm2, and a signed policy in a file says which PCRs are right: change it and nothing is sealed again
         policy_pubkey_path, policy_path, policy_ref   whose signature, in which file, for what purpose; key and hash as above
   sss   t of several policies must be met

@@ -208,12 +208,11 @@ fn prepare(
         if host.cancel().is_cancelled() {
             return CommandError::plain("interrupted; nothing was changed");
         }
+        let (device, word) = (&args.device, if args.replace { "--replace" } else { "--require-proof" });
         let hint = match &source {
             BindError::NotProved(error) if waits_for_approval(error) => format!(
-                "without {} first, and it may wait; then `cotter luks reseal {} --sign FILE` approves it, and `cotter luks kill` removes what it \
-                 replaces",
-                if args.replace { "--replace" } else { "--require-proof" },
-                args.device
+                "without {word} first, and it may wait; then `cotter luks reseal {device} --sign FILE` approves it, and `cotter luks kill` removes what it \
+                 replaces"
             ),
             _ => source.hint(),
         };

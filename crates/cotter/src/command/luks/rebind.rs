@@ -132,10 +132,10 @@ fn not_prepared(args: &Rebinding, slot: Slot, source: BindError, host: &Host) ->
     if host.cancel().is_cancelled() {
         return CommandError::plain("interrupted; nothing was changed");
     }
+    let device = &args.device;
     let hint = match &source {
         BindError::NotProved(error) if waits_for_approval(error) => format!(
-            "with a passphrase (-k FILE, or -k -) it is made before anybody has approved it; then: cotter luks reseal {} --sign FILE",
-            args.device
+            "with a passphrase (-k FILE, or -k -) it is made before anybody has approved it; then: cotter luks reseal {device} --sign FILE"
         ),
         _ => source.hint(),
     };
