@@ -142,7 +142,7 @@ impl fmt::Display for CommandError {
             cause = error.source();
         }
         match hint {
-            Some(hint) => write!(f, "\n  try: {}", visible(hint)),
+            Some(hint) => write!(f, "{HINT}{}", visible(hint)),
             None => Ok(()),
         }
     }
@@ -162,6 +162,17 @@ pub fn visible(text: &str) -> String {
     shown.extend(text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }));
     shown
 }
+
+/// The same of an error in words, whose hint stays on a line of its own.
+pub fn visible_error(text: &str) -> String {
+    match text.rsplit_once(HINT) {
+        Some((what, hint)) => format!("{}{HINT}{}", visible(what), visible(hint)),
+        None => visible(text),
+    }
+}
+
+/// What stands before a hint.
+const HINT: &str = "\n  try: ";
 
 /// The same of what may have several lines, as a command of GRUB's, on one.
 pub fn one_line(text: &str) -> String {
@@ -188,6 +199,13 @@ mod tests {
         assert_eq!(error.or_hint("bind").to_string(), "keyslot 1 stays: nothing is dropped\n  try: reseal first");
         let bare = CommandError::failed("keyslot 1 stays", CommandError::plain("no"));
         assert_eq!(bare.or_hint("bind").to_string(), "keyslot 1 stays: no\n  try: bind");
+    }
+
+    #[test]
+    fn the_hint_of_an_error_in_words_keeps_its_line() {
+        let error = CommandError::plain("there is no x\x1b").hint("`lsblk`");
+        let told = visible_error(&format!("x\n is left out: {error}"));
+        assert_eq!(told, "x\u{fffd} is left out: there is no x\u{fffd}\n  try: `lsblk`");
     }
 
     #[test]

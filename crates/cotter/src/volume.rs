@@ -266,6 +266,7 @@ pub fn open_by_bindings(
     let several = plan.len() > 1;
     let mut tell = |event: Event<'_>| match event {
         // What is never opened here is no news while something else opens.
+        Event::Failed(..) if host.cancel().is_cancelled() => {}
         Event::Failed(attempt, error) if several && !matches!(attempt.way, Way::Refused(_)) => {
             output::say(&format!("keyslot {}: {}", attempt.slot, reasons(error)));
         }
@@ -282,7 +283,10 @@ pub fn open_by_bindings(
         Seal::Counts => unlock::run(plan, closed, &ports, &left, &mut tell),
         Seal::IsRenewed => unlock::run_unsealed(plan, closed, &ports, &left, &mut tell),
     };
-    let unlocked = unlocked.map_err(|failed| nothing_opened(failed, header))?;
+    let unlocked = unlocked.map_err(|failed| match host.cancel().is_cancelled() {
+        true => CommandError::plain("given up; the volume stays closed"),
+        false => nothing_opened(failed, header),
+    })?;
     if seal == Seal::Counts {
         tell_differences(&unlocked.seal);
     }

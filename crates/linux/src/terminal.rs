@@ -78,9 +78,19 @@ impl clevis::Person for Terminal {
         }
     }
 
+    /// Who gives up does so for all questions of this terminal: the next keyslot would ask for its PIN otherwise. That is raised before the turn
+    /// ends.
     fn pin(&self, question: &str, cancel: &Cancel) -> Result<Secret, PersonError> {
         let _turn = turn(cancel)?;
-        hidden(question, cancel)
+        if cancel.is_cancelled() {
+            return Err(PersonError::Terminal { source: given_up() });
+        }
+        let typed = hidden(question, cancel);
+        let is_given_up = |source: &io::Error| source.kind() == io::ErrorKind::Interrupted && !cancel.is_cancelled();
+        if matches!(&typed, Err(PersonError::Terminal { source }) if is_given_up(source)) {
+            self.cancel.cancel();
+        }
+        typed
     }
 }
 

@@ -7,7 +7,7 @@ use crate::identity::{Closed, IdentityFault, check_copy};
 use crate::plan::{Attempt, Way};
 use crate::seal::check_seal;
 use crate::seal_fault::SealFault;
-use clevis::{Name, Opened, PinError, Ports, Remark, WrongShare};
+use clevis::{Cancel, Name, Opened, Person, PersonError, PinError, Ports, Remark, WrongShare};
 use crypto::{Passphrase, Secret, VolumeKey};
 use luks::{OpenError, SealState, Slot, open_keyslot};
 use std::fmt;
@@ -15,6 +15,7 @@ use std::ops::ControlFlow;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// What opened a volume.
 #[derive(Debug)]
@@ -218,9 +219,10 @@ fn ask_all(
         let (sender, answers) = mpsc::channel();
         for (index, attempt) in allowed {
             on_event(Event::Trying(attempt));
+            let person = ForKeyslot { person: ports.person, slot: attempt.slot, volume: closed.header.header().uuid() };
             let (answer, ports) = (sender.clone(), &ports);
             // A receiver that is gone has its answer already.
-            let ask = move || drop(answer.send((index, ask(attempt, ports))));
+            let ask = move || drop(answer.send((index, ask(attempt, &Ports { person: &person, ..*ports }))));
             if let Err(error) = thread::Builder::new().spawn_scoped(scope, ask) {
                 drop(sender.send((index, Err(AttemptError::Pin(PinError::Thread(error))))));
             }
@@ -239,6 +241,23 @@ fn ask_all(
             }
         }
     });
+}
+
+/// A person who is told which keyslot a PIN is for: there may be several, and the TPM counts wrong ones.
+struct ForKeyslot<'a> {
+    person: &'a dyn Person,
+    slot: Slot,
+    volume: Uuid,
+}
+
+impl Person for ForKeyslot<'_> {
+    fn confirm(&self, question: &str) -> Result<bool, PersonError> {
+        self.person.confirm(question)
+    }
+
+    fn pin(&self, question: &str, cancel: &Cancel) -> Result<Secret, PersonError> {
+        self.person.pin(&format!("Keyslot {} of {}: {question}", self.slot, self.volume), cancel)
+    }
 }
 
 /// The attempts that may be made. The others have failed before anything else is heard: an alarm is not lost because something opens.

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
 
-use compliance::{Disk, Ended, Maker, Program, Swtpm, Version};
+use compliance::{Disk, Ended, Maker, Program, Screen, Swtpm, Version};
 
 const PIN: &str = "cotter-tpm2";
 const COUNTED: &str = r#"{"pcr_ids":"7","counter":true}"#;
@@ -127,4 +127,66 @@ fn encryption_for_a_signature_is_refused_where_nobody_can_approve() {
     assert_eq!(indices(&tpm), "");
     let made = tpm.give(Program::cotter().args(["encrypt", PIN, COUNTED])).input("x").succeed().said();
     assert!(made.contains(FIRST), "{made}");
+}
+
+/// Who gives up at the PIN of one keyslot is not asked for that of the next; which one is meant stands in the question.
+#[test]
+fn giving_up_at_a_pin_ends_the_command() {
+    let tpm = Swtpm::start();
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    for _ in 0..2 {
+        let mut screen = Screen::start(tpm.give(disk.bind_program(Maker::Ours, PIN, r#"{"pin":true}"#)));
+        screen.answers("New PIN for the TPM: ", "1234");
+        screen.answers("The same PIN again: ", "1234");
+        screen.answers("PIN for the TPM (", "1234");
+        screen.ended().succeeded();
+    }
+    let mut screen = Screen::start(tpm.give(disk.cotter(["unlock", "--print-key"])));
+    screen.answers(&format!("of {}: PIN for the TPM", disk.uuid()), "\u{3}");
+    let said = screen.ended().failed_with(1).said();
+    assert_eq!(said.lines().last(), Some("cotter: given up; the volume stays closed"), "{said}");
+    assert!(!said.contains("cannot be used") && said.lines().count() == 1, "{said}");
+}
+
+/// A header that was put back has an approval for just this boot, and the counter has passed it: that is not a boot that nobody has approved.
+#[test]
+fn an_approval_that_the_counter_has_passed_is_told() {
+    let tpm = Swtpm::start();
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    let key = disk.beside("jwk");
+    Program::cotter().args(["tpm", "keygen"]).arg(&key).succeed();
+    let config = format!(r#"{{"pcr_ids":"7","counter":true,"signed":{{"key":"{}"}}}}"#, key.display());
+    tpm.give(disk.bind_program(Maker::Ours, PIN, &config)).succeed();
+    let key = key.to_str().unwrap();
+    let reseal = |words: &[&str]| luks(&tpm, &disk, "reseal", &[&["--sign", key, "-y"], words].concat());
+    reseal(&[]).succeeded();
+    let old = std::fs::read(disk.path()).unwrap();
+    reseal(&["--revoke"]).succeeded();
+    std::fs::write(disk.path(), old).unwrap();
+    let explain = tpm.give(Program::cotter().args(["tpm", "explain", "-s", "1", "-d"])).arg(disk.path());
+    let told = explain.run();
+    assert_eq!(told.status.code(), Some(3));
+    let told = told.text();
+    assert!(told.contains("has passed that") && !told.contains("no signature"), "{told}");
+    let asked = reseal(&["--dry-run"]).said();
+    assert!(asked.contains("has passed that"), "{asked}");
+}
+
+/// Where no more sets have room the old ones go in the same step.
+#[test]
+fn a_full_binding_takes_what_holds_now_in_the_place_of_the_others() {
+    let tpm = Swtpm::start();
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    tpm.give(disk.bind_program(Maker::Ours, PIN, r#"{"pcr_ids":"16"}"#)).succeed();
+    let key = disk.passphrase_file();
+    let reseal = |words: &[&str]| luks(&tpm, &disk, "reseal", &[&["-k", key.to_str().unwrap()], words].concat());
+    for byte in 1..8 {
+        tpm.extend(16, byte);
+        reseal(&[]).succeeded();
+    }
+    tpm.extend(16, 8);
+    let full = reseal(&[]).failed_with(1).said();
+    assert!(full.contains("at most 8 sets") && full.contains("--drop-old"), "{full}");
+    reseal(&["--drop-old"]).succeeded();
+    luks(&tpm, &disk, "unlock", &["-t", "1"]).succeeded();
 }

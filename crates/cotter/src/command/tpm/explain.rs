@@ -13,8 +13,8 @@ use clevis::measured::{self, Because, Explanation, Hindrance, MovedPcr, Part, Pc
 use clevis::systemd::Tpm2;
 use json::{Object, Value};
 use linux::Access;
-use tpm2::PcrSelection;
 use tpm2::event_log::Event;
+use tpm2::{NvIndex, PcrSelection};
 use unlock::{Binding, Enrolled, How};
 
 /// A part would not open.
@@ -47,14 +47,19 @@ pub fn run(args: &TpmExplainArgs) -> Result<(), CommandError> {
     let mut states = Vec::new();
     for part in &parts {
         let hindrance = measured::hindrance(part, &host.ports(TrustPolicy::Ask)).map_err(failed)?;
+        let mut revoked = None;
         let found = if hindrance == Some(Hindrance::OtherTpm) {
             // What its PCRs hold says nothing of this part.
             Explanation { state: State::Unknown, moved: Vec::new() }
         } else {
-            let approved = approved(part, &policies, &approvals, &host);
-            measured::explain(part, &approved, &held(part, &host)?, &log)
+            let (approved, passed) = approved(part, &policies, &approvals, &host);
+            let held = held(part, &host)?;
+            revoked =
+                passed.into_iter().find(|(values, _)| values.iter().all(|(pcr, value)| held.get(pcr) == Some(value)));
+            measured::explain(part, &approved, &held, &log)
         };
-        let told = Told { part, found, hindrance, renewal: renewal.as_deref() };
+        let revoked = revoked.map(|(_, index)| index);
+        let told = Told { part, found, hindrance, revoked, renewal: renewal.as_deref() };
         states.push(told.opens());
         output::record(args.format, told.record(place.clone()), || told.text(&what))?;
     }
@@ -72,6 +77,8 @@ struct Told<'a> {
     part: &'a Part,
     found: Explanation<'a>,
     hindrance: Option<Hindrance>,
+    /// The counter that has passed an approval of what the PCRs hold now.
+    revoked: Option<NvIndex>,
     /// The command that seals it anew, if that is not ours.
     renewal: Option<&'a str>,
 }
@@ -97,27 +104,32 @@ fn meant(args: &TpmExplainArgs, header: &Header) -> Result<(Object, String, Mean
     Ok((chosen::record(&binding), format!("keyslot {}", binding.slot), Meant::Binding(Box::new(binding))))
 }
 
-/// The values that are approved for a part.
+/// The values that are approved for a part, and those whose approval a counter has passed.
 fn approved(
     part: &Part,
     policies: &[clevis::SignedPolicy],
     approvals: &[clevis::Approval],
     host: &Host,
-) -> Vec<PcrDigests> {
+) -> (Vec<PcrDigests>, Vec<(PcrDigests, NvIndex)>) {
     let of_part = |policy: &&clevis::SignedPolicy| {
         part.compares.as_ref().is_some_and(|(bank, pcrs)| {
             policy.selection.bank() == *bank && policy.selection.pcrs().eq(pcrs.iter().copied())
         })
     };
-    let Some(policy) = policies.iter().find(of_part) else { return Vec::new() };
+    let Some(policy) = policies.iter().find(of_part) else { return Default::default() };
     let counter = policy.counter.as_ref();
     let counted = counter.and_then(|counter| measured::count(counter, &host.ports(TrustPolicy::Ask)).ok());
-    let passed = |approval: &clevis::Approval| match (approval.counter(), counted) {
-        (Some(until), count) => count.is_none_or(|count| until.value < count),
-        (None, _) => false,
-    };
-    let good = approvals.iter().filter(|approval| policy.is_meant_by(approval) && !passed(approval));
-    good.map(|approval| approval.values().iter().map(|(pcr, value)| (pcr, value.to_vec())).collect()).collect()
+    let (mut good, mut passed) = (Vec::new(), Vec::new());
+    for approval in approvals.iter().filter(|approval| policy.is_meant_by(approval)) {
+        let values = approval.values().iter().map(|(pcr, value)| (pcr, value.to_vec())).collect();
+        match (approval.counter(), counted) {
+            (Some(until), Some(count)) if until.value < count => passed.push((values, until.index)),
+            // Where the counter stands is not known.
+            (Some(_), None) => {}
+            (Some(_) | None, _) => good.push(values),
+        }
+    }
+    (good, passed)
 }
 
 fn failed(source: clevis::PinError) -> CommandError {
@@ -167,6 +179,13 @@ impl Told<'_> {
         let fits = matches!(self.found.state, State::Holds | State::AnySystem | State::Unknown);
         if let Some(hindrance) = self.hindrance.filter(|_| fits) {
             return hindrance_words(hindrance);
+        }
+        if let Some(index) = self.revoked.filter(|_| self.found.state == State::NotApproved) {
+            let text = format!(
+                "would not open now: what the PCRs hold was approved, and the counter {index} has passed that: it was revoked, or an older header \
+                 was put back"
+            );
+            return ("approval-passed", text);
         }
         let (word, text) = words(self.found.state);
         let text = match text.strip_prefix(NOW).filter(|_| self.part.pin) {

@@ -43,13 +43,17 @@ pub fn literal(next: &Next<'_>, device: &Device, binding: &Binding, part: &Part)
     let later = format!("after the restart, with a passphrase: cotter luks reseal {device} -s {slot} -k -");
     let values = next.part_values(binding, part).map_err(|error| told(slot, error).or_hint(later))?;
     let old = next.old();
-    if old == Old::Drop && !part.accepted.contains(&values.now) {
+    // With no room for one more the old ones go in the same step.
+    let has_room = unlock::sets(&part.accepted, std::slice::from_ref(&values.now), Old::Keep).is_ok();
+    if old == Old::Drop && has_room && !part.accepted.contains(&values.now) {
         return Err(told(slot, not_yet(format!("`cotter luks reseal {device} -s {slot}`"))));
     }
     let wanted =
         if old == Old::Drop && next.parts.is_empty() { vec![values.now] } else { vec![values.now, values.next] };
-    let sets = unlock::sets(&part.accepted, &wanted, old)
-        .map_err(|source| CommandError::failed(format!("keyslot {slot} stays as it is"), source).hint("--drop-old"))?;
+    let sets = unlock::sets(&part.accepted, &wanted, old).map_err(|source| {
+        CommandError::failed(format!("keyslot {slot} stays as it is"), source)
+            .hint("--drop-old accepts what is wanted now in the place of the others")
+    })?;
     if sets == part.accepted {
         output::say(&format!("keyslot {slot} accepts these values already"));
         return Ok(());

@@ -276,7 +276,8 @@ fn wish<'a>(
         if next.old() == Old::Drop {
             return Err(told(slot, not_yet(format!("`cotter luks reseal {device} --sign FILE`"))));
         }
-        by_consent(next, slot, &mut wanted, unexplained)?;
+        let passed = there.iter().any(|one| policy.is_meant_by(one) && Some(one.values()) == wanted.first());
+        by_consent(next, slot, &mut wanted, (passed, unexplained))?;
     }
     let count = counted.map(|now| Count { now, until: now.saturating_add(u64::from(next.args.revoke)) });
     let now = if known { Now::Approved } else { Now::ApprovedFromHereOn };
@@ -289,9 +290,14 @@ fn by_consent(
     next: &Next<'_>,
     slot: Slot,
     wanted: &mut Vec<PcrState>,
-    unexplained: Option<String>,
+    (passed, unexplained): (bool, Option<String>),
 ) -> Result<(), CommandError> {
-    output::say(&format!("keyslot {slot}: this boot was not approved until now; is it one that you trust?"));
+    let known = if passed {
+        "this boot was approved, and the TPM's counter has passed that: it was revoked, or an older header was put back"
+    } else {
+        "this boot was not approved until now"
+    };
+    output::say(&format!("keyslot {slot}: {known}; is it one that you trust?"));
     unexplained.iter().for_each(|why| output::say(&visible(&format!("keyslot {slot}: {why}"))));
     let what = if wanted.len() > 1 { "the next boot, which is this one with these files" } else { "what runs now" };
     if wanted.len() > 1 {

@@ -3,7 +3,7 @@
 use super::boot_files::Compared;
 use super::literal::compared;
 use crate::args::{Device, ResealArgs};
-use crate::error::{CommandError, visible};
+use crate::error::{CommandError, visible, visible_error};
 use crate::output;
 use crate::volume::Disks;
 use linux::Access;
@@ -51,7 +51,7 @@ pub fn listed(args: &ResealArgs) -> Result<(Vec<Device>, Compared), CommandError
 }
 
 fn left_out(which: &str, why: &str) {
-    output::say(&visible(&format!("cotter: {which} is left out: {why}")));
+    output::say(&visible_error(&format!("cotter: {which} is left out: {why}")));
 }
 
 /// Whether a binding of this volume compares PCRs. Keyslots that systemd has enrolled are told about.
@@ -66,7 +66,7 @@ fn compares(args: &ResealArgs, device: &Device, policies: &mut Compared) -> Resu
         policies.0.extend(signed.into_iter().map(|policy| policy.selection));
         match compared(&binding) {
             Ok(parts) => any |= !parts.is_empty(),
-            Err(error) => output::say(&visible(&format!("cotter: {}: {error}", device.path.display()))),
+            Err(error) => output::say(&visible_error(&format!("cotter: {}: {error}", device.path.display()))),
         }
     }
     Ok(any)
