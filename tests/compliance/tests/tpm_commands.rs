@@ -377,7 +377,7 @@ fn a_signed_binding_is_resealed_by_its_key_alone() {
     fs::write(disk.path(), copy).unwrap();
     assert!(!opens(&tpm, &disk), "the counter has passed the copy");
     let explained = cotter(&tpm, &["tpm", "explain", "-s", "1", "--json", "-d"]).arg(disk.path()).run();
-    assert_eq!(json(&explained)["state"], "not-approved");
+    assert_eq!(json(&explained)["state"], "approval-passed");
     // Another binding, by another key, does not keep this one from being approved.
     let stranger = folder.path().join("other.jwk");
     cotter(&tpm, &["tpm", "keygen"]).arg(&stranger).succeed();
