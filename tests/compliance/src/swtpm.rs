@@ -1,6 +1,6 @@
 //! swtpm, a TPM made of software, on two ports as tpm2-tools want it; and somebody on the line to it.
 
-use crate::program::{Program, end_group, need};
+use crate::program::{Ended, Program, end_group, need};
 use crate::server::free_port;
 use std::fs;
 use std::io::{Read, Write};
@@ -97,6 +97,22 @@ impl Swtpm {
         let wrong = self.tool("tpm2_create").args(["-Q", "-P", "wrong", "-C"]).arg(&parent).arg("-u").arg(&child);
         assert!(!wrong.run().status.success());
         self.tool("tpm2_flushcontext").arg("-t").succeed();
+    }
+
+    /// Locks at three failures, step by step, while something under a counted parent is opened by `open`: nothing is said of none, two are
+    /// told while it still opens, and at three it does not, and says why. Ends the test otherwise.
+    #[track_caller]
+    pub fn locks_and_it_is_told(&self, open: &dyn Fn() -> Ended) {
+        self.locks_at("3");
+        assert!(!open().succeeded().said().contains("failures"));
+        self.fail();
+        self.fail();
+        let said = open().succeeded().said();
+        let near = "the TPM counts 2 failures, power cuts among them, and locks this binding at 3";
+        assert!(said.contains(near), "{said}");
+        self.fail();
+        let said = open().failed_with(1).said();
+        assert!(said.contains("TPM_RC_LOCKOUT (0x921)") && said.contains("3 of 3 failures count"), "{said}");
     }
 
     /// Extends the PCRs as the boot that wrote this log has. The TPM was just started.

@@ -153,16 +153,21 @@ fn a_key_of_the_tpm_that_is_not_expected_is_told_nothing() {
     assert_eq!(opened.slot.number(), 2, "what names no key is opened as before");
 }
 
+/// Puts systemd's token beside keyslot 0, with a PIN or without.
+fn enroll(disk: &MemoryDisk, pin: bool) {
+    let token: Object = json::parse(ENROLLED, &Limits::POLICY).unwrap().as_object().unwrap().clone();
+    let header = accepted(disk);
+    let mut edit = Edit::new(&header, &SystemRandom).unwrap();
+    edit.add_token(None, token.with("keyslots", vec!["0"]).with("tpm2-pin", pin)).unwrap();
+    edit.apply(disk).unwrap();
+}
+
 /// A token that asks for a PIN is as good for an attacker as a binding; one that asks for nothing has nothing to tell.
 #[test]
 fn a_pin_is_not_asked_for_systemd_under_a_key_that_is_not_expected() {
     for (pin, refused) in [(true, true), (false, false)] {
         let (net, (disk, key)) = (OneServer::new(), formatted());
-        let token: Object = json::parse(ENROLLED, &Limits::POLICY).unwrap().as_object().unwrap().clone();
-        let header = accepted(&disk);
-        let mut edit = Edit::new(&header, &SystemRandom).unwrap();
-        edit.add_token(None, token.with("keyslots", vec!["0"]).with("tpm2-pin", pin)).unwrap();
-        edit.apply(&disk).unwrap();
+        enroll(&disk, pin);
         let header = accepted(&disk);
         let mut list = list(&header, &key);
         let of = list.of(header.header().uuid()).unwrap().clone();
@@ -184,12 +189,8 @@ fn a_pin_is_not_asked_for_systemd_under_a_key_that_is_not_expected() {
 fn a_new_list_says_which_keyslots_it_shuts() {
     for (pin, shut) in [(true, &[0][..]), (false, &[])] {
         let (disk, key) = formatted();
-        let token: Object = json::parse(ENROLLED, &Limits::POLICY).unwrap().as_object().unwrap().clone();
         put_token(&disk, &key, &passphrase("x"), &Jwe::parse_compact(SEALED.trim_ascii()).unwrap());
-        let header = accepted(&disk);
-        let mut edit = Edit::new(&header, &SystemRandom).unwrap();
-        edit.add_token(None, token.with("keyslots", vec!["0"]).with("tpm2-pin", pin)).unwrap();
-        edit.apply(&disk).unwrap();
+        enroll(&disk, pin);
         let header = accepted(&disk);
         let mut list = list(&header, &key);
         assert_eq!(list.other_parents(header.header(), clevis::pins::ALL), []);
