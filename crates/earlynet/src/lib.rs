@@ -8,6 +8,7 @@ mod command_line;
 pub mod configured;
 pub mod dhcp4;
 pub mod dhcp6;
+pub mod dns;
 mod frame;
 mod icmp6;
 mod link_name;
