@@ -21,6 +21,7 @@ mod human;
 pub mod identity;
 mod parts;
 mod plan;
+pub mod prompt;
 mod rebind;
 mod recheck;
 mod recovery_key;
