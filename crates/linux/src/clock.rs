@@ -6,9 +6,18 @@ use std::time::{Duration, Instant};
 
 /// How long the processor has worked for this thread: what a measurement takes, whoever else is at work.
 pub fn thread_time() -> Duration {
-    let spent = clock_gettime(ClockId::ThreadCPUTime);
-    let (seconds, nanos) = (u64::try_from(spent.tv_sec).unwrap_or(0), u32::try_from(spent.tv_nsec).unwrap_or(0));
+    read(ClockId::ThreadCPUTime)
+}
+
+fn read(clock: ClockId) -> Duration {
+    let now = clock_gettime(clock);
+    let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0));
     Duration::new(seconds, nanos)
+}
+
+/// How long ago the machine was started, by the clock that nobody sets and that stands while it sleeps.
+pub fn since_start() -> Duration {
+    read(ClockId::Monotonic)
 }
 
 /// The deadline `limit` from now; one too far for the clock is none.

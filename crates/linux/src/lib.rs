@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+mod asking;
 mod claim;
 mod client;
 mod clock;
@@ -26,9 +27,10 @@ mod sys;
 mod terminal;
 mod tpm;
 
+pub use asking::{DirectoryWatch, Process, files_of, processes, send_to, write_to_pipe};
 pub use claim::Claim;
 pub use client::{Client, TOTAL_LIMIT};
-pub use clock::{deadline_after, thread_time};
+pub use clock::{deadline_after, since_start, thread_time};
 pub use disk::{Access, DiskError, FileDisk};
 pub use files::{HostFiles, read_file_below, read_regular_file};
 pub use key_directory::KeyDirectory;
