@@ -3,10 +3,12 @@
 
 mod hosts;
 mod net_conf;
+mod networkd;
 mod resolv_conf;
 
 pub use hosts::Hosts;
 pub use net_conf::{NetConf, net_conf};
+pub use networkd::{Networkd, networkd};
 pub use resolv_conf::{NameServer, ResolvConf, resolv_conf};
 
 /// Of a longer file nothing behind this is read.

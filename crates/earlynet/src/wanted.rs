@@ -124,6 +124,20 @@ impl Wanted {
         }
     }
 
+    /// The rules for one interface that exists, by the name it has or is to have (`ifname=`) and its hardware address. What is for all is not
+    /// for the cards of a bond: they have no addresses of their own.
+    pub fn rules_for(&self, name: &LinkName, mac: Option<Mac>) -> Vec<LinkRule> {
+        let renamed = self.renames.iter().find(|rename| Some(rename.mac) == mac).map(|rename| &rename.name);
+        let name = renamed.unwrap_or(name);
+        let is_member = self.bonds.iter().any(|bond| bond.members.contains(name));
+        let is_meant = |rule: &LinkRule| match &rule.which {
+            Which::Any => !is_member,
+            Which::Named(wanted) => wanted == name,
+            Which::Address(wanted) => Some(*wanted) == mac,
+        };
+        self.rules_or_automatic().into_iter().filter(is_meant).collect()
+    }
+
     /// What has to be made for `link`, from the bottom to `link` itself, which is the last.
     pub fn layers<'a>(&'a self, link: &'a LinkName) -> Vec<Layer<'a>> {
         let mut layers = Vec::new();

@@ -6,8 +6,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// As many servers and domains as glibc takes (three and, of old, six), and some more.
-const MOST_SERVERS: usize = 8;
-const MOST_DOMAINS: usize = 16;
+pub(super) const MOST_SERVERS: usize = 8;
+pub(super) const MOST_DOMAINS: usize = 16;
 
 /// A server of names.
 #[derive(Clone, Debug, PartialEq, Eq)]

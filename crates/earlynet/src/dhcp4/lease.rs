@@ -122,10 +122,13 @@ fn routes(options: &Options, passed_over: &mut Vec<u8>) -> Vec<Route> {
     }
     let mut routes = Vec::new();
     for [a, b, c, d, rest @ ..] in kept(options.several::<8>(code::STATIC_ROUTES), passed_over).unwrap_or_default() {
-        let Some(class) = Subnet::of_class([a, b, c, d].into()).filter(|_| a != 0) else { continue };
+        let gateway = Ipv4Addr::from(rest);
+        let Some(class) = Subnet::of_class([a, b, c, d].into()).filter(|_| a != 0 && is_of_machine(gateway)) else {
+            continue;
+        };
         // A destination with bits behind its class is a machine.
         let to = if class.network() == class { class } else { Subnet::host(class.address()) };
-        routes.push(Route { to, gateway: Some(Ipv4Addr::from(rest).into()), link: None });
+        routes.push(Route { to, gateway: Some(gateway.into()), link: None });
     }
     let routers = kept(options.several::<4>(code::ROUTERS), passed_over).unwrap_or_default();
     let first = routers.into_iter().map(Ipv4Addr::from).find(|router| is_of_machine(*router));
@@ -141,7 +144,8 @@ fn classless(bytes: &[u8]) -> Option<Vec<Route>> {
         let given = reader.take(usize::from(length.div_ceil(8)), "network").ok()?;
         let mut network = [0; 4];
         network.get_mut(..given.len())?.copy_from_slice(given);
-        let gateway = reader.v4("gateway").ok()?;
+        let gateway =
+            reader.v4("gateway").ok().filter(|gateway| gateway.is_unspecified() || is_of_machine(*gateway))?;
         let to = Subnet::new(Ipv4Addr::from(network).into(), length)?.network();
         routes.push(Route { to, gateway: Some(gateway.into()).filter(|_| !gateway.is_unspecified()), link: None });
     }
@@ -240,10 +244,14 @@ mod tests {
                 "10.198.122.47/32 by 192.0.2.1"
             ]
         );
-        for broken in [&[121, 1, 33][..], &[121, 2, 24, 10], &[121, 0]] {
+        for broken in [&[121, 1, 33][..], &[121, 2, 24, 10], &[121, 0], &[121, 5, 0, 127, 0, 0, 1]] {
             assert_eq!(with(broken).len(), 2, "{broken:?}");
         }
         assert_eq!(good(&[121, 1, 33]).passed_over, [121]);
+        assert_eq!(
+            texts(&good(&[33, 16, 10, 1, 2, 3, 192, 0, 2, 8, 10, 0, 0, 0, 224, 0, 0, 1]).routes),
+            ["10.1.2.3/32 by 192.0.2.8"]
+        );
     }
 
     #[test]

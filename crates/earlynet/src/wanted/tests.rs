@@ -76,6 +76,19 @@ fn layers_are_built_from_the_bottom() {
 }
 
 #[test]
+fn rules_find_their_interface() {
+    let count = |line: &str, link: &str, mac: &str| good(line).rules_for(&name(link), mac.parse().ok()).len();
+    let mac = "52:54:00:12:34:56";
+    assert_eq!((count("ip=eth0:dhcp", "eth0", mac), count("ip=eth0:dhcp", "eth1", mac)), (1, 0));
+    assert_eq!((count("ip=52-54-00-12-34-56:dhcp", "x", mac), count("ip=52-54-00-12-34-56:dhcp", "x", "")), (1, 0));
+    let renamed = "ip=net:dhcp ifname=net:52:54:00:12:34:56";
+    assert_eq!((count(renamed, "eth0", mac), count(renamed, "eth0", "")), (1, 0));
+    let bond = "ip=dhcp bond=bond0:a,b";
+    assert_eq!((count(bond, "bond0", mac), count(bond, "a", mac), count(bond, "c", mac)), (1, 0, 1));
+    assert_eq!((count("", "eth0", mac), count("ip=off", "eth0", mac)), (1, 0));
+}
+
+#[test]
 fn the_boot_loaders_card_is_meant_by_everything() {
     let card = Which::Address("52:54:00:12:34:56".parse().unwrap());
     let wanted = good("ip=dhcp BOOTIF=01-52-54-00-12-34-56");
