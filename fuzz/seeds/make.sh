@@ -231,3 +231,38 @@ key=976c6256b71852a889a700f4a61ab3961ffd43ddfe87301b6119ad8773248bcc
 printf '{"volumes":[\n{"uuid":"398592f7-6cdd-4e43-9dae-7117d5b4f0e4","key":"%s","name":"root"}\n]}\n' $key >volumes/one
 printf '{"volumes":[{"uuid":"398592F76CDD4E439DAE7117D5B4F0E4","key":"%s"},{"uuid":"5e5a3c52-3c1f-4b1e-8d8e-0a2b1c3d4e5f","key":"%s","name":"\\"\\u0000"}],"others":"refuse"}' $key $key >volumes/strict
 printf '{"volumes":[\n{"uuid":"398592f7-6cdd-4e43-9dae-7117d5b4f0e4","key":"%s","parents":["000b%s"]},\n{"uuid":"5e5a3c52-3c1f-4b1e-8d8e-0a2b1c3d4e5f","key":"%s","parents":[]}\n]}\n' $key $key $key >volumes/parents
+
+# Messages of the network are the vectors of the tests that read them. Those of a conversation stand behind their lengths, and what a
+# target is told beside them in front.
+vector() {
+    sed 's/#.*//' "../../crates/earlynet/vectors/$1.hex" | xxd -r -p
+}
+messages() {
+    for message in "$@"; do
+        vector "$message" >"$work/message"
+        size=$(wc -c <"$work/message")
+        printf "\\$(printf %03o $((size / 256)))\\$(printf %03o $((size % 256)))"
+        cat "$work/message"
+    done
+}
+mkdir -p dhcp4 dhcp6 router_advertisement dns_answer command_line network_files
+messages dhcp4_offer_dnsmasq dhcp4_ack_dnsmasq >dhcp4/lease
+messages dhcp4_offer_dnsmasq dhcp4_ack_dnsmasq dhcp4_ack_dnsmasq dhcp4_ack_dnsmasq >dhcp4/renewed
+{ printf '\000'; messages dhcp6_advertise_dnsmasq dhcp6_reply_dnsmasq; } >dhcp6/address
+{ printf '\001'; messages dhcp6_information_dnsmasq; } >dhcp6/information
+vector router_advertisement_dnsmasq >router_advertisement/dnsmasq
+{ printf '\000'; messages dns_a_dnsmasq; } >dns_answer/addresses
+{ printf '\011'; messages dns_alias_dnsmasq; } >dns_answer/alias_of_alias
+{ printf '\001'; messages dns_alias_nsd; } >dns_answer/alias
+{ printf '\012'; messages dns_no_name_though_four_dnsmasq; } >dns_answer/no_name_though_four
+{ printf '\003'; messages dns_no_name_dnsmasq; } >dns_answer/no_name
+{ printf '\015'; messages dns_alias_no_address_nsd; } >dns_answer/alias_no_address
+{ printf '\006'; messages dns_alias_away_nsd dns_alias_away_nsd; } >dns_answer/alias_away
+printf 'ip=192.0.2.7::192.0.2.1:255.255.255.0:host:eth0:none:192.0.2.53 rd.neednet=1 quiet' >command_line/static
+printf 'BOOT_IMAGE=/vmlinuz root=/dev/mapper/root ip=bond0.5:dhcp:1400 vlan=bond0.5:bond0 bond=bond0:a,b:mode=1,miimon=100 ifname=a:52:54:00:00:00:01' >command_line/stacked
+printf 'ip=[2001:db8::7]::[2001:db8::1]:64::eth0:none:[2001:db8::53] rd.route=[2001:db8:9::/48]:[2001:db8::2] nameserver=192.0.2.53 x="y init=/bin/sh"' >command_line/six
+printf 'ip=dhcp BOOTIF=01-52-54-00-12-34-56 bond bootdev=eth0 rd.net.timeout.dhcp=30 single' >command_line/boot_loader
+cp ../../crates/earlynet/vectors/klibc_ipconfig.conf network_files/klibc
+printf 'nameserver fe80::1%%eth0\nsearch a.example b.example\noptions ndots:2\n' >network_files/resolv
+printf "127.0.0.1 localhost\n2001:db8::7 tang.example tang # here\nDEVICE=eth0\nIPV6ADDR='2001:db8::7/64'\nIPV4ROUTE0SUBNET='10.1.2.3/8'\n" >network_files/hosts
+printf 'OPER_STATE=routable\nDNS=192.0.2.53 [2001:db8::53]:53%%eth0#dns.example\nDOMAINS=a.example\n' >network_files/networkd

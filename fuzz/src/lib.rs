@@ -19,7 +19,12 @@
 )]
 
 mod change;
+mod command_line;
+mod conversation;
 mod crypttab;
+mod dhcp4;
+mod dhcp6;
+mod dns_answer;
 mod event_log;
 mod header;
 mod kept;
@@ -27,22 +32,30 @@ mod luks1;
 mod luks2_binary_header;
 mod luks2_json;
 mod luksmeta;
+mod network_files;
 mod policy;
 mod replayed;
 mod rescue;
+mod router_advertisement;
 mod sparse;
 mod systemd_token;
 mod touched;
 mod tpm_answers;
 mod volumes;
 
+pub use command_line::command_line;
 pub use crypttab::crypttab;
+pub use dhcp4::dhcp4;
+pub use dhcp6::dhcp6;
+pub use dns_answer::dns_answer;
 pub use event_log::event_log;
 pub use luks1::luks1;
 pub use luks2_binary_header::luks2_binary_header;
 pub use luks2_json::{luks2_json, sealed};
 pub use luksmeta::luksmeta;
+pub use network_files::network_files;
 pub use policy::policy;
+pub use router_advertisement::router_advertisement;
 pub use systemd_token::systemd_token;
 pub use tpm_answers::tpm_answers;
 pub use volumes::volumes;
@@ -78,6 +91,12 @@ pub const TARGETS: &[Target] = &[
     Target { name: "luksmeta", run: luksmeta, farthest: Reached::Accepted },
     Target { name: "crypttab", run: crypttab, farthest: Reached::Read },
     Target { name: "event_log", run: event_log, farthest: Reached::Read },
+    Target { name: "command_line", run: command_line, farthest: Reached::Accepted },
+    Target { name: "dhcp4", run: dhcp4, farthest: Reached::Accepted },
+    Target { name: "dhcp6", run: dhcp6, farthest: Reached::Accepted },
+    Target { name: "dns_answer", run: dns_answer, farthest: Reached::Accepted },
+    Target { name: "network_files", run: network_files, farthest: Reached::Read },
+    Target { name: "router_advertisement", run: router_advertisement, farthest: Reached::Accepted },
     Target { name: "policy", run: policy, farthest: Reached::Read },
     Target { name: "systemd_token", run: systemd_token, farthest: Reached::Accepted },
     Target { name: "tpm_answers", run: tpm_answers, farthest: Reached::Accepted },

@@ -79,6 +79,36 @@ fn tpm_answers() {
     replay_named("tpm_answers");
 }
 
+#[test]
+fn command_line() {
+    replay_named("command_line");
+}
+
+#[test]
+fn dhcp4() {
+    replay_named("dhcp4");
+}
+
+#[test]
+fn dhcp6() {
+    replay_named("dhcp6");
+}
+
+#[test]
+fn dns_answer() {
+    replay_named("dns_answer");
+}
+
+#[test]
+fn network_files() {
+    replay_named("network_files");
+}
+
+#[test]
+fn router_advertisement() {
+    replay_named("router_advertisement");
+}
+
 /// A seed that is no header any more would be fuzzed for nothing.
 #[test]
 fn every_seed_is_read() {

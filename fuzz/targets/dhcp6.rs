@@ -1,0 +1,8 @@
+//! [`fuzz::dhcp6`] under libFuzzer.
+
+#![no_main]
+#![forbid(unsafe_code)]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    fuzz::dhcp6(bytes);
+});

@@ -1,0 +1,8 @@
+//! [`fuzz::router_advertisement`] under libFuzzer.
+
+#![no_main]
+#![forbid(unsafe_code)]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    fuzz::router_advertisement(bytes);
+});
