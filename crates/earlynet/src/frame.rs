@@ -125,6 +125,18 @@ mod tests {
         }
     }
 
+    /// RFC 768: a sum of zero would say that there is none.
+    #[test]
+    fn a_sum_is_never_zero() {
+        let sum = |payload: u16| {
+            let packet = udp4(&datagram(&payload.to_be_bytes())).unwrap();
+            assert!(read_udp4(&packet, Checksum::Complete).is_some());
+            u16::from_be_bytes([packet[26], packet[27]])
+        };
+        let sums: std::collections::BTreeSet<u16> = (0..=u16::MAX).map(sum).collect();
+        assert!(!sums.contains(&0) && sums.contains(&0xffff));
+    }
+
     #[test]
     fn what_is_no_datagram() {
         let packet = udp4(&datagram(b"payload")).unwrap();

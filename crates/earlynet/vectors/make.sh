@@ -1,10 +1,12 @@
 #!/bin/sh
 # Makes the vectors of this directory anew: answers of dnsmasq and NSD to klibc's ipconfig, dhclient and plain questions, captured in two
-# network namespaces of its own. Needs root and the packages dnsmasq-base, nsd, klibc-utils, isc-dhcp-client, iproute2, tcpdump, perl.
+# network namespaces of its own, and what klibc and dracut make of words of a command line. Needs root and the packages dnsmasq-base, nsd,
+# klibc-utils, isc-dhcp-client, iproute2, tcpdump, perl, dash; for dracut's words the path of its net-lib.sh as the argument.
 #
 # What is random in the messages (transactions, times, addresses of cards made on the spot) differs from run to run, and the tests name
 # some of it: this is how the files came to be, not a step of the build.
 set -eu
+net_lib=${1:+$(realpath "$1")}
 cd "$(dirname "$0")"
 PATH="$PATH:/usr/sbin:/sbin:/usr/lib/klibc/bin"
 work=$(mktemp -d)
@@ -64,7 +66,44 @@ stop() {
     sleep 1
 }
 
+# The words of a table of ours, each with what a program on standard input and output makes of it.
+words_of() {
+    grep -v '^#' "$1.txt" | cut -f 1 >"$work/words"
+    "$1" <"$work/words" >"$work/fields"
+    { grep '^#' "$1.txt"; paste "$work/words" "$work/fields"; } >"$work/table"
+    mv "$work/table" "$1.txt"
+}
+ip_klibc() {
+    ip -n $client link add eth0 type veth peer name eth1
+    ip -n $client link set eth0 up
+    ip -n $client link set eth1 up
+    while IFS= read -r word; do
+        ip netns exec $client ipconfig -n -t 1 -d "ip=$word" >&2
+        # shellcheck disable=SC1090,SC2154,SC3028
+        (
+            . /run/net-eth[01].conf
+            echo "ip=$IPV4ADDR gw=$IPV4GATEWAY mask=$IPV4NETMASK host=$HOSTNAME dev=$DEVICE srv=$ROOTSERVER dns=$IPV4DNS0,$IPV4DNS1"
+        )
+        rm /run/net-eth[01].conf
+    done
+}
+ip_dracut() {
+    {
+        # What ip_to_var needs of dracut, and no more.
+        # shellcheck disable=SC2016
+        printf '%s\n' 'strglob() { [ -z "${1##$2}" ]; }' 'getarg() { :; }'
+        sed -n '/^ip_to_var() {/,/^}/p' "$net_lib"
+        # shellcheck disable=SC2016
+        printf '%s\n' 'while IFS= read -r word; do ip_to_var "$word"' \
+            'echo "ip=$ip srv=$srv gw=$gw mask=$mask host=$hostname dev=$dev auto=$autoconf mac=$macaddr mtu=$mtu dns=$dns1${dns2:+,$dns2}"' 'done'
+    } >"$work/ip_to_var"
+    dash "$work/ip_to_var"
+}
+
 links
+words_of ip_klibc
+if [ -n "$net_lib" ]; then words_of ip_dracut; fi
+
 capture
 dnsmasq_with --dhcp-range=192.0.2.57,192.0.2.57,255.255.255.0,1h --dhcp-option=3,192.0.2.1 --dhcp-option=6,192.0.2.53,192.0.2.54 \
     --dhcp-option=15,lan.example --dhcp-option=119,a.example,b.example --dhcp-option=26,1400 \

@@ -5,6 +5,7 @@ use crate::bytes::Reader;
 use crate::name::{Compression, Name};
 use crate::route::Route;
 use crate::subnet::{Subnet, length_of_mask};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -75,6 +76,19 @@ impl Lease {
             IpAddr::V4(address) => address,
             IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
         }
+    }
+}
+
+/// One line for the console.
+impl fmt::Display for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} from {}", self.address, self.server)?;
+        match self.valid {
+            Some(valid) => write!(f, " for {} s", valid.as_secs())?,
+            None => f.write_str(" for ever")?,
+        }
+        self.routes.iter().try_for_each(|route| write!(f, ", {route}"))?;
+        self.name_servers.iter().try_for_each(|server| write!(f, ", names from {server}"))
     }
 }
 
@@ -215,6 +229,11 @@ mod tests {
         assert_eq!(texts(&lease.name_servers), ["192.0.2.53", "192.0.2.54"]);
         assert_eq!(texts(&lease.search), ["a.example", "b.example"]);
         assert_eq!((lease.mtu, lease.host_name), (Some(1400), None));
+        assert_eq!(
+            lease.to_string(),
+            "192.0.2.57/24 from 192.0.2.1 for 3600 s, 198.51.100.0/24 by 192.0.2.2, 0.0.0.0/0 by 192.0.2.1, names from 192.0.2.53, \
+             names from 192.0.2.54"
+        );
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
         assert_eq!(
             [lease.valid, lease.renew_after, lease.rebind_after].map(seconds),

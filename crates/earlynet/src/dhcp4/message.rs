@@ -58,6 +58,20 @@ pub enum Kind {
     Nak = 6,
 }
 
+/// As RFC 2131 spells it.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Discover => "DHCPDISCOVER",
+            Kind::Offer => "DHCPOFFER",
+            Kind::Request => "DHCPREQUEST",
+            Kind::Decline => "DHCPDECLINE",
+            Kind::Ack => "DHCPACK",
+            Kind::Nak => "DHCPNAK",
+        })
+    }
+}
+
 /// Why a message says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
@@ -270,6 +284,7 @@ pub(super) mod tests {
     fn a_captured_answer_is_read() {
         let reply = Reply::parse(&crate::vectors::bytes(include_str!("../../vectors/dhcp4_ack_dnsmasq.hex"))).unwrap();
         assert_eq!((reply.transaction, reply.kind), (0x178c_d415, Kind::Ack));
+        assert_eq!(reply.kind.to_string(), "DHCPACK");
         assert_eq!((reply.yours.to_string(), reply.mac.to_string()), ("192.0.2.57".into(), "52:54:00:12:34:56".into()));
         assert_eq!(reply.options.one(code::SERVER), Ok(Some([192, 0, 2, 1])));
         assert_eq!(reply.options.text(code::DOMAIN).as_deref(), Some("lan.example"));

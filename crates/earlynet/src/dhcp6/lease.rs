@@ -3,6 +3,7 @@
 use super::message::{Duid, Malformed, Message, Options, code};
 use crate::bytes::Reader;
 use crate::name::{Compression, Name};
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
@@ -35,6 +36,21 @@ pub struct LeasedAddress {
     pub preferred: Option<Duration>,
     /// How long it is valid; `None` is for ever.
     pub valid: Option<Duration>,
+}
+
+/// One line for the console.
+impl fmt::Display for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut comma = "";
+        let mut write = |what: &str, value: &dyn fmt::Display| {
+            write!(f, "{comma}{what}{value}")?;
+            comma = ", ";
+            Ok(())
+        };
+        self.addresses.iter().try_for_each(|leased| write("", &leased.address))?;
+        self.name_servers.iter().try_for_each(|server| write("names from ", server))?;
+        self.search.iter().try_for_each(|domain| write("names in ", domain))
+    }
 }
 
 /// What the answer says of our association.
@@ -139,6 +155,10 @@ mod tests {
         assert_eq!(texts(&lease.name_servers), ["2001:db8:1::53", "2001:db8:1::54"]);
         assert_eq!(texts(&lease.search), ["a.example", "b.example"]);
         assert_eq!(lease.server.as_bytes(), [0, 3, 0, 1, 0x0a, 0x8b, 0x34, 0xeb, 0x63, 0xd0]);
+        assert_eq!(
+            lease.to_string(),
+            "2001:db8:1::1db, names from 2001:db8:1::53, names from 2001:db8:1::54, names in a.example, names in b.example"
+        );
         let other = with_addresses(&Message::parse(&bytes).unwrap(), 1);
         assert_eq!(other, Ok(Given::Nothing { status: 2, message: None }), "another association");
     }

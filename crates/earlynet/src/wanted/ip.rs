@@ -13,6 +13,7 @@
 //! | | kernel, klibc | dracut | here |
 //! | --- | --- | --- | --- |
 //! | second field | server of a network boot | peer of a line | as the dialect says |
+//! | netmask 255.255.255.255 | its class (klibc) | as it stands | as it stands |
 //! | address without netmask | its class | refused | its class; IPv6 refused |
 //! | address and `dhcp` | static (kernel), asks for it (klibc) | refused | static |
 //! | IPv4 address and `auto6` or `dhcp6` | refused | the address is lost | both |
