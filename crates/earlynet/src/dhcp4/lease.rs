@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(texts(&lease.routes), ["198.51.100.0/24 by 192.0.2.2", "0.0.0.0/0 by 192.0.2.1"]);
         assert_eq!(texts(&lease.name_servers), ["192.0.2.53", "192.0.2.54"]);
         assert_eq!(texts(&lease.search), ["a.example", "b.example"]);
-        assert_eq!((lease.mtu, lease.host_name), (Some(1400), None));
+        assert_eq!((lease.mtu, &lease.host_name), (Some(1400), &None));
         assert_eq!(
             lease.to_string(),
             "192.0.2.57/24 from 192.0.2.1 for 3600 s, 198.51.100.0/24 by 192.0.2.2, 0.0.0.0/0 by 192.0.2.1, names from 192.0.2.53, \
