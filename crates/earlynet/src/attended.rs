@@ -5,9 +5,11 @@
 //! system (`rd.`): the same disk stays open after the switch of the root. Which values a reader would in fact obey is not weighed:
 //! `systemd.unit=multi-user.target` counts too, because the cost of asking a person is small beside that of a list with a hole.
 //!
-//! What no word can show: another initramfs, another kernel, or `rdinit=` that the boot loader hid. Those are beaten by PCRs alone.
+//! What no word can show: another initramfs, another kernel. Those are beaten by PCRs alone. systemd also reads the EFI variable
+//! `SystemdOptions` as if it stood on the command line: whoever asks here adds it. And `root=` (with `boot=`, `nfsroot=`, `rd.luks.`) can
+//! name another system than the one that is expected; only who knows the right value can judge that.
 
-use crate::command_line::{TooLong, Word, every_word};
+use crate::command_line::{TooLong, Word, every_word, shortened};
 use std::fmt;
 
 /// A word that was found.
@@ -28,7 +30,8 @@ pub enum Effect {
     Break,
     /// The system is started with few services and a shell: `single`, `emergency`, `rescue`, a runlevel.
     SingleUser,
-    /// What systemd starts is chosen on the command line: `systemd.unit=`, `systemd.wants=`.
+    /// What systemd starts is chosen on the command line: `systemd.unit=`, `systemd.wants=`, `systemd.mask=`, or how much of the system is
+    /// there: `systemd.volatile=`.
     OtherTarget,
     /// A shell without a password: `debug_shell`, `SYSTEMD_SULOGIN_FORCE`.
     OpenShell,
@@ -43,7 +46,7 @@ impl fmt::Display for Attended {
             Effect::OtherTarget => "chooses what is started",
             Effect::OpenShell => "gives a shell without a password",
         };
-        write!(f, "{:?} on the kernel command line {effect}: nothing is opened without a person", self.word)
+        write!(f, "{:?} on the kernel command line {effect}: nothing is opened without a person", shortened(&self.word))
     }
 }
 
@@ -67,8 +70,12 @@ fn effect(word: &Word) -> Option<Effect> {
         ("single" | "s" | "S" | "emergency" | "rescue" | "recovery" | "_b" | "1" | "2" | "3" | "4" | "5", None) => {
             Some(Effect::SingleUser)
         }
-        ("systemd.unit" | "systemd.wants", _) => Some(Effect::OtherTarget),
-        ("debug_shell" | "systemd.debug_shell" | "SYSTEMD_SULOGIN_FORCE", _) => Some(Effect::OpenShell),
+        ("systemd.unit" | "systemd.wants" | "systemd.mask" | "systemd.confirm_spawn" | "systemd.volatile", _) => {
+            Some(Effect::OtherTarget)
+        }
+        ("debug_shell" | "systemd.debug_shell" | "systemd.crash_shell" | "SYSTEMD_SULOGIN_FORCE", _) => {
+            Some(Effect::OpenShell)
+        }
         ("systemd.setenv", Some(value)) if value.contains("SYSTEMD_SULOGIN_FORCE") => Some(Effect::OpenShell),
         _ => None,
     }
@@ -106,6 +113,10 @@ mod tests {
             ("systemd.unit=rescue.target", Effect::OtherTarget),
             ("rd.systemd.unit=emergency.target", Effect::OtherTarget),
             ("systemd.wants=debug-shell.service", Effect::OtherTarget),
+            ("systemd.mask=latch.service", Effect::OtherTarget),
+            ("systemd.confirm_spawn", Effect::OtherTarget),
+            ("systemd.volatile=yes", Effect::OtherTarget),
+            ("systemd.crash_shell=1", Effect::OpenShell),
             ("systemd.debug_shell", Effect::OpenShell),
             ("systemd.debug-shell=1", Effect::OpenShell),
             ("rd.systemd.debug_shell=ttyS0", Effect::OpenShell),
@@ -134,6 +145,8 @@ mod tests {
     fn the_message_is_one_line_and_names_the_word() {
         let found = attended(b"init=/bin/\x1bsh").unwrap().unwrap().to_string();
         assert!(found.starts_with("\"init=/bin/\\u{1b}sh\" on the kernel command line"), "{found}");
+        let long = attended(format!("init={}", "a".repeat(60_000)).as_bytes()).unwrap().unwrap().to_string();
+        assert!(long.len() < 250 && long.contains("aaa\u{2026}\" on the"), "{long}");
         assert!(attended(&vec![b'a'; 70_000]).is_err());
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Whoever reads it cuts it in a way of its own, and so each reader here says which way it means:
 //!
-//! | who | quotes |
-//! | --- | --- |
-//! | the kernel, dracut | `"` protects white space; those around a word or its value are dropped |
-//! | systemd | as the kernel, and `'` too |
-//! | initramfs-tools | none: the shell splits at white space, quotes stay in the words |
+//! | who | quotes | white space |
+//! | --- | --- | --- |
+//! | the kernel | `"` protects white space; those around a word or its value are dropped | ASCII's, and each byte `a0`, within UTF-8 too |
+//! | dracut | as the kernel | ASCII's |
+//! | systemd | `"` and `'` protect white space, and are dropped wherever they stand | ASCII's |
+//! | initramfs-tools | none: the shell splits at white space, quotes stay in the words | blank, tab, new line |
 //!
 //! What stands behind ` -- ` is for init, and all of them read it nonetheless.
 
@@ -59,7 +60,8 @@ impl Word {
 impl CommandLine {
     /// Cuts it as the kernel does (`next_arg` in `lib/cmdline.c`). What is not UTF-8 becomes U+FFFD.
     pub fn parse(bytes: &[u8]) -> Result<CommandLine, TooLong> {
-        cut(bytes, &['"']).map(|words| CommandLine { words: words.iter().map(|text| Word::of(text)).collect() })
+        cut(bytes, b"\"", KERNEL_SPACE)
+            .map(|words| CommandLine { words: words.iter().map(|text| Word::of(text)).collect() })
     }
 
     /// All words in their order.
@@ -99,41 +101,58 @@ impl Word {
     }
 }
 
+/// A word for a message: no more than 100 characters of it.
+pub(crate) fn shortened(word: &str) -> String {
+    match word.char_indices().nth(100) {
+        Some((end, _)) => format!("{}\u{2026}", word.get(..end).unwrap_or_default()),
+        None => word.to_owned(),
+    }
+}
+
+/// What the kernel's `isspace` takes for white space, and the byte zero, with which a copy of its buffer may end.
+const KERNEL_SPACE: &[u8] = b" \t\n\x0b\x0c\r\0\xa0";
+const SPACE: &[u8] = b" \t\n\x0b\x0c\r\0";
+
 /// Every word that any reader of the table above would see, duplicates included: what is looked for must not hide behind a quote.
 pub(crate) fn every_word(bytes: &[u8]) -> Result<Vec<Word>, TooLong> {
     let mut words = Vec::new();
-    for quotes in [&['"'][..], &['"', '\''], &[]] {
-        words.extend(cut(bytes, quotes)?.iter().map(|text| Word::of(text)));
+    let readers: [(&[u8], &[u8]); 5] =
+        [(b"\"", KERNEL_SPACE), (b"\"", SPACE), (b"\"'", SPACE), (b"", SPACE), (b"", KERNEL_SPACE)];
+    for (quotes, space) in readers {
+        for text in cut(bytes, quotes, space)? {
+            // systemd drops quotes in the middle of a word too.
+            let bare = text.replace(['"', '\''], "");
+            words.extend(Some(&bare).filter(|bare| **bare != text).map(|bare| Word::of(bare)));
+            words.push(Word::of(&text));
+        }
     }
     Ok(words)
 }
 
 /// Splits at white space outside of `quotes`, and drops a quote at a word's beginning with the one at its end.
-fn cut(bytes: &[u8], quotes: &[char]) -> Result<Vec<String>, TooLong> {
+fn cut(bytes: &[u8], quotes: &[u8], space: &[u8]) -> Result<Vec<String>, TooLong> {
     if bytes.len() > LONGEST_COMMAND_LINE {
         return Err(TooLong { bytes: bytes.len() });
     }
-    let text = String::from_utf8_lossy(bytes);
-    let (mut words, mut word, mut open) = (Vec::new(), String::new(), None);
-    for character in text.chars() {
-        // The kernel's own isspace(), and the byte zero, with which a copy of its buffer may end.
-        let separates = matches!(character, ' ' | '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | '\0' | '\u{a0}');
-        if separates && open.is_none() {
-            words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
-            continue;
+    let mut open = None;
+    let separates = |byte: &u8| {
+        if space.contains(byte) && open.is_none() {
+            return true;
         }
-        if quotes.contains(&character) {
+        if quotes.contains(byte) {
             open = match open {
-                None => Some(character),
-                Some(quote) if quote == character => None,
+                None => Some(*byte),
+                Some(quote) if quote == *byte => None,
                 other => other,
             };
         }
-        word.push(character);
-    }
-    words.extend((!word.is_empty()).then_some(word));
-    let stripped = |word: String| quotes.iter().fold(word, |word, quote| unquoted(&word, *quote).to_owned());
-    Ok(words.into_iter().map(stripped).filter(|word| !word.is_empty()).collect())
+        false
+    };
+    let words = bytes.split(separates).map(|word| {
+        let text = String::from_utf8_lossy(word).into_owned();
+        quotes.iter().fold(text, |text, quote| unquoted(&text, char::from(*quote)).to_owned())
+    });
+    Ok(words.filter(|word| !word.is_empty()).collect())
 }
 
 /// Without the quote at the beginning and, if there is one there, at the end.
@@ -167,6 +186,8 @@ mod tests {
         check("a='b c'", &["a='b", "c'"]);
         check("a -- b", &["a", "--", "b"]);
         check("a\0", &["a"]);
+        // A letter whose second byte is a0.
+        check("a\u{e0}b c\u{a0}d", &["a\u{fffd}", "b", "c\u{fffd}", "d"]);
     }
 
     #[test]
@@ -191,6 +212,8 @@ mod tests {
             assert!(words.iter().any(|word| word.text().contains("c=d")), "{line}");
         }
         assert!(every_word(b"x=\"y init=/bin/sh z\"").unwrap().iter().any(|word| word.text() == "init=/bin/sh"));
+        assert!(every_word(b"sys\"tem'd.un'i\"t=x").unwrap().iter().any(|word| word.key == "systemd.unit"));
+        assert!(every_word(b"x\xa0init=/bin/sh").unwrap().iter().any(|word| word.text() == "init=/bin/sh"));
         assert!(every_word(b"'init=/bin/sh'").unwrap().iter().any(|word| word.text() == "init=/bin/sh"));
     }
 }

@@ -1,5 +1,6 @@
 //! Why a word says nothing.
 
+use crate::command_line::shortened;
 use std::error::Error;
 use std::fmt;
 use std::net::IpAddr;
@@ -127,7 +128,7 @@ impl Part {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} on the kernel command line is passed over: {}", self.word, self.why)
+        write!(f, "{:?} on the kernel command line is passed over: {}", shortened(&self.word), self.why)
     }
 }
 
@@ -136,7 +137,7 @@ impl fmt::Display for WordError {
         match self {
             WordError::Part { part, found } => {
                 let (name, write) = part.words();
-                write!(f, "{found:?} is no {name}; write {write}")
+                write!(f, "{:?} is no {name}; write {write}", shortened(found))
             }
             WordError::Missing(part) => {
                 let (name, write) = part.words();

@@ -118,6 +118,12 @@ fn a_fault_names_the_word_and_what_to_write() {
 }
 
 #[test]
+fn a_fault_is_short() {
+    let long = read(&format!("ip={}", "x".repeat(60_000))).faults[0].to_string();
+    assert!(long.len() < 500, "{long}");
+}
+
+#[test]
 fn each_word_has_its_faults() {
     let why = |line: &str| match read(line).faults.as_slice() {
         [fault] => fault.why.clone(),
