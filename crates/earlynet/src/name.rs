@@ -7,6 +7,8 @@ use std::fmt;
 /// The longest name on the wire, its end included.
 const LONGEST: usize = 255;
 const LONGEST_LABEL: usize = 63;
+/// A name has no more labels than that, and each may need a pointer; more are there to cost time.
+const MOST_POINTERS: usize = 127;
 
 /// An absolute name, in small letters: two names that differ in case alone are the same.
 ///
@@ -108,7 +110,7 @@ impl Name {
     /// Each pointer has to lead before the place where the labels that it ends began, so reading ends.
     pub(crate) fn read(message: &[u8], at: usize, compression: Compression) -> Result<(Name, usize), NameError> {
         let (mut labels, mut next) = (Vec::new(), None);
-        let (mut start, mut at) = (at, at);
+        let (mut start, mut at, mut pointers) = (at, at, 0);
         loop {
             let mut reader = Reader::new(message.get(at..).unwrap_or_default());
             let first = reader.u8("a name")?;
@@ -121,7 +123,8 @@ impl Name {
                 3 => {
                     let low = reader.u8("a name")?;
                     let to = usize::from(u16::from_be_bytes([first & 0x3f, low]));
-                    if to >= start || compression == Compression::Refused {
+                    pointers += 1;
+                    if to >= start || compression == Compression::Refused || pointers > MOST_POINTERS {
                         return Err(NameError::Pointer);
                     }
                     next.get_or_insert(at + 2);
@@ -217,6 +220,19 @@ mod tests {
         assert_eq!(read(b"\x01a\xc0\x00\xc0\x00", 2), Err(NameError::Pointer));
         assert_eq!(read(b"\x01a\0\xc0\x00", 3), Ok(("a".into(), 5)));
         assert_eq!(Name::read(b"\x01a\0\xc0\x00", 3, Compression::Refused), Err(NameError::Pointer));
+    }
+
+    #[test]
+    fn a_long_way_back_is_no_name() {
+        let chain = |pointers: usize| {
+            // The name, and behind it pointers, each to the one before.
+            let mut message = vec![1, b'a', 0, 0, 0xc0, 0];
+            message.extend((1..pointers).flat_map(|n| u16::try_from(0xc002 + 2 * n).unwrap().to_be_bytes()));
+            let at = message.len() - 2;
+            read(&message, at).map(|(name, _)| name)
+        };
+        assert_eq!((chain(1), chain(127)), (Ok("a".into()), Ok("a".into())));
+        assert_eq!(chain(128), Err(NameError::Pointer));
     }
 
     #[test]

@@ -21,8 +21,12 @@ use crate::mac::Mac;
 use crate::route::Route;
 use crate::subnet::Subnet;
 use fields::{address, link, number, part, split, wrong};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
+
+/// As many interfaces are made, and as many rules kept; no machine has more.
+const MOST_WORDS: usize = 64;
 
 /// What the command line wants of the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +91,18 @@ pub enum Layer<'a> {
     Vlan(&'a Vlan),
 }
 
+impl<'a> Layer<'a> {
+    /// What it stands on directly.
+    fn below(self) -> impl Iterator<Item = &'a LinkName> {
+        let (on, members) = match self {
+            Layer::Card(_) => (None, &[][..]),
+            Layer::Vlan(vlan) => (Some(&vlan.on), &[][..]),
+            Layer::Bond(bond) => (None, bond.members.as_slice()),
+        };
+        on.into_iter().chain(members)
+    }
+}
+
 impl Wanted {
     /// Reads every word that concerns the network.
     pub fn read(line: &CommandLine, dialect: Dialect) -> Wanted {
@@ -146,30 +162,31 @@ impl Wanted {
     }
 
     fn stack<'a>(&'a self, link: &'a LinkName, layers: &mut Vec<Layer<'a>>) {
-        let layer = if let Some(vlan) = self.vlans.iter().find(|vlan| vlan.name == *link) {
-            self.stack(&vlan.on, layers);
-            Layer::Vlan(vlan)
-        } else if let Some(bond) = self.bonds.iter().find(|bond| bond.name == *link) {
-            bond.members.iter().for_each(|member| self.stack(member, layers));
-            Layer::Bond(bond)
-        } else {
-            Layer::Card(link)
-        };
-        if !layers.contains(&layer) {
-            layers.push(layer);
+        let made = self.made(link).unwrap_or(Layer::Card(link));
+        // What is there has everything below it already.
+        if !layers.contains(&made) {
+            made.below().for_each(|below| self.stack(below, layers));
+            layers.push(made);
         }
     }
 
     /// Whether `above` stands on `below`, directly or over others.
     fn stands_on(&self, above: &LinkName, below: &LinkName) -> bool {
-        let on = self.vlans.iter().filter(|vlan| vlan.name == *above).map(|vlan| &vlan.on);
-        let members = self.bonds.iter().filter(|bond| bond.name == *above).flat_map(|bond| &bond.members);
-        // Ends, because nothing that would close a circle is ever added.
-        above == below || on.chain(members).any(|next| self.stands_on(next, below))
+        let (mut waiting, mut seen) = (vec![above], BTreeSet::new());
+        while let Some(link) = waiting.pop() {
+            if link == below {
+                return true;
+            }
+            if seen.insert(link) {
+                waiting.extend(self.made(link).into_iter().flat_map(|layer| layer.below()));
+            }
+        }
+        false
     }
 
-    fn is_made(&self, name: &LinkName) -> bool {
-        self.vlans.iter().any(|vlan| vlan.name == *name) || self.bonds.iter().any(|bond| bond.name == *name)
+    fn made(&self, name: &LinkName) -> Option<Layer<'_>> {
+        let vlan = self.vlans.iter().find(|vlan| vlan.name == *name).map(Layer::Vlan);
+        vlan.or_else(|| self.bonds.iter().find(|bond| bond.name == *name).map(Layer::Bond))
     }
 
     fn obey(&mut self, word: &Word, line: &CommandLine, dialect: Dialect) -> Result<(), WordError> {
@@ -217,15 +234,17 @@ impl Wanted {
             Some(rule) if self.rules.iter().any(|other| contradict(&rule, other)) => {
                 return Err(WordError::Twice);
             }
+            Some(_) if self.rules.len() >= MOST_WORDS => return Err(WordError::TooMany { most: MOST_WORDS }),
             Some(rule) => self.rules.push(rule),
         }
         Ok(())
     }
 
     fn add_vlan(&mut self, vlan: Vlan) -> Result<(), WordError> {
-        if self.is_made(&vlan.name) {
+        if self.made(&vlan.name).is_some() {
             return if self.vlans.contains(&vlan) { Ok(()) } else { Err(WordError::Twice) };
         }
+        self.check_room()?;
         if self.stands_on(&vlan.on, &vlan.name) {
             return Err(WordError::Circle);
         }
@@ -234,14 +253,24 @@ impl Wanted {
     }
 
     fn add_bond(&mut self, bond: Bond) -> Result<(), WordError> {
-        if self.is_made(&bond.name) {
+        if self.made(&bond.name).is_some() {
             return if self.bonds.contains(&bond) { Ok(()) } else { Err(WordError::Twice) };
         }
+        self.check_room()?;
         if bond.members.iter().any(|member| self.stands_on(member, &bond.name)) {
             return Err(WordError::Circle);
         }
+        // A card has one bond.
+        if self.bonds.iter().flat_map(|other| &other.members).any(|taken| bond.members.contains(taken)) {
+            return Err(WordError::Twice);
+        }
         self.bonds.push(bond);
         Ok(())
+    }
+
+    fn check_room(&self) -> Result<(), WordError> {
+        let there = self.vlans.len() + self.bonds.len();
+        if there < MOST_WORDS { Ok(()) } else { Err(WordError::TooMany { most: MOST_WORDS }) }
     }
 
     fn add_rename(&mut self, rename: Rename) -> Result<(), WordError> {

@@ -31,6 +31,11 @@ pub enum WordError {
         /// How many it knows.
         most: usize,
     },
+    /// There are more words of its kind than anybody needs.
+    TooMany {
+        /// How many are kept.
+        most: usize,
+    },
     /// An address and its gateway or peer are not both IPv4 or both IPv6.
     Families {
         /// The address.
@@ -146,6 +151,7 @@ impl fmt::Display for WordError {
             WordError::TooManyParts { most } => {
                 write!(f, "it has more than {most} parts; write an IPv6 address in brackets")
             }
+            WordError::TooMany { most } => write!(f, "{most} words of its kind are kept; write fewer"),
             WordError::Families { address, other } => {
                 write!(f, "{address} and {other} are of different families; write a word for each")
             }

@@ -63,6 +63,9 @@ pub struct Rename {
     pub mac: Mac,
 }
 
+/// More cards than a bond of the kernel's ever has.
+const MOST_MEMBERS: usize = 64;
+
 /// What the kernel's driver knows (Documentation/networking/bonding.rst).
 const BOND_OPTIONS: &[&str] = &[
     "active_slave",
@@ -128,6 +131,12 @@ pub(super) fn bond(value: &str) -> Result<Bond, WordError> {
     let members = field(1, "eth0,eth1").split(',').map(link).collect::<Result<Vec<_>, _>>()?;
     if members.contains(&name) {
         return Err(WordError::Circle);
+    }
+    if members.len() > MOST_MEMBERS {
+        return Err(WordError::TooMany { most: MOST_MEMBERS });
+    }
+    if members.iter().enumerate().any(|(n, member)| members.iter().skip(n + 1).any(|other| other == member)) {
+        return Err(WordError::Twice);
     }
     let mut bond = Bond { name, members, mode: BondMode::BalanceRr, options: Vec::new(), mtu: None };
     for option in field(2, "").split(',').filter(|option| !option.is_empty()) {
@@ -249,6 +258,9 @@ mod tests {
         refused("bond0:eth0,:mode=1", Part::Link);
         refused("bond0:eth0::70000", Part::Mtu);
         assert_eq!(bond("bond0:eth0,bond0"), Err(WordError::Circle));
+        assert_eq!(bond("bond0:eth0,eth1,eth0"), Err(WordError::Twice));
+        let many: Vec<String> = (0..65).map(|n| format!("e{n}")).collect();
+        assert_eq!(bond(&format!("bond0:{}", many.join(","))), Err(WordError::TooMany { most: 64 }));
         assert_eq!(bond("a:b:::"), Err(WordError::TooManyParts { most: 4 }));
     }
 

@@ -158,6 +158,7 @@ fn what_was_said_twice() {
         "vlan=eth0.5:eth0 vlan=eth0.5:eth1",
         "bond=bond0:a bond=bond0:b",
         "bond=v5:a vlan=v5:b",
+        "bond=bond0:a,b bond=bond1:b,c",
         "ifname=a:52:54:00:00:00:01 ifname=b:52:54:00:00:00:01",
     ] {
         assert_eq!(read(line).faults.first().map(|fault| fault.why.clone()), Some(WordError::Twice), "{line}");
@@ -172,6 +173,18 @@ fn nothing_stands_on_itself() {
     for line in ["vlan=a.1:b.1 vlan=b.1:a.1", "vlan=v1:bond0 bond=bond0:a,v1", "bond=x:y bond=y:z bond=z:x"] {
         assert_eq!(read(line).faults.first().map(|fault| fault.why.clone()), Some(WordError::Circle), "{line}");
     }
+}
+
+/// Two VLANs on each bond and a bond of the two, thirty times over: 2^30 ways down.
+#[test]
+fn many_ways_down_are_one() {
+    let floor = |n: u32| format!("vlan=a{n}.1:b{n} vlan=c{n}.2:b{n} bond=b{}:a{n}.1,c{n}.2 ", n + 1);
+    let wanted = read(&(0..30).map(floor).collect::<String>());
+    assert_eq!((wanted.vlans.len() + wanted.bonds.len(), wanted.faults.len()), (MOST_WORDS, 26));
+    assert!(wanted.faults.iter().all(|fault| fault.why == WordError::TooMany { most: MOST_WORDS }));
+    assert_eq!(wanted.layers(&name("b21")).len(), 64);
+    let rules: String = (0..99).map(|n| format!("ip=eth{n}:dhcp ")).collect();
+    assert_eq!(read(&rules).rules.len(), MOST_WORDS);
 }
 
 proptest! {
