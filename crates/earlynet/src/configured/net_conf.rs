@@ -134,12 +134,13 @@ mod tests {
         let conf = net_conf(
             b"DEVICE=eth0\nIPV4ADDR=\"192.0.2.7\"\nIPV4NETMASK=255.255.255.128\nIPV4GATEWAY='0.0.0.0'\nIPV4ROUTE0SUBNET='198.51.100.0/24'\n\
               IPV4ROUTE0GATEWAY='192.0.2.2'\nIPV4ROUTE1SUBNET='203.0.113.0/24'\nIPV4ROUTE1GATEWAY='0.0.0.0'\nIPV4ROUTE3SUBNET='10.0.0.0/8'\n\
-              IPV6ADDR='2001:db8::7'\nIPV6NETMASK='64'\nIPV6GATEWAY='fe80::1'\nIPV6DNS0='2001:db8::53'\nIPV4DNS0='0.0.0.0'\nHOSTNAME='a b'\n",
+              IPV6ADDR='2001:db8::7'\nIPV6NETMASK='64'\nIPV6GATEWAY='fe80::1'\nIPV6DNS0='2001:db8::53'\nIPV4DNS0='0.0.0.0'\nHOSTNAME='a b'\n\
+              DOMAINSEARCH='lan.example'\nDNSDOMAIN='lan.example'\n",
         );
         assert_eq!(texts(&conf.addresses), ["192.0.2.7/25", "2001:db8::7/64"]);
         assert_eq!(texts(&conf.routes), ["::/0 by fe80::1", "198.51.100.0/24 by 192.0.2.2", "203.0.113.0/24"]);
         assert_eq!(texts(&conf.servers), ["2001:db8::53"]);
-        assert_eq!(conf.host_name, None);
+        assert_eq!((conf.host_name, texts(&conf.search)), (None, vec!["lan.example".to_owned()]));
     }
 
     #[test]

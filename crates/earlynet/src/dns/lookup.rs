@@ -73,6 +73,7 @@ pub struct Lookup {
     /// One for each family of the name that is asked for now.
     rounds: Vec<Round>,
     found_since: Option<Duration>,
+    /// Of each server the last one; none is silence.
     failures: Vec<Option<ServerFailure>>,
     has_failed: bool,
     has_name: bool,
@@ -182,8 +183,7 @@ impl Lookup {
             return;
         }
         for round in self.rounds.iter_mut().filter(|round| round.result.is_none()) {
-            let waiting = round.asks.iter_mut().zip(&self.resolving.servers).zip(&mut self.failures).enumerate();
-            for (server, ((ask, to), failure)) in waiting {
+            for (server, (ask, to)) in round.asks.iter_mut().zip(&self.resolving.servers).enumerate() {
                 if ask.state != AskState::Waiting || now < ask.due {
                     continue;
                 }
@@ -193,7 +193,6 @@ impl Lookup {
                 };
                 if ask.attempts >= most {
                     ask.state = AskState::Failed;
-                    failure.get_or_insert(ServerFailure::Silent);
                     continue;
                 }
                 ask.attempts += 1;
