@@ -69,7 +69,7 @@ fn look_up(name: &str, kind: Kind, how: u8, messages: &[Vec<u8>]) {
     for message in messages {
         sends.extend(lookup.poll(now, &mut || 0));
         let right_kind =
-            |send: &&earlynet::dns::Send| send.message.windows(4).any(|four| four == [0, kind as u8, 0, 1]);
+            |send: &&earlynet::dns::Outgoing| send.message.windows(4).any(|four| four == [0, kind as u8, 0, 1]);
         let Some(send) = sends.iter().rev().find(right_kind) else { break };
         let mut message = message.clone();
         put(&mut message, 0, &send.message[..2]);

@@ -14,7 +14,7 @@ mod query;
 mod stream;
 
 pub use answer::{Answer, Unusable};
-pub use lookup::{Families, Lookup, Resolving, Send};
+pub use lookup::{Families, Lookup, Outgoing, Resolving};
 pub use outcome::{LookupError, ServerFailure};
 pub use query::{Kind, Query, Transport};
 pub use stream::{Stream, framed};

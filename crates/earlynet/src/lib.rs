@@ -35,7 +35,7 @@
 //! | a UDP socket bound to the leased address and port 68 | a lease that is kept: [`dhcp4::Outgoing`] with a destination that is no broadcast |
 //! | a UDP socket on the link-local address, port 546, to [`dhcp6::ALL_SERVERS`] on that interface | [`dhcp6::Client`] |
 //! | a raw ICMPv6 socket with a filter for type 134, hop limit 255 out and `IPV6_RECVHOPLIMIT` in; the kernel checks the sum. Or the kernel's own `accept_ra`, and this socket for the servers of names alone | [`router::Solicitor`], [`router::Advertisement`] |
-//! | for each lookup and server a new connected UDP socket, whose port the kernel draws; a TCP connection where a [`dns::Send`] says so, cut off at its `due`; link-local servers by their interface | [`dns::Lookup`], [`dns::Stream`] |
+//! | for each lookup and server a new connected UDP socket, whose port the kernel draws; a TCP connection where a [`dns::Outgoing`] says so, cut off at its `due`; link-local servers by their interface | [`dns::Lookup`], [`dns::Stream`] |
 //! | 64 random bits a call, from the kernel | [`Random`] |
 //! | the files of [`configured`], at most [`configured::LONGEST_FILE`] bytes of each | [`configured::net_conf`], [`configured::resolv_conf`], [`configured::Hosts`] |
 //!

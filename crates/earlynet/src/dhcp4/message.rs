@@ -17,27 +17,27 @@ const BROADCAST: u16 = 0x8000;
 
 pub(super) mod code {
     //! Numbers of options.
-    pub(in super::super) const NETMASK: u8 = 1;
-    pub(in super::super) const ROUTERS: u8 = 3;
-    pub(in super::super) const NAME_SERVERS: u8 = 6;
-    pub(in super::super) const HOST_NAME: u8 = 12;
-    pub(in super::super) const DOMAIN: u8 = 15;
-    pub(in super::super) const MTU: u8 = 26;
-    pub(in super::super) const STATIC_ROUTES: u8 = 33;
-    pub(in super::super) const TIME_SERVERS: u8 = 42;
-    pub(in super::super) const ADDRESS: u8 = 50;
-    pub(in super::super) const LEASE_TIME: u8 = 51;
-    pub(in super::super) const OVERLOAD: u8 = 52;
-    pub(in super::super) const KIND: u8 = 53;
-    pub(in super::super) const SERVER: u8 = 54;
-    pub(in super::super) const WANTED: u8 = 55;
-    pub(in super::super) const MESSAGE: u8 = 56;
-    pub(in super::super) const LONGEST: u8 = 57;
-    pub(in super::super) const RENEWAL: u8 = 58;
-    pub(in super::super) const REBINDING: u8 = 59;
-    pub(in super::super) const CLIENT: u8 = 61;
-    pub(in super::super) const SEARCH: u8 = 119;
-    pub(in super::super) const CLASSLESS_ROUTES: u8 = 121;
+    pub(crate) const NETMASK: u8 = 1;
+    pub(crate) const ROUTERS: u8 = 3;
+    pub(crate) const NAME_SERVERS: u8 = 6;
+    pub(crate) const HOST_NAME: u8 = 12;
+    pub(crate) const DOMAIN: u8 = 15;
+    pub(crate) const MTU: u8 = 26;
+    pub(crate) const STATIC_ROUTES: u8 = 33;
+    pub(crate) const TIME_SERVERS: u8 = 42;
+    pub(crate) const ADDRESS: u8 = 50;
+    pub(crate) const LEASE_TIME: u8 = 51;
+    pub(crate) const OVERLOAD: u8 = 52;
+    pub(crate) const KIND: u8 = 53;
+    pub(crate) const SERVER: u8 = 54;
+    pub(crate) const WANTED: u8 = 55;
+    pub(crate) const MESSAGE: u8 = 56;
+    pub(crate) const LONGEST: u8 = 57;
+    pub(crate) const RENEWAL: u8 = 58;
+    pub(crate) const REBINDING: u8 = 59;
+    pub(crate) const CLIENT: u8 = 61;
+    pub(crate) const SEARCH: u8 = 119;
+    pub(crate) const CLASSLESS_ROUTES: u8 = 121;
 }
 
 /// What a message is for (option 53).

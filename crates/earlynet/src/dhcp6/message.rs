@@ -7,18 +7,18 @@ use std::fmt;
 
 pub(super) mod code {
     //! Numbers of options.
-    pub(in super::super) const CLIENT: u16 = 1;
-    pub(in super::super) const SERVER: u16 = 2;
-    pub(in super::super) const ASSOCIATION: u16 = 3;
-    pub(in super::super) const ADDRESS: u16 = 5;
-    pub(in super::super) const WANTED: u16 = 6;
-    pub(in super::super) const ELAPSED: u16 = 8;
-    pub(in super::super) const STATUS: u16 = 13;
-    pub(in super::super) const RAPID: u16 = 14;
-    pub(in super::super) const NAME_SERVERS: u16 = 23;
-    pub(in super::super) const SEARCH: u16 = 24;
-    pub(in super::super) const LONGEST_SOLICIT_WAIT: u16 = 82;
-    pub(in super::super) const LONGEST_INFORMATION_WAIT: u16 = 83;
+    pub(crate) const CLIENT: u16 = 1;
+    pub(crate) const SERVER: u16 = 2;
+    pub(crate) const ASSOCIATION: u16 = 3;
+    pub(crate) const ADDRESS: u16 = 5;
+    pub(crate) const WANTED: u16 = 6;
+    pub(crate) const ELAPSED: u16 = 8;
+    pub(crate) const STATUS: u16 = 13;
+    pub(crate) const RAPID: u16 = 14;
+    pub(crate) const NAME_SERVERS: u16 = 23;
+    pub(crate) const SEARCH: u16 = 24;
+    pub(crate) const LONGEST_SOLICIT_WAIT: u16 = 82;
+    pub(crate) const LONGEST_INFORMATION_WAIT: u16 = 83;
 }
 
 /// What a message is for.

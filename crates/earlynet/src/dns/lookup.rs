@@ -53,7 +53,7 @@ pub struct Resolving {
 
 /// A message to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Send {
+pub struct Outgoing {
     /// Which of the servers, for [`Lookup::receive`].
     pub server: usize,
     /// Its address.
@@ -167,7 +167,7 @@ impl Lookup {
     }
 
     /// The messages that are due.
-    pub fn poll(&mut self, now: Duration, random: &mut Random<'_>) -> Vec<Send> {
+    pub fn poll(&mut self, now: Duration, random: &mut Random<'_>) -> Vec<Outgoing> {
         let mut sends = Vec::new();
         // Ends: each turn but the last takes a candidate.
         loop {
@@ -178,7 +178,7 @@ impl Lookup {
         }
     }
 
-    fn send_due(&mut self, now: Duration, random: &mut Random<'_>, sends: &mut Vec<Send>) {
+    fn send_due(&mut self, now: Duration, random: &mut Random<'_>, sends: &mut Vec<Outgoing>) {
         if self.outcome.is_some() {
             return;
         }
@@ -198,7 +198,7 @@ impl Lookup {
                 ask.attempts += 1;
                 ask.due = now.saturating_add(wait);
                 let query = ask.query.get_or_insert_with(|| Query::new(&round.name, round.kind, random));
-                sends.push(Send { server, to: to.clone(), transport: ask.transport, message: query.to_bytes() });
+                sends.push(Outgoing { server, to: to.clone(), transport: ask.transport, message: query.to_bytes() });
             }
         }
     }

@@ -39,7 +39,7 @@ impl Scene {
         Scene { lookup, now: Duration::ZERO, drawn: 0 }
     }
 
-    fn poll(&mut self) -> Vec<Send> {
+    fn poll(&mut self) -> Vec<Outgoing> {
         let drawn = &mut self.drawn;
         self.lookup.poll(self.now, &mut || {
             *drawn += 1;
@@ -48,13 +48,13 @@ impl Scene {
     }
 
     /// Goes to when something is due.
-    fn next(&mut self) -> Vec<Send> {
+    fn next(&mut self) -> Vec<Outgoing> {
         assert_ne!(self.lookup.due(), Duration::MAX, "nothing is due any more");
         self.now = self.lookup.due();
         self.poll()
     }
 
-    fn answer(&mut self, to: &Send, message: &[u8]) {
+    fn answer(&mut self, to: &Outgoing, message: &[u8]) {
         self.lookup.receive(self.now, to.server, to.transport, message);
     }
 
@@ -69,13 +69,13 @@ impl Scene {
 }
 
 /// What a send asks for: the name and the type.
-fn asked(send: &Send) -> (String, u16) {
+fn asked(send: &Outgoing) -> (String, u16) {
     let (name, at) = Name::read(&send.message, 12, crate::name::Compression::Refused).unwrap();
     (name.to_string(), u16::from_be_bytes(send.message[at..at + 2].try_into().unwrap()))
 }
 
 /// The answer to a send: its own question, a code, and records of the name that was asked for.
-fn reply(send: &Send, code: u8, records: &[(u16, Vec<u8>)]) -> Vec<u8> {
+fn reply(send: &Outgoing, code: u8, records: &[(u16, Vec<u8>)]) -> Vec<u8> {
     let (_, at) = Name::read(&send.message, 12, crate::name::Compression::Refused).unwrap();
     let mut bytes = send.message[..at + 4].to_vec();
     bytes[2..12].copy_from_slice(&[0x80, code, 0, 1, 0, u8::try_from(records.len()).unwrap(), 0, 0, 0, 0]);
@@ -99,7 +99,7 @@ fn reply(send: &Send, code: u8, records: &[(u16, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-fn address(send: &Send) -> Vec<u8> {
+fn address(send: &Outgoing) -> Vec<u8> {
     match asked(send).1 {
         1 => reply(send, 0, &[(1, vec![192, 0, 2, 7])]),
         _ => reply(send, 0, &[(28, vec![0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7])]),
