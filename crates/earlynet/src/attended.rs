@@ -1,6 +1,8 @@
 //! Words on the kernel's command line under which nothing is opened unattended: each lets somebody reach a shell, or lets a program of
 //! their choice run, while the disk is open.
 //!
+//! What systemd 252 does with its own words was seen with its generators and `SYSTEMD_PROC_CMDLINE`.
+//!
 //! A word counts whoever would read it, the kernel, initramfs-tools, dracut or systemd, and whether or not it is meant for the early
 //! system (`rd.`): the same disk stays open after the switch of the root. Which values a reader would in fact obey is not weighed:
 //! `systemd.unit=multi-user.target` counts too, because the cost of asking a person is small beside that of a list with a hole.
@@ -24,7 +26,7 @@ pub struct Attended {
 /// What such a word does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Another program than the system's own takes over: `init=`, `rdinit=`, `systemd.run=`.
+    /// Another program than the system's own takes over or gets in: `init=`, `rdinit=`, `systemd.run=`, `systemd.setenv=`.
     OtherProgram,
     /// The initramfs stops at a shell: `break`, `rd.break`, `rd.cmdline=ask`.
     Break,
@@ -35,6 +37,8 @@ pub enum Effect {
     OtherTarget,
     /// A shell without a password: `debug_shell`, `SYSTEMD_SULOGIN_FORCE`.
     OpenShell,
+    /// A debugger of the kernel on a console: `kgdboc=`, `kgdbwait`.
+    Debugger,
 }
 
 impl fmt::Display for Attended {
@@ -45,6 +49,7 @@ impl fmt::Display for Attended {
             Effect::SingleUser => "starts a system with a shell and little else",
             Effect::OtherTarget => "chooses what is started",
             Effect::OpenShell => "gives a shell without a password",
+            Effect::Debugger => "gives a debugger of the kernel",
         };
         write!(f, "{:?} on the kernel command line {effect}: nothing is opened without a person", shortened(&self.word))
     }
@@ -77,6 +82,10 @@ fn effect(word: &Word) -> Option<Effect> {
             Some(Effect::OpenShell)
         }
         ("systemd.setenv", Some(value)) if value.contains("SYSTEMD_SULOGIN_FORCE") => Some(Effect::OpenShell),
+        // `LD_PRELOAD` of a file on an unencrypted partition, for every service or, as a word that the kernel does not know, for init.
+        ("systemd.setenv", _) => Some(Effect::OtherProgram),
+        (key, Some(_)) if key.starts_with("LD_") => Some(Effect::OtherProgram),
+        ("kgdboc" | "ekgdboc" | "kgdbwait" | "kgdbdbgp", _) => Some(Effect::Debugger),
         _ => None,
     }
 }
@@ -113,6 +122,10 @@ mod tests {
             ("systemd.unit=rescue.target", Effect::OtherTarget),
             ("rd.systemd.unit=emergency.target", Effect::OtherTarget),
             ("systemd.wants=debug-shell.service", Effect::OtherTarget),
+            ("systemd.setenv=LD_PRELOAD=/boot/x.so", Effect::OtherProgram),
+            ("LD_PRELOAD=/boot/x.so", Effect::OtherProgram),
+            ("kgdboc=ttyS0", Effect::Debugger),
+            ("kgdbwait", Effect::Debugger),
             ("systemd.mask=latch.service", Effect::OtherTarget),
             ("systemd.confirm_spawn", Effect::OtherTarget),
             ("systemd.volatile=yes", Effect::OtherTarget),
@@ -135,7 +148,7 @@ mod tests {
         for line in [
             "",
             "BOOT_IMAGE=/vmlinuz-6.1.0-18-amd64 root=/dev/mapper/vg-root ro quiet splash ip=dhcp console=ttyS0,115200",
-            "rd.luks.uuid=1 rd.emergency=reboot rd.neednet=1 rd.shell=0 initrd=init init systemd.show_status=1 panic=5 single.user=1 breakfast=1",
+            "systemd.unified_cgroup_hierarchy=0 systemd.log_level=debug rd.luks.uuid=1 rd.emergency=reboot rd.neednet=1 rd.shell=0 initrd=init init systemd.show_status=1 panic=5 single.user=1 breakfast=1",
         ] {
             check(line, None);
         }
