@@ -90,16 +90,26 @@ impl Disk {
     /// Made from `content` by cryptsetup, without root: reencryption works on files. The plaintext begins with
     /// `content`; zeros follow it.
     pub fn encrypted(content: &[u8], cipher: Cipher) -> Disk {
-        const ROOM_FOR_HEADER: u64 = 32 << 20;
         let disk = Disk::blank(0);
         fs::write(disk.path(), content).unwrap();
-        let file = File::options().write(true).open(disk.path()).unwrap();
-        file.set_len(content.len() as u64 + ROOM_FOR_HEADER).unwrap();
-        let program = Program::new("cryptsetup").args(["reencrypt", "--encrypt", "-q", "--type", "luks2"]);
-        let program = program.args(["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1001"]).args(cipher.words());
-        let program = program.args(["--reduce-device-size", "32M", "--key-file"]).arg(disk.passphrase_file());
-        program.arg(disk.path()).succeed();
+        disk.encrypt(cipher, &["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1001"]);
         disk
+    }
+
+    /// Encrypts what is in the file, with these words of cryptsetup for the derivation; the file grows by the room of a header.
+    pub fn encrypt(&self, cipher: Cipher, kdf: &[&str]) {
+        const ROOM_FOR_HEADER: u64 = 32 << 20;
+        let file = File::options().write(true).open(self.path()).unwrap();
+        file.set_len(file.metadata().unwrap().len() + ROOM_FOR_HEADER).unwrap();
+        let program = Program::new("cryptsetup").args(["reencrypt", "--encrypt", "-q", "--type", "luks2"]);
+        let program = program.args(kdf).args(cipher.words());
+        let program = program.args(["--reduce-device-size", "32M", "--key-file"]).arg(self.passphrase_file());
+        program.arg(self.path()).succeed();
+    }
+
+    /// Gives it this UUID.
+    pub fn name(&self, uuid: &str) {
+        Program::new("cryptsetup").args(["luksUUID", "-q", "--uuid", uuid]).arg(self.path()).succeed();
     }
 
     /// The whole plaintext as cryptsetup reads it: it decrypts a copy in place and moves the header aside.

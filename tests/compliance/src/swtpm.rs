@@ -16,6 +16,8 @@ use tempfile::TempDir;
 
 /// What tells a program where its TPM is.
 pub const TCTI: &str = "TPM2TOOLS_TCTI";
+/// What swtpm keeps of a TPM that is switched off.
+pub const STATE: &str = "tpm2-00.permall";
 /// How long a TPM of software may take to come up.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -35,7 +37,7 @@ impl Swtpm {
     /// A TPM as another one was left behind, switched on again.
     pub fn with_state(left: &[u8]) -> Swtpm {
         let state = tempfile::tempdir().unwrap();
-        fs::write(state.path().join("tpm2-00.permall"), left).unwrap();
+        fs::write(state.path().join(STATE), left).unwrap();
         Swtpm::start_in(state)
     }
 
@@ -61,6 +63,12 @@ impl Swtpm {
                 break child;
             }
         };
+    }
+
+    /// It is switched off in order: what it leaves behind, for [`Swtpm::with_state`] and for a guest.
+    pub fn switched_off(self) -> Vec<u8> {
+        self.tool("tpm2_shutdown").arg("-c").succeed();
+        fs::read(self.state.path().join(STATE)).unwrap()
     }
 
     /// Where it is, for [`TCTI`].
