@@ -2,6 +2,7 @@
 
 mod guest_kernel;
 mod replacement;
+mod roots;
 
 use crate::failure::Failure;
 use crate::program;
@@ -57,6 +58,10 @@ const NEEDED: &[Needed] = &[
     needed("busybox", "busybox-static"),
     needed("strip", "binutils"),
     needed("shellcheck", "shellcheck"),
+    // Roots of Debian that are booted whole, and what is around them.
+    needed("mmdebstrap", "mmdebstrap"),
+    needed("dnsmasq", "dnsmasq-base"),
+    needed("unshare", "util-linux"),
     // What clevis-pin-tpm2 is built with, which no package provides.
     needed("/usr/include/tss2/tss2_esys.h", "libtss2-dev"),
     needed("/usr/include/openssl/ssl.h", "libssl-dev"),
@@ -69,19 +74,24 @@ const EXTRA_PATH: &[&str] = &["/usr/sbin", "/sbin"];
 /// Installs what is missing if we may, and otherwise fails with the line that does; unpacks the kernel of the guests.
 pub(crate) fn run() -> Result<(), Failure> {
     install()?;
-    let target = Workspace::load()?.target;
-    if !replacement::is_there(&target) {
+    let workspace = Workspace::load()?;
+    let target = &workspace.target;
+    if !replacement::is_there(target) {
         eprintln!("building: clevis-pin-tpm2");
-        replacement::provide(&target)?;
+        replacement::provide(target)?;
     }
-    if guest_kernel::is_there(&target) {
-        return Ok(());
+    if !guest_kernel::is_there(target) {
+        if is_root() {
+            // Where nothing was missing the lists of packages may be old, or gone.
+            program::run(apt_get().arg("update"))?;
+        }
+        guest_kernel::provide(target)?;
     }
     if is_root() {
-        // Where nothing was missing the lists of packages may be old, or gone.
-        program::run(apt_get().arg("update"))?;
+        return roots::provide(&workspace);
     }
-    guest_kernel::provide(&target)
+    eprintln!("the roots that whole machines boot are made by root alone; without them the tests of whole boots fail");
+    Ok(())
 }
 
 fn install() -> Result<(), Failure> {

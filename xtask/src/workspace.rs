@@ -38,7 +38,7 @@ impl Workspace {
 }
 
 /// The directory above this crate. Asked at run time first, so that a moved checkout finds itself.
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     here.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
