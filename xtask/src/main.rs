@@ -24,8 +24,9 @@ use workspace::Workspace;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  setup      install the Debian packages that the tests need, or print the line that does
-  test       setup, fmt, clippy, tidy, the static release, and every test
+  setup      install the Debian packages that the tests need, or print the line that does; make the roots that they boot
+  test       setup, fmt, clippy, tidy, the static release, and every test but the long boots
+  test boot  every whole boot of a Debian, one after the other
   tidy       the rules of the workspace that no compiler checks
   release    the static binary
   pairings   run the pairing tests and write docs/pairings.md
@@ -50,6 +51,7 @@ fn run(words: &[&str]) -> Result<(), Failure> {
     match words {
         ["setup"] => setup::run(),
         ["test"] => suite::run(&Workspace::load()?),
+        ["test", "boot"] => suite::run_boots(&Workspace::load()?),
         ["tidy"] => tidy::run(&Workspace::load()?),
         ["release"] => release::run(&Workspace::load()?),
         ["pairings"] => pairings::run(&Workspace::load()?),

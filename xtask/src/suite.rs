@@ -8,6 +8,9 @@ use std::time::Instant;
 /// Tells the test of the static program which file to put into its empty root.
 const STATIC_PROGRAM: &str = "COTTER_STATIC";
 
+/// In the names of tests that take most of an hour together: whole boots, in every combination.
+const LONG: &str = "matrix::";
+
 /// Runs all steps; the first that fails ends the run.
 pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     let start = Instant::now();
@@ -25,10 +28,20 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     step("unit, vector and pairing tests", || {
         let mut cargo = program::cargo(&workspace.root);
         cargo.env(STATIC_PROGRAM, &binary.path).args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+        cargo.args(["--", "--skip", LONG]);
         program::watch(&mut cargo, |line| count.see(line))
     })?;
     println!("\nall steps passed in {} s: {count}", start.elapsed().as_secs());
     Ok(())
+}
+
+/// Runs every whole boot, the long list included.
+pub(crate) fn run_boots(workspace: &Workspace) -> Result<(), Failure> {
+    step("setup", setup::run)?;
+    step("whole boots", || {
+        let words = ["test", "--package", "boot", "--test", "whole", "--locked", "--no-fail-fast"];
+        program::run(program::cargo(&workspace.root).args(words))
+    })
 }
 
 fn step<T>(name: &str, run: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {

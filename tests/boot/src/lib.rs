@@ -1,7 +1,8 @@
 //! Whole systems: what needs a kernel of its own, in virtual machines that the tests start and that stop by themselves.
 //!
 //! [`uml`] is quick: user-mode-linux on the host's own tree, with the device mapper and nothing else. [`qemu`] is a whole
-//! machine with udev.
+//! machine with udev, made of the host's programs. [`system`] is Debian itself, a [`root`] with its own initramfs that opens a
+//! [`disk`] and goes on to it.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -12,5 +13,11 @@
     reason = "this crate is a part of tests"
 )]
 
+pub mod binding;
+pub mod disk;
+pub mod names;
+mod place;
 pub mod qemu;
+pub mod root;
+pub mod system;
 pub mod uml;

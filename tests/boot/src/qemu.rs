@@ -8,7 +8,7 @@
 //! A story is shell commands, each under a name: `step NAME COMMAND...`. What a step wrote and how it ended comes back through
 //! a serial port of its own, so that no message of the kernel stands in between.
 
-mod archive;
+pub(crate) mod archive;
 mod firmware;
 mod kernel;
 mod programs;

@@ -22,6 +22,7 @@ const LIMIT: Duration = Duration::from_secs(240);
 pub struct Guest {
     directory: TempDir,
     disks: Vec<PathBuf>,
+    modules: Vec<&'static str>,
     limit: Duration,
 }
 
@@ -45,13 +46,25 @@ impl Default for Guest {
 impl Guest {
     /// A guest with an empty directory of its own.
     pub fn new() -> Guest {
-        Guest { directory: tempfile::tempdir().unwrap(), disks: Vec::new(), limit: LIMIT }
+        Guest {
+            directory: tempfile::tempdir().unwrap(),
+            disks: Vec::new(),
+            modules: MODULES_NEEDED.into(),
+            limit: LIMIT,
+        }
     }
 
     /// Ends it after this long.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Guest {
         self.limit = limit;
+        self
+    }
+
+    /// Loads one more module of its kernel.
+    #[must_use]
+    pub fn module(mut self, name: &'static str) -> Guest {
+        self.modules.push(name);
         self
     }
 
@@ -100,7 +113,7 @@ impl Guest {
     /// What the guest does from its first process to its end.
     fn script(&self, commands: &str) -> String {
         let directory = self.directory.path().display();
-        let modules = MODULES_NEEDED.join(" ");
+        let modules = self.modules.join(" ");
         format!(
             r#"#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/run TMPDIR=/run

@@ -18,28 +18,33 @@ struct Entry {
 }
 
 /// A tree of files, all of root's.
-pub(super) struct Archive {
+pub(crate) struct Archive {
     /// By path without a leading slash; in this order a directory stands before what is in it.
     entries: BTreeMap<String, Entry>,
 }
 
 impl Archive {
     /// A tree with nothing but the console, which the kernel opens for the first process.
-    pub(super) fn new() -> Archive {
+    pub(crate) fn new() -> Archive {
         let mut archive = Archive { entries: BTreeMap::new() };
         archive.add("dev/console", Entry { mode: CHARACTERS | 0o600, bytes: Vec::new(), device: (5, 1) });
         archive
     }
 
-    pub(super) fn file(&mut self, path: &str, mode: u32, bytes: impl Into<Vec<u8>>) {
+    /// A tree with nothing at all, to stand behind another archive: of two files with one name the later one stays.
+    pub(crate) fn empty() -> Archive {
+        Archive { entries: BTreeMap::new() }
+    }
+
+    pub(crate) fn file(&mut self, path: &str, mode: u32, bytes: impl Into<Vec<u8>>) {
         self.add(path, Entry { mode: REGULAR | mode, bytes: bytes.into(), device: (0, 0) });
     }
 
-    pub(super) fn link(&mut self, path: &str, target: &str) {
+    pub(crate) fn link(&mut self, path: &str, target: &str) {
         self.add(path, Entry { mode: SYMLINK | 0o777, bytes: target.into(), device: (0, 0) });
     }
 
-    pub(super) fn directory(&mut self, path: &str) {
+    pub(crate) fn directory(&mut self, path: &str) {
         self.add(path, Entry { mode: DIRECTORY | 0o755, bytes: Vec::new(), device: (0, 0) });
     }
 
@@ -53,7 +58,7 @@ impl Archive {
         self.entries.insert(path.to_owned(), entry);
     }
 
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (number, (path, entry)) in (1..).zip(&self.entries) {
             append(&mut bytes, number, path, entry);

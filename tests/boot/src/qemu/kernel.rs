@@ -1,5 +1,6 @@
 //! The kernel of the guest and its modules, where `cargo xtask setup` has unpacked them.
 
+use crate::place;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,10 +18,7 @@ pub(super) struct Kernel {
 impl Kernel {
     /// The one above this program, in whichever target directory that is.
     pub(super) fn find() -> Kernel {
-        let program = std::env::current_exe().expect("no path of this program");
-        let mut places = program.ancestors().map(|above| above.join(DIRECTORY));
-        let place = places.find(|place| place.is_dir());
-        let place = place.unwrap_or_else(|| panic!("no kernel for a guest; this provides it: cargo xtask setup"));
+        let place = place::provided(DIRECTORY);
         let files = files(&place);
         let name = |file: &Path| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let image = files.iter().find(|file| name(file).starts_with("vmlinuz")).cloned();

@@ -2,6 +2,7 @@
 
 use compliance::Program;
 use compliance::program::Running;
+use compliance::swtpm::STATE;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -25,12 +26,19 @@ impl Tpm {
         Tpm { state: tempfile::tempdir().expect("no temporary directory") }
     }
 
+    /// One as another was left behind, such as by [`compliance::Swtpm::switched_off`]: whatever happens to it, the next one begins there too.
+    pub fn with_state(left: &[u8]) -> Tpm {
+        let tpm = Tpm::new();
+        std::fs::write(tpm.state.path().join(STATE), left).expect("cannot write the state of a TPM");
+        tpm
+    }
+
     fn socket(&self) -> PathBuf {
         self.state.path().join("socket")
     }
 
     /// Switches it on; it ends with the machine that uses it.
-    pub(super) fn power(&self) -> Running {
+    pub(crate) fn power(&self) -> Running {
         let _ = std::fs::remove_file(self.socket());
         let swtpm = Program::new("swtpm")
             .args(["socket", "--tpm2", "--terminate", "--tpmstate"])
@@ -47,7 +55,7 @@ impl Tpm {
     }
 
     /// What makes it a part of a machine.
-    pub(super) fn words(&self) -> [String; 6] {
+    pub(crate) fn words(&self) -> [String; 6] {
         let socket = format!("socket,id=tpmline,path={}", self.socket().display());
         let words =
             ["-chardev", &socket, "-tpmdev", "emulator,id=tpm,chardev=tpmline", "-device", "tpm-tis,tpmdev=tpm"];

@@ -1,0 +1,120 @@
+//! The disks of a system, as files made without root: its root volume in one of three layouts, and volumes of data.
+//!
+//! A boot ends where the root file system takes over, so that one is small: a first process that says so and ends the machine.
+
+mod layered;
+mod small;
+
+use compliance::disk::{Cipher, PASSPHRASE};
+use compliance::{Disk, Program};
+use small::{PERSON, ROOT_BYTES};
+use std::path::PathBuf;
+
+/// The same for LUKS1, which has one derivation.
+const PERSON_LUKS1: &[&str] = &["--pbkdf-force-iterations", "100000"];
+const DATA_BYTES: u64 = 24 << 20;
+
+/// How the root file system lies on its disks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// In the encrypted volume.
+    Plain,
+    /// On a logical volume in the encrypted one.
+    LvmOnLuks,
+    /// In the encrypted volume, which lies on a mirror of two disks.
+    LuksOnMd,
+}
+
+/// A volume that an initramfs has to open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of its mapping.
+    pub name: String,
+    /// Of its LUKS header.
+    pub uuid: String,
+}
+
+/// The disks that the root file system is on.
+pub struct RootDisk {
+    /// The encrypted volume: to be bound, and looked at.
+    pub luks: Disk,
+    layout: Layout,
+}
+
+impl RootDisk {
+    /// The UUID of its LUKS header, on every one of them: an initramfs is made before the disk.
+    pub const UUID: &'static str = "11111111-1111-4111-8111-111111111111";
+
+    /// With one keyslot, for [`PASSPHRASE`].
+    pub fn new(layout: Layout) -> RootDisk {
+        let luks = match layout {
+            Layout::LvmOnLuks => layered::lvm_on_luks(),
+            Layout::Plain | Layout::LuksOnMd => {
+                let luks = Disk::blank(ROOT_BYTES);
+                small::make_root(&luks.path());
+                luks.encrypt(Cipher::USUAL, PERSON);
+                luks
+            }
+        };
+        luks.name(RootDisk::UUID);
+        RootDisk { luks, layout }
+    }
+
+    /// The files that a machine gets as its disks, as they are now.
+    pub fn files(&self) -> Vec<PathBuf> {
+        match self.layout {
+            Layout::Plain | Layout::LvmOnLuks => vec![self.luks.path()],
+            Layout::LuksOnMd => layered::mirror(&self.luks),
+        }
+    }
+
+    /// What the initramfs has to open.
+    pub fn wanted(&self) -> Wanted {
+        Wanted { name: "root".into(), uuid: RootDisk::UUID.into() }
+    }
+
+    /// Words of the kernel's command line that lead to the root file system.
+    pub fn command_line(&self) -> &'static str {
+        match self.layout {
+            Layout::Plain => "root=/dev/mapper/root",
+            Layout::LvmOnLuks => "root=/dev/mapper/system-root rd.lvm.vg=system",
+            Layout::LuksOnMd => "root=/dev/mapper/root rd.md.uuid=33333333:33333333:33333333:33333333",
+        }
+    }
+}
+
+/// Which LUKS a volume of data has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// LUKS1.
+    One,
+    /// LUKS2.
+    Two,
+}
+
+/// A volume of data beside the root, with a file system.
+pub struct DataDisk {
+    /// The encrypted volume.
+    pub luks: Disk,
+    wanted: Wanted,
+}
+
+impl DataDisk {
+    /// With one keyslot, for [`PASSPHRASE`]. `number` tells several apart, from 1 to 9.
+    pub fn new(version: Version, number: u8) -> DataDisk {
+        let luks = Disk::blank(DATA_BYTES);
+        let (kind, kdf) = match version {
+            Version::One => ("luks1", PERSON_LUKS1),
+            Version::Two => ("luks2", PERSON),
+        };
+        let uuid = format!("22222222-2222-4222-8222-22222222222{number}");
+        let program = Program::new("cryptsetup").args(["luksFormat", "-q", "--type", kind, "--uuid", &uuid]);
+        program.args(kdf).args(["--key-file", "-"]).arg(luks.path()).input(PASSPHRASE).succeed();
+        DataDisk { luks, wanted: Wanted { name: format!("data{number}"), uuid } }
+    }
+
+    /// What the system has to open.
+    pub fn wanted(&self) -> Wanted {
+        self.wanted.clone()
+    }
+}

@@ -1,0 +1,21 @@
+//! What `cargo xtask setup` has made, and where a boot's console is kept: below Cargo's target directory, whichever that is.
+
+use std::path::PathBuf;
+
+/// A directory or file of this name beside one of the directories above this program. Ends the test with what provides it.
+pub(crate) fn provided(name: &str) -> PathBuf {
+    let found = above(name);
+    found.unwrap_or_else(|| panic!("no `{name}` below the target directory; this provides it: cargo xtask setup"))
+}
+
+/// A directory beside those that were provided; made if it is not there.
+pub(crate) fn beside(provided_name: &str, name: &str) -> PathBuf {
+    let directory = provided(provided_name).with_file_name(name);
+    std::fs::create_dir_all(&directory).expect("cannot make a directory below the target directory");
+    directory
+}
+
+fn above(name: &str) -> Option<PathBuf> {
+    let program = std::env::current_exe().expect("no path of this program");
+    program.ancestors().map(|above| above.join(name)).find(|place| place.exists())
+}
