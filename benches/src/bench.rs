@@ -2,6 +2,7 @@
 
 pub(crate) mod bind;
 pub(crate) mod binding;
+pub(crate) mod boot;
 pub(crate) mod client;
 pub(crate) mod image;
 pub(crate) mod multiplication;

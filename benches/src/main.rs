@@ -35,6 +35,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("tpm", bench::tpm::run),
     ("plain", bench::plain::run),
     ("image", bench::image::run),
+    ("boot", bench::boot::run),
 ];
 
 fn main() {

@@ -26,8 +26,8 @@ const TOP: &[(&str, &[&str])] = &[
     ("program", &["cotter"]), // `main` alone
     ("cotter", &[]),
     ("compliance", &[]),
-    ("boot", &["compliance"]),    // the same programs and disks
-    ("benches", &["compliance"]), // they start the same servers
+    ("boot", &["compliance"]),            // the same programs and disks
+    ("benches", &["compliance", "boot"]), // they start the same servers, and the same machines
     ("fuzz", &[]),
 ];
 
