@@ -8,7 +8,9 @@
 //! Watching the directory, finding the process and writing are others' work.
 
 mod ask_password;
+mod desk;
 mod passfifo;
 
 pub use ask_password::{AskError, LONGEST_ANSWER, LONGEST_QUESTION, Question, answer, is_question};
+pub use desk::{Ask, Desk, Step, Who};
 pub use passfifo::{Asker, PASSFIFO};

@@ -22,7 +22,7 @@ pub struct Question {
     pub message: String,
     /// Who asks; 0 if it does not say.
     pub pid: u32,
-    /// The volume as systemd-cryptsetup names it: a path below `/dev`. `None`: the question is about something else.
+    /// The volume as systemd-cryptsetup names it: the path of a device or of a file. `None`: the question is about something else.
     pub device: Option<String>,
 }
 
@@ -90,7 +90,7 @@ impl Question {
             until: (until > 0).then(|| Duration::from_micros(until)),
             message: member("Message").unwrap_or_default().to_owned(),
             pid: u32::try_from(number("PID")?).map_err(|_| AskError::NotANumber("PID"))?,
-            device: device.filter(|path| path.starts_with("/dev/")),
+            device: device.filter(|path| path.starts_with('/')),
         })
     }
 
