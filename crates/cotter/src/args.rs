@@ -5,11 +5,13 @@
 //! A command's options are defined when it is chosen (`defer`): a boot script calls one of some sixty. What a struct says of itself then
 //! comes last, and would take the place of what the list of commands says: comments on structs are therefore none of documentation.
 
+mod boot;
 mod image;
 mod luks;
 mod policy;
 mod tpm;
 
+pub use boot::{AgentArgs, BootCommand};
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
     AddArgs, BackupArgs, BindArgs, BindingChoice, Ceilings, ConfigArgs, Device, DumpArgs, EditArgs, EraseArgs, Expect,
@@ -64,6 +66,9 @@ pub enum Command {
     /// Read and serve encrypted disk images without root and without the kernel
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Open volumes while the machine starts
+    #[command(subcommand)]
+    Boot(BootCommand),
     /// Print a completion script
     Completion(CompletionArgs),
     /// Print the manual page (roff)
@@ -394,6 +399,8 @@ mod tests {
             "image info f",
             "image cat f --partition 2",
             "image serve f --socket /s --read-write",
+            "boot agent",
+            "boot agent --while-asked --timeout 60 --try-for 5 --ahead /dev/sda2 --expect f",
             "demo",
             "completion bash",
             "manual",

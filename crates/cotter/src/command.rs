@@ -1,5 +1,6 @@
 //! One chapter a command: arguments in, requests to the core, text or JSON out.
 
+pub mod boot;
 pub mod clevis;
 pub mod demo;
 pub mod image;

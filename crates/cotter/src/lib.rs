@@ -78,6 +78,7 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Policy(which) => command::policy::run(which),
         Command::Luks(which) => command::luks::run(which),
         Command::Tpm(which) => command::tpm::run(which),
+        Command::Boot(which) => command::boot::run(which),
         Command::Image(which) => command::image::run(which),
         Command::Completion(args) => command::manual::completion(args.shell),
         Command::Manual => command::manual::manual(),

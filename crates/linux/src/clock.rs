@@ -25,6 +25,11 @@ pub fn deadline_after(limit: Duration) -> Deadline {
     Instant::now().checked_add(limit).map_or(Deadline::NEVER, Deadline::at)
 }
 
+/// Whether nobody waits any more.
+pub fn is_past(deadline: Deadline) -> bool {
+    deadline.instant().is_some_and(|until| until <= Instant::now())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -47,5 +52,6 @@ mod tests {
         assert!(deadline >= before + Duration::from_secs(60));
         assert!(deadline <= Instant::now() + Duration::from_secs(60));
         assert_eq!(deadline_after(Duration::MAX), Deadline::NEVER);
+        assert!(!is_past(deadline) && !is_past(Deadline::NEVER) && is_past(Deadline::at(before)));
     }
 }

@@ -30,7 +30,7 @@ mod tpm;
 pub use asking::{DirectoryWatch, Process, files_of, processes, send_to, write_to_pipe};
 pub use claim::Claim;
 pub use client::{Client, TOTAL_LIMIT};
-pub use clock::{deadline_after, since_start, thread_time};
+pub use clock::{deadline_after, is_past, since_start, thread_time};
 pub use disk::{Access, DiskError, FileDisk};
 pub use files::{HostFiles, read_file_below, read_regular_file};
 pub use key_directory::KeyDirectory;

@@ -144,6 +144,7 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::slice::from_ref;
 
     fn question(file: &str, volume: &str) -> Ask {
         Ask { who: Who::Question { file: file.into(), socket: "/s".into() }, volume: volume.into() }
@@ -173,7 +174,7 @@ mod tests {
         assert_eq!(desk.look(&both), [answer(&b)]);
         assert_eq!(desk.look(&both), [], "he has it");
         desk.fetched("a", true);
-        assert_eq!(desk.look(&[a.clone()]), [answer(&a)]);
+        assert_eq!(desk.look(from_ref(&a)), [answer(&a)]);
         assert!(!desk.is_busy());
     }
 
@@ -181,25 +182,25 @@ mod tests {
     fn whoever_answers_first_ends_the_search() {
         let mut desk = Desk::default();
         let a = question("ask.1", "a");
-        assert_eq!(desk.look(&[a.clone()]), [fetch("a")]);
+        assert_eq!(desk.look(from_ref(&a)), [fetch("a")]);
         assert_eq!(desk.look(&[]), [Step::Drop("a".into())]);
         // What comes of it is for nobody, and another question begins anew: the person was wrong.
         desk.fetched("a", true);
         let again = question("ask.2", "a");
-        assert_eq!(desk.look(&[again.clone()]), [fetch("a")]);
+        assert_eq!(desk.look(from_ref(&again)), [fetch("a")]);
         desk.fetched("a", true);
-        assert_eq!(desk.look(&[again.clone()]), [answer(&again)]);
+        assert_eq!(desk.look(from_ref(&again)), [answer(&again)]);
     }
 
     #[test]
     fn a_secret_that_was_not_taken_is_not_given_again() {
         let mut desk = Desk::default();
         let (first, second) = (question("ask.1", "a"), question("ask.2", "a"));
-        desk.look(&[first.clone()]);
+        desk.look(from_ref(&first));
         desk.fetched("a", true);
-        assert_eq!(desk.look(&[first.clone()]), [answer(&first)]);
+        assert_eq!(desk.look(from_ref(&first)), [answer(&first)]);
         assert_eq!(desk.look(&[]), []);
-        assert_eq!(desk.look(&[second.clone()]), [Step::NotTaken("a".into())]);
+        assert_eq!(desk.look(from_ref(&second)), [Step::NotTaken("a".into())]);
         assert_eq!(desk.look(&[second]), []);
         assert_eq!(desk.look(&[question("ask.3", "a")]), []);
     }
@@ -208,18 +209,18 @@ mod tests {
     fn an_answer_that_reached_nobody_is_given_again() {
         let mut desk = Desk::default();
         let (first, second) = (process(7, "a"), process(8, "a"));
-        desk.look(&[first.clone()]);
+        desk.look(from_ref(&first));
         desk.fetched("a", true);
-        assert_eq!(desk.look(&[first.clone()]), [answer(&first)]);
+        assert_eq!(desk.look(from_ref(&first)), [answer(&first)]);
         desk.not_given(&first.who, "a");
-        assert_eq!(desk.look(&[second.clone()]), [answer(&second)]);
+        assert_eq!(desk.look(from_ref(&second)), [answer(&second)]);
     }
 
     #[test]
     fn what_has_no_binding_is_left_to_a_person() {
         let mut desk = Desk::default();
         let a = process(7, "a");
-        desk.look(&[a.clone()]);
+        desk.look(from_ref(&a));
         desk.fetched("a", false);
         assert_eq!(desk.look(&[a]), []);
         assert_eq!(desk.look(&[process(8, "a")]), [], "he has typed a wrong one and types again");
@@ -233,13 +234,13 @@ mod tests {
         assert_eq!(desk.expect("b"), Some(fetch("b")));
         assert_eq!(desk.expect("b"), None);
         let a = process(7, "a");
-        assert_eq!(desk.look(&[a.clone()]), []);
+        assert_eq!(desk.look(from_ref(&a)), []);
         desk.fetched("a", true);
         desk.fetched("b", true);
-        assert_eq!(desk.look(&[a.clone()]), [answer(&a)]);
+        assert_eq!(desk.look(from_ref(&a)), [answer(&a)]);
         // The same number, another volume: the first process has ended.
         assert_eq!(desk.look(&[]), []);
         let b = process(7, "b");
-        assert_eq!(desk.look(&[b.clone()]), [answer(&b)]);
+        assert_eq!(desk.look(from_ref(&b)), [answer(&b)]);
     }
 }

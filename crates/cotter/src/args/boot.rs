@@ -1,0 +1,55 @@
+//! `cotter boot …`
+
+use super::luks::{Ceilings, Expect};
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// `cotter boot …`
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub enum BootCommand {
+    /// Answer whoever asks for the passphrase of a volume while the machine starts, as its bindings allow
+    #[command(after_long_help = AGENT)]
+    Agent(AgentArgs),
+}
+
+const AGENT: &str = "\
+Who asks: systemd, by files in its question directory, and `askpass` of Debian's initramfs, at its pipe. The bindings of all volumes that
+are asked for are tried at once; one that needs a network that is not there yet, or a server that is down, is tried again until --timeout. A
+secret that was proved on its own keyslot is given once. Whoever types first ends the search, and a question that no binding answers stays
+open for a person.
+
+Nothing is given where the kernel command line lets somebody reach a shell, as init=, break or rescue do.
+
+Each event is one line on standard error, with the seconds since the machine was started. The exit code is 0 whether anybody was answered or
+not: what starts this must not fail over it.";
+
+// `cotter boot agent`
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    /// Systemd's question directory
+    #[arg(long, value_name = "DIR", default_value = "/run/systemd/ask-password")]
+    pub questions: PathBuf,
+    /// The pipe that `askpass` reads
+    #[arg(long, value_name = "FILE", default_value = unlock::prompt::PASSFIFO)]
+    pub pipe: PathBuf,
+    /// Try the bindings of this volume before anybody asks for it; may be given several times
+    #[arg(long, value_name = "DEV")]
+    pub ahead: Vec<PathBuf>,
+    /// Give up the search after this many seconds, and end
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub timeout: u32,
+    /// Give up one try after this many seconds, and begin another
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub try_for: u32,
+    /// The kernel's command line
+    #[arg(long, value_name = "FILE", default_value = "/proc/cmdline")]
+    pub command_line: PathBuf,
+    /// End when nobody asks for anything
+    #[arg(long)]
+    pub while_asked: bool,
+    #[command(flatten)]
+    pub expect: Expect,
+    #[command(flatten)]
+    pub ceilings: Ceilings,
+}

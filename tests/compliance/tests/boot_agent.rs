@@ -1,0 +1,156 @@
+//! `cotter boot agent` beside systemd's own question directory, with `systemd-ask-password` as the one who asks.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
+
+use compliance::program::{Ended, Running};
+use compliance::server::free_port;
+use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server, Version};
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+const QUESTIONS: &str = "/run/systemd/ask-password";
+/// The directory is the machine's, and an agent answers whoever asks in it.
+static ALONE: Mutex<()> = Mutex::new(());
+const SOON: Duration = Duration::from_secs(30);
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A test may not be the first one that asks on this machine.
+fn ask(disk: &Disk, patience: &str) -> Running {
+    fs::create_dir_all(QUESTIONS).unwrap();
+    let id = format!("--id=cryptsetup:{}", disk.path().display());
+    Program::new("systemd-ask-password")
+        .args(["--no-tty", patience, &id, "Please enter passphrase for disk x:"])
+        .start()
+}
+
+/// The file of the question for this disk, once it is there.
+fn question(disk: &Disk) -> PathBuf {
+    let id = format!("Id=cryptsetup:{}\n", disk.path().display());
+    let start = Instant::now();
+    loop {
+        let files = fs::read_dir(QUESTIONS).unwrap().map(|entry| entry.unwrap().path());
+        let mut asks = files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("ask."));
+        if let Some(path) = asks.find(|path| fs::read_to_string(path).is_ok_and(|text| text.contains(&id))) {
+            return path;
+        }
+        assert!(start.elapsed() < SOON, "nobody asks");
+        std::thread::yield_now();
+    }
+}
+
+/// The agent, on a machine that was started with these words.
+fn agent(disk: &Disk, command_line: &str) -> Program {
+    let file = disk.beside("cmdline");
+    fs::write(&file, command_line).unwrap();
+    Program::cotter().args(["boot", "agent", "--timeout", "30", "--command-line"]).arg(file)
+}
+
+fn answered(asker: Running) -> Vec<u8> {
+    let mut answer = asker.wait().succeeded().stdout;
+    assert_eq!(answer.pop(), Some(b'\n'));
+    answer
+}
+
+fn said(agent: Running) -> String {
+    agent.terminate();
+    agent.wait().succeeded().said()
+}
+
+fn bound(version: Version, config: &str) -> Disk {
+    let disk = Disk::of(Maker::Theirs, version);
+    disk.bind(Maker::Theirs, "tang", config);
+    disk
+}
+
+#[test]
+fn volumes_are_answered_by_what_the_original_has_bound() {
+    let _alone = alone();
+    let keys = KeyDirectory::new(Maker::Ours, Curve::P521);
+    let server = Server::start(Maker::Theirs, &keys);
+    let disks = Version::BOTH.map(|version| bound(version, &server.config()));
+    let askers = [ask(&disks[0], "--timeout=30"), ask(&disks[1], "--timeout=30")];
+    disks.iter().for_each(|disk| drop(question(disk)));
+    let agent = agent(&disks[0], "root=/dev/x quiet").start();
+    for (asker, disk) in askers.into_iter().zip(&disks) {
+        assert!(disk.opens_with(&answered(asker)));
+    }
+    let said = said(agent);
+    for disk in &disks {
+        let about = |text: &str| said.contains(&format!("{}: {text}", disk.path().display()));
+        assert!(about("keyslot 1 opens it") && about("answered systemd (ask."), "{said}");
+    }
+}
+
+#[test]
+fn a_server_that_is_late_is_waited_for() {
+    let _alone = alone();
+    let keys = KeyDirectory::new(Maker::Ours, Curve::P521);
+    let port = free_port();
+    let disk = bound(Version::Luks2, &Server::start_on(Maker::Ours, &keys, port).config());
+    let asker = ask(&disk, "--timeout=30");
+    question(&disk);
+    let agent = agent(&disk, "").start();
+    // Tries fail meanwhile, or the server is there for the first: both are to end well.
+    std::thread::sleep(Duration::from_secs(1));
+    let _server = Server::start_on(Maker::Ours, &keys, port);
+    assert!(disk.opens_with(&answered(asker)));
+    let said = said(agent);
+    assert!(said.contains("not yet: ") && said.contains("opens it"), "{said}");
+}
+
+#[test]
+fn a_person_who_is_faster_ends_the_search() {
+    let _alone = alone();
+    let keys = KeyDirectory::new(Maker::Ours, Curve::P521);
+    let disk = bound(Version::Luks2, &Server::start(Maker::Ours, &keys).config());
+    let asker = ask(&disk, "--timeout=30");
+    let text = fs::read_to_string(question(&disk)).unwrap();
+    let socket = text.lines().find_map(|line| line.strip_prefix("Socket=")).unwrap();
+    let agent = agent(&disk, "").start();
+    std::thread::sleep(Duration::from_millis(500));
+    UnixDatagram::unbound().unwrap().send_to(b"+typed", Path::new(socket)).unwrap();
+    assert_eq!(answered(asker), b"typed");
+    let start = Instant::now();
+    // The question goes with its asker; the agent sees it a moment later.
+    std::thread::sleep(Duration::from_millis(500));
+    let said = said(agent);
+    assert!(said.contains("nobody asks any more"), "{said}");
+    assert!(start.elapsed() < SOON);
+}
+
+#[test]
+fn what_no_binding_opens_is_left_to_a_person() {
+    let _alone = alone();
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    let asker = ask(&disk, "--timeout=2");
+    question(&disk);
+    let ended = agent(&disk, "").arg("--while-asked").limit(SOON).run().succeeded();
+    assert!(ended.said().contains("stays closed: no keyslot is bound"), "{}", ended.said());
+    // Nobody has answered.
+    asker.wait().failed_with(1);
+}
+
+#[test]
+fn where_somebody_may_reach_a_shell_nothing_is_given() {
+    let _alone = alone();
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    disk.bind(Maker::Ours, "null", "{}");
+    let refused = |line: &str| -> Ended {
+        let asker = ask(&disk, "--timeout=1");
+        question(&disk);
+        let ended = agent(&disk, line).limit(SOON).run().succeeded();
+        asker.wait().failed_with(1);
+        ended
+    };
+    for line in ["init=/bin/sh", "quiet rescue", "rd.break", "systemd.unit=emergency.target"] {
+        let said = refused(line).said();
+        assert!(said.contains("nothing is opened without a person") && !said.contains("answered"), "{line}: {said}");
+    }
+}
