@@ -23,6 +23,9 @@ pub fn dhcp4(bytes: &[u8]) -> Reached {
     let mut client = Client::new(identity, Patience::EARLY, Duration::ZERO);
     let (mut now, mut drawn, mut reached) = (Duration::ZERO, 0, Reached::Nothing);
     for mut message in messages(bytes) {
+        if client.due() == Duration::MAX {
+            break;
+        }
         now = now.max(client.due());
         let sent = client.poll(now, &mut || {
             drawn += 1;
@@ -66,6 +69,7 @@ fn hear(heard: Heard) -> Reached {
 fn check(lease: &Lease) {
     let IpAddr::V4(address) = lease.address.address() else { panic!("an address of IPv6") };
     assert!(!is_nobody(address) && lease.address.length() > 0);
+    assert!(lease.valid != Some(Duration::ZERO));
     assert!(lease.renew_after <= lease.rebind_after && lease.rebind_after <= lease.valid);
     assert!(lease.mtu.is_none_or(|mtu| mtu >= 68));
     for route in &lease.routes {

@@ -126,7 +126,7 @@ impl Client {
         Client { identity, patience, state, transaction: 0, begun: begin, attempt: 0, refusals: 0, due: begin }
     }
 
-    /// When [`Client::poll`] has something to do.
+    /// When [`Client::poll`] has something to do; [`Duration::MAX`] with a lease for ever.
     pub fn due(&self) -> Duration {
         self.due
     }
@@ -141,7 +141,7 @@ impl Client {
 
     /// The message that is due.
     pub fn poll(&mut self, now: Duration, random: &mut Random<'_>) -> Option<Outgoing> {
-        if now < self.due {
+        if now < self.due || self.due == Duration::MAX {
             return None;
         }
         if matches!(&self.state, State::Holding { lease, since } if is_over(lease.valid, *since, now))

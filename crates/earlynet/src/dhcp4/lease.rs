@@ -190,8 +190,11 @@ impl Times {
     fn read(options: &Options) -> Result<Times, Malformed> {
         let seconds = |option| options.one(option).map(|time| time.map(u32::from_be_bytes));
         let whole = seconds(code::LEASE_TIME)?.ok_or(Malformed::Missing { option: code::LEASE_TIME })?;
-        if whole == u32::MAX {
-            return Ok(Times { valid: None, renew_after: None, rebind_after: None });
+        match whole {
+            // It would be over before it is used, and asked for again as fast as the server answers.
+            0 => return Err(Malformed::Option { option: code::LEASE_TIME }),
+            u32::MAX => return Ok(Times { valid: None, renew_after: None, rebind_after: None }),
+            _ => {}
         }
         let whole = Duration::from_secs(whole.into());
         let given = |option| seconds(option).map(|time| time.map(|time| Duration::from_secs(time.into())));
@@ -310,6 +313,8 @@ mod tests {
         assert_eq!(times(&[58, 4, 0, 0, 0, 10, 59, 4, 0, 0, 0, 20]), (10, 20));
         assert_eq!(times(&[58, 4, 0, 0, 0, 30, 59, 4, 0, 0, 0, 20]), (20, 20));
         assert_eq!(times(&[59, 4, 0xff, 0, 0, 0]), (1800, 3150));
+        let none = reply(1, "192.0.2.57", Mac([2; 6]), &[53, 1, 5, 54, 4, 192, 0, 2, 1, 51, 4, 0, 0, 0, 0]);
+        assert_eq!(Lease::read(&Reply::parse(&none).unwrap()), Err(Malformed::Option { option: 51 }));
         let ever = reply(1, "192.0.2.57", Mac([2; 6]), &[53, 1, 5, 54, 4, 192, 0, 2, 1, 51, 4, 255, 255, 255, 255]);
         assert_eq!(Lease::read(&Reply::parse(&ever).unwrap()).unwrap().valid, None);
     }

@@ -241,6 +241,19 @@ fn a_lease_that_nobody_renews_ends() {
 }
 
 #[test]
+fn a_lease_for_ever_is_never_asked_for_again() {
+    let mut scene = Scene::new();
+    for kind in [OFFER, ACK] {
+        let sent = scene.next();
+        let options = [53, 1, kind, 54, 4, 192, 0, 2, 1, 51, 4, 255, 255, 255, 255, 255];
+        scene.receive(&reply(transaction(&sent), "192.0.2.57", MAC, &options));
+    }
+    assert_eq!(scene.client.due(), Duration::MAX);
+    assert_eq!(scene.client.poll(Duration::MAX, &mut || 0), None);
+    assert!(scene.client.lease(Duration::MAX).is_some());
+}
+
+#[test]
 fn a_refused_renewal_begins_anew() {
     let mut scene = Scene::bound();
     let renewal = scene.next();
