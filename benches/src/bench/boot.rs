@@ -118,7 +118,7 @@ impl Scene {
 }
 
 fn typed(boot: Boot) -> Seen {
-    boot.answer(PASSPHRASE);
+    boot.answer("root", PASSPHRASE);
     opened(boot)
 }
 

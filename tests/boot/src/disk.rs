@@ -5,14 +5,9 @@
 mod layered;
 mod small;
 
-use compliance::disk::{Cipher, PASSPHRASE};
-use compliance::{Disk, Program};
-use small::{PERSON, ROOT_BYTES};
+use compliance::Disk;
+use compliance::disk::Cipher;
 use std::path::PathBuf;
-
-/// The same for LUKS1, which has one derivation.
-const PERSON_LUKS1: &[&str] = &["--pbkdf-force-iterations", "100000"];
-const DATA_BYTES: u64 = 24 << 20;
 
 /// How the root file system lies on its disks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,14 +40,14 @@ impl RootDisk {
     /// The UUID of its LUKS header, on every one of them: an initramfs is made before the disk.
     pub const UUID: &'static str = "11111111-1111-4111-8111-111111111111";
 
-    /// With one keyslot, for [`PASSPHRASE`].
+    /// With one keyslot, for [`compliance::disk::PASSPHRASE`].
     pub fn new(layout: Layout) -> RootDisk {
         let luks = match layout {
             Layout::LvmOnLuks => layered::lvm_on_luks(),
             Layout::Plain | Layout::LuksOnMd => {
-                let luks = Disk::blank(ROOT_BYTES);
+                let luks = Disk::blank(small::ROOT_BYTES);
                 small::make_root(&luks.path());
-                luks.encrypt(Cipher::USUAL, PERSON);
+                luks.encrypt(Cipher::USUAL, small::PERSON);
                 luks
             }
         };
@@ -100,16 +95,14 @@ pub struct DataDisk {
 }
 
 impl DataDisk {
-    /// With one keyslot, for [`PASSPHRASE`]. `number` tells several apart, from 1 to 9.
+    /// With one keyslot, for [`compliance::disk::PASSPHRASE`]. `number` tells several apart, from 1 to 9.
     pub fn new(version: Version, number: u8) -> DataDisk {
-        let luks = Disk::blank(DATA_BYTES);
-        let (kind, kdf) = match version {
-            Version::One => ("luks1", PERSON_LUKS1),
-            Version::Two => ("luks2", PERSON),
+        let luks = match version {
+            Version::One => layered::data("luks1", small::PERSON_LUKS1),
+            Version::Two => layered::data("luks2", small::PERSON),
         };
         let uuid = format!("22222222-2222-4222-8222-22222222222{number}");
-        let program = Program::new("cryptsetup").args(["luksFormat", "-q", "--type", kind, "--uuid", &uuid]);
-        program.args(kdf).args(["--key-file", "-"]).arg(luks.path()).input(PASSPHRASE).succeed();
+        luks.name(&uuid);
         DataDisk { luks, wanted: Wanted { name: format!("data{number}"), uuid } }
     }
 

@@ -11,7 +11,7 @@
 pub(crate) mod archive;
 mod firmware;
 mod kernel;
-mod programs;
+pub(crate) mod programs;
 mod report;
 mod tpm;
 

@@ -22,11 +22,11 @@ impl Framework {
     /// Both.
     pub const BOTH: [Framework; 2] = [Framework::InitramfsTools, Framework::Dracut];
 
-    /// What it writes when it wants the passphrase of the volume `root`.
-    pub fn prompt(self) -> &'static str {
+    /// What it writes when it wants the passphrase of this volume.
+    pub fn prompt(self, volume: &str) -> String {
         match self {
-            Framework::InitramfsTools => "unlock disk root: ",
-            Framework::Dracut => "passphrase for disk root: ",
+            Framework::InitramfsTools => format!("unlock disk {volume}: "),
+            Framework::Dracut => format!("passphrase for disk {volume}: "),
         }
     }
 

@@ -20,7 +20,8 @@ use crate::root::{DIRECTORY, Framework, Root};
 use compliance::Program;
 use compliance::program::Running;
 use console::{Console, cpu_of};
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -130,7 +131,7 @@ impl<'t> System<'t> {
         let outer = machine.pid();
         let console = Console::read(line, start, &log, move || cpu_of(child_of(outer)));
         let framework = self.root.framework();
-        let (frames, answered) = (frames.unwrap_or_default(), Cell::new(0));
+        let (frames, answered) = (frames.unwrap_or_default(), RefCell::default());
         Boot { machine, console, frames, framework, log, answered, _here: here, _tpm: tpm, _one: one }
     }
 
@@ -245,8 +246,8 @@ pub struct Boot {
     frames: Frames,
     framework: Framework,
     log: PathBuf,
-    /// How often a passphrase was typed.
-    answered: Cell<usize>,
+    /// For each volume: how often a passphrase was typed before the last time.
+    answered: RefCell<BTreeMap<String, usize>>,
     _here: TempDir,
     _tpm: Option<Running>,
     _one: MutexGuard<'static, ()>,
@@ -275,16 +276,17 @@ impl Boot {
         assert!(said.is_some(), "nothing said `{text}` within {LIMIT:?}; {}", self.last());
     }
 
-    /// A person: waits until the root's passphrase is asked for, once more than at the last answer, and types this at once.
+    /// A person: waits until the passphrase of this volume is asked for, once more than at the last answer, and types this at once.
     #[track_caller]
-    pub fn answer(&self, passphrase: &str) {
-        let (prompt, answered) = (self.framework.prompt(), self.answered.get());
+    pub fn answer(&self, volume: &str, passphrase: &str) {
+        let prompt = self.framework.prompt(volume);
+        let answered =
+            *self.answered.borrow_mut().entry(volume.to_owned()).and_modify(|count| *count += 1).or_insert(0);
         let asked = self.console.wait(Instant::now() + LIMIT, |lines, open, _| {
-            let before = lines.iter().filter(|line| line.text.contains(prompt)).count();
-            (before + usize::from(open.contains(prompt)) > answered).then_some(())
+            let before = lines.iter().filter(|line| line.text.contains(&prompt)).count();
+            (before + usize::from(open.contains(&prompt)) > answered).then_some(())
         });
-        assert!(asked.is_some(), "nobody asked for a passphrase within {LIMIT:?}; {}", self.last());
-        self.answered.set(answered + 1);
+        assert!(asked.is_some(), "nobody asked for a passphrase of `{volume}` within {LIMIT:?}; {}", self.last());
         self.type_line(passphrase);
     }
 

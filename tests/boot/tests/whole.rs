@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-use boot::disk::{Layout, RootDisk};
+use boot::disk::{DataDisk, Layout, RootDisk, Version};
 use boot::names::Names;
 use boot::root::{Framework, Root};
 use boot::system::{Frame, Network, Seen, System};
@@ -14,9 +14,9 @@ use compliance::disk::PASSPHRASE;
 fn a_person_types(framework: Framework, layout: Layout) {
     let (root, disk) = (Root::plain(framework), RootDisk::new(layout));
     let boot = System::new(&root, &disk).start(&format!("{framework}-typed-{layout:?}"));
-    boot.answer("not the passphrase");
+    boot.answer("root", "not the passphrase");
     // Asked again, so the wrong one was refused.
-    boot.answer(PASSPHRASE);
+    boot.answer("root", PASSPHRASE);
     boot.until("switch-root");
     let seen = boot.end();
     let names: Vec<&str> = seen.marks.iter().map(|mark| mark.name.as_str()).collect();
@@ -43,6 +43,32 @@ mod short {
 /// Boots that only `cargo xtask test boot` makes.
 mod matrix {
     use super::*;
+
+    /// Each asks in its own way: one volume at a time, or once, because systemd tries an answer on the next volume too.
+    #[track_caller]
+    fn a_person_opens_all(framework: Framework) {
+        let (root, disk) = (Root::plain(framework), RootDisk::new(Layout::Plain));
+        let data = [DataDisk::new(Version::One, 1), DataDisk::new(Version::Two, 2)];
+        let system = data.iter().fold(System::new(&root, &disk), |system, data| system.data(data));
+        let boot = system.start(&format!("{framework}-typed-data"));
+        boot.answer("root", PASSPHRASE);
+        if framework == Framework::InitramfsTools {
+            ["data1", "data2"].iter().for_each(|volume| boot.answer(volume, PASSPHRASE));
+        }
+        boot.until("switch-root");
+        let seen = boot.end();
+        ["open root", "open data1", "open data2"].iter().for_each(|name| drop(seen.mark(name).clone()));
+    }
+
+    #[test]
+    fn initramfs_tools_opens_data_of_both_versions() {
+        a_person_opens_all(Framework::InitramfsTools);
+    }
+
+    #[test]
+    fn dracut_opens_data_of_both_versions() {
+        a_person_opens_all(Framework::Dracut);
+    }
 
     /// What the boots with a server stand on: DHCP, names of our own, and the frames as they are seen from outside.
     #[test]

@@ -1,4 +1,4 @@
-//! Disks that need a kernel to be made: a logical volume in an encrypted one, and a mirror. Made once in a guest, with the programs of a
+//! Disks that need a kernel to be made: a logical volume in an encrypted one, a mirror, a file system in LUKS1. Made once in a guest, with the programs of a
 //! root of Debian, and kept below Cargo's target directory.
 
 use super::small::{FIRST_PROCESS, PERSON, ROOT_BYTES, blank, make_root};
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 const CACHE: &str = "guest-disks";
 /// A header of LUKS2, the extents of a group and the root on it.
 const LVM_BYTES: u64 = ROOT_BYTES + (24 << 20);
+const DATA_BYTES: u64 = 40 << 20;
 /// An encrypted root, and what the mirror keeps before it and aligns behind it.
 const MEMBER_BYTES: u64 = ROOT_BYTES + (40 << 20);
 /// Where a member's superblock is (version 1.2) and where in it the place of the data stands, in sectors, low byte first.
@@ -32,6 +33,11 @@ dd if=root of=/dev/mapper/system-root bs=1M
 vgchange -q -an system
 cryptsetup close root
 "#;
+const DATA: &str = "
+cryptsetup open --key-file passphrase /dev/ubda data
+mkfs.ext4 -q /dev/mapper/data
+cryptsetup close data
+";
 /// The same bytes in both, so that nothing is copied at the first start.
 const MIRROR: &str = "
 mdadm --create /dev/md0 --run --level=1 --raid-devices=2 --metadata=1.2 --assume-clean --bitmap=none --homehost=any --name=root \
@@ -42,10 +48,7 @@ mdadm --stop /dev/md0
 /// A logical volume with the small root, in an encrypted volume.
 pub(super) fn lvm_on_luks() -> Disk {
     let [kept] = kept("lvm-on-luks", LVM, |[file]| {
-        let disk = Disk::blank(LVM_BYTES);
-        let format = Program::new("cryptsetup").args(["luksFormat", "-q", "--type", "luks2"]).args(PERSON);
-        // Small sectors: a small file system has blocks of 1024 bytes.
-        format.args(Cipher::USUAL.words()).arg("--key-file").arg(disk.passphrase_file()).arg(disk.path()).succeed();
+        let disk = formatted(LVM_BYTES, "luks2", PERSON);
         let guest = Guest::new().disk(&disk.path());
         let root = guest.directory().join("root");
         blank(&root, ROOT_BYTES);
@@ -54,6 +57,34 @@ pub(super) fn lvm_on_luks() -> Disk {
         in_root(guest, LVM);
         fs::copy(disk.path(), file).unwrap();
     });
+    copied(&kept)
+}
+
+/// An encrypted volume with an empty file system.
+pub(super) fn data(kind: &str, kdf: &[&str]) -> Disk {
+    let [kept] = kept(&format!("data-{kind}"), DATA, |[file]| {
+        let disk = formatted(DATA_BYTES, kind, kdf);
+        let guest = Guest::new().disk(&disk.path());
+        fs::write(guest.directory().join("passphrase"), PASSPHRASE).unwrap();
+        in_root(guest, DATA);
+        fs::copy(disk.path(), file).unwrap();
+    });
+    copied(&kept)
+}
+
+/// Encrypted in small sectors, because a small file system has blocks of 1024 bytes.
+fn formatted(bytes: u64, kind: &str, kdf: &[&str]) -> Disk {
+    let disk = Disk::blank(bytes);
+    let Cipher { name, key_bits, .. } = Cipher::USUAL;
+    let format = Program::new("cryptsetup").args(["luksFormat", "-q", "--type", kind]).args(kdf);
+    let format = format.args(["--cipher", name, "--key-size", &key_bits.to_string()]);
+    // LUKS1 has no other and takes no word about it.
+    let format = if kind == "luks2" { format.args(["--sector-size", "512"]) } else { format };
+    format.arg("--key-file").arg(disk.passphrase_file()).arg(disk.path()).succeed();
+    disk
+}
+
+fn copied(kept: &Path) -> Disk {
     let disk = Disk::blank(0);
     fs::copy(kept, disk.path()).unwrap();
     disk
@@ -92,7 +123,8 @@ fn in_root(guest: Guest, commands: &str) {
 /// Files that were made by this recipe before, or are made now.
 fn kept<const N: usize>(name: &str, recipe: &str, make: impl FnOnce([&Path; N])) -> [PathBuf; N] {
     let cache = place::beside(DIRECTORY, CACHE);
-    let (place, made_by) = (cache.join(name), format!("{recipe}{LVM_BYTES} {MEMBER_BYTES} {}", FIRST_PROCESS));
+    let (place, made_by) =
+        (cache.join(name), format!("{recipe}{LVM_BYTES} {DATA_BYTES} {MEMBER_BYTES} {}", FIRST_PROCESS));
     let files = |directory: &Path| std::array::from_fn(|number| directory.join(number.to_string()));
     if fs::read_to_string(place.join("recipe")).is_ok_and(|text| text == made_by) {
         return files(&place);

@@ -1,5 +1,6 @@
 //! The root file system of a boot that ends when it is reached, and what its disk is made with.
 
+use crate::qemu::programs::libraries;
 use compliance::Program;
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,6 +9,8 @@ use tempfile::TempDir;
 
 /// The passphrase's own keyslot: what cryptsetup would choose, cut down to what an emulated processor does in three seconds.
 pub(super) const PERSON: &[&str] = &["--pbkdf", "argon2id", "--pbkdf-memory", "65536", "--pbkdf-force-iterations", "4"];
+/// The same for LUKS1, which has one derivation.
+pub(super) const PERSON_LUKS1: &[&str] = &["--pbkdf-force-iterations", "100000"];
 /// Of the file system, before the 32 MiB that a header is given.
 pub(super) const ROOT_BYTES: u64 = 32 << 20;
 /// Its first process.
@@ -26,7 +29,14 @@ fn stub() -> TempDir {
     for directory in ["bin", "sbin", "etc", "usr/lib", "proc", "sys", "dev", "run", "tmp", "var", "root", "mnt"] {
         fs::create_dir_all(at(directory)).unwrap();
     }
-    fs::copy(compliance::need("busybox"), at("bin/busybox")).unwrap();
+    let shell = compliance::need("busybox");
+    fs::copy(&shell, at("bin/busybox")).unwrap();
+    // None if it is the static one.
+    for library in libraries(&shell) {
+        let copy = at(library.trim_start_matches('/'));
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(&library, copy).unwrap();
+    }
     symlink("busybox", at("bin/sh")).unwrap();
     fs::write(at("etc/os-release"), "ID=stub\nNAME=Stub\n").unwrap();
     fs::write(at("sbin/init"), FIRST_PROCESS).unwrap();

@@ -20,7 +20,6 @@ const UDEVD: &str = "/lib/systemd/systemd-udevd";
 
 /// A shell with its tools, udev, `dmsetup`, `cryptsetup`, and our program.
 pub(super) fn add(archive: &mut Archive) {
-    // Where the package `busybox` has taken the place of `busybox-static` it wants its libraries.
     program(archive, "bin/busybox", &need("busybox"));
     archive.link("bin/sh", "busybox");
     for directory in ["proc", "sys", "run", "tmp"] {
@@ -54,7 +53,7 @@ fn program(archive: &mut Archive, at: &str, file: &Path) {
 }
 
 /// The files that `ldd` names: `NAME => /FILE (ADDRESS)`, or `/FILE (ADDRESS)` for the loader. None for a static program.
-fn libraries(file: &Path) -> Vec<String> {
+pub(crate) fn libraries(file: &Path) -> Vec<String> {
     let told = Program::new("ldd").arg(file).run().text();
     told.lines()
         .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')))
