@@ -52,6 +52,6 @@ mod tests {
         assert!(deadline >= before + Duration::from_secs(60));
         assert!(deadline <= Instant::now() + Duration::from_secs(60));
         assert_eq!(deadline_after(Duration::MAX), Deadline::NEVER);
-        assert!(!is_past(deadline) && !is_past(Deadline::NEVER) && is_past(Deadline::at(before)));
+        assert!(!is_past(Deadline::at(deadline)) && !is_past(Deadline::NEVER) && is_past(Deadline::at(before)));
     }
 }
