@@ -177,7 +177,7 @@ mod tests {
         };
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(process.arguments, b"/bin/sleep\060\0");
+        assert_eq!(process.arguments, b"/bin/sleep\x0060\0");
         assert!(process.environment.split(|byte| *byte == 0).any(|variable| variable == b"COTTER_TEST=found"));
     }
 
