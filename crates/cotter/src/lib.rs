@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, missing_docs)]
 
 mod args;
+mod boot_settings;
 mod command;
 mod counters;
 mod editor;

@@ -1,6 +1,7 @@
 //! `cotter boot …`
 
 use super::luks::{Ceilings, Expect};
+use crate::boot_settings;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -36,12 +37,15 @@ pub struct AgentArgs {
     /// Try the bindings of this volume before anybody asks for it; may be given several times
     #[arg(long, value_name = "DEV")]
     pub ahead: Vec<PathBuf>,
-    /// Give up the search after this many seconds, and end
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    pub timeout: u32,
-    /// Give up one try after this many seconds, and begin another
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
-    pub try_for: u32,
+    /// The settings of boot; the two options below stand over them
+    #[arg(long, value_name = "FILE", default_value = boot_settings::USUAL)]
+    pub settings: PathBuf,
+    /// Give up the search after this many seconds, and end [default: 300]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub timeout: Option<u32>,
+    /// Give up one try after this many seconds, and begin another [default: 2]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub try_for: Option<u32>,
     /// The kernel's command line
     #[arg(long, value_name = "FILE", default_value = "/proc/cmdline")]
     pub command_line: PathBuf,

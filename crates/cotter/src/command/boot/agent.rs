@@ -2,6 +2,7 @@
 
 use super::search::{Limits, search};
 use crate::args::AgentArgs;
+use crate::boot_settings::Settings;
 use crate::error::CommandError;
 use crate::output;
 use clevis::{Cancel, Deadline};
@@ -26,20 +27,46 @@ pub fn run(args: &AgentArgs) -> Result<(), CommandError> {
         say(None, &why);
         return Ok(());
     }
+    let Some(settings) = settings(args) else { return Ok(()) };
     let cancel = Cancel::new();
     let stop = cancel.clone();
     linux::on_stop_signal(move |_| stop.cancel())
         .map_err(|source| CommandError::failed("cannot watch for signals", source))?;
-    let until = deadline_after(Duration::from_secs(args.timeout.into()));
+    let until = deadline_after(settings.timeout);
     thread::scope(|scope| {
         let (sender, found) = mpsc::channel();
-        let agent =
-            Agent { args, scope, sender, cancel: &cancel, until, desk: Desk::default(), searches: BTreeMap::new() };
+        let agent = Agent {
+            args,
+            settings: &settings,
+            scope,
+            sender,
+            cancel: &cancel,
+            until,
+            desk: Desk::default(),
+            searches: BTreeMap::new(),
+        };
         agent.serve(&found);
         // The searches end with the agent.
         cancel.cancel();
     });
     Ok(())
+}
+
+/// What holds, with what the arguments say of it. Settings that cannot be followed may have forbidden whatever would be done without them.
+fn settings(args: &AgentArgs) -> Option<Settings> {
+    let seconds = |number: Option<u32>| number.map(|number| Duration::from_secs(number.into()));
+    match Settings::read(&args.settings) {
+        Ok(settings) => Some(Settings {
+            timeout: seconds(args.timeout).unwrap_or(settings.timeout),
+            try_for: seconds(args.try_for).unwrap_or(settings.try_for),
+            ..settings
+        }),
+        Err(error) => {
+            let why = error.to_string().replace("\n  try: ", "; try: ");
+            say(None, &format!("nothing is opened without a person: {why}"));
+            None
+        }
+    }
 }
 
 /// Why nothing is given without a person.
@@ -59,6 +86,7 @@ type Found = (String, Option<Passphrase>);
 
 struct Agent<'scope, 'env> {
     args: &'env AgentArgs,
+    settings: &'env Settings,
     scope: &'scope Scope<'scope, 'env>,
     sender: Sender<Found>,
     cancel: &'env Cancel,
@@ -145,11 +173,12 @@ impl Agent<'_, '_> {
     fn fetch(&mut self, volume: String) {
         let cancel = self.cancel.child();
         let (args, until, sender) = (self.args, self.until, self.sender.clone());
+        let try_for = self.settings.try_for;
         self.searches.insert(volume.clone(), (cancel.clone(), None));
         let (name, failed) = (volume.clone(), self.sender.clone());
         let look = move || {
             let tell = |text: &str| say(Some(&volume), text);
-            let secret = search(&PathBuf::from(&volume), args, &Limits { until, cancel: &cancel }, &tell);
+            let secret = search(&PathBuf::from(&volume), args, &Limits { until, try_for, cancel: &cancel }, &tell);
             // A search that was dropped has nobody to tell; another one of the same name may be under way.
             if !cancel.is_cancelled() {
                 drop(sender.send((volume, secret)));

@@ -27,6 +27,8 @@ enum Closed {
 /// What ends a search.
 pub struct Limits<'a> {
     pub until: Deadline,
+    /// For one try.
+    pub try_for: Duration,
     pub cancel: &'a Cancel,
 }
 
@@ -64,7 +66,7 @@ pub fn search(volume: &Path, args: &AgentArgs, limits: &Limits<'_>, tell: &dyn F
 fn attempt(volume: &Path, args: &AgentArgs, limits: &Limits<'_>, tell: &dyn Fn(&str)) -> Result<Unlocked, Closed> {
     let never = |error: crate::error::CommandError| Closed::Never(error.to_string().replace("\n  try: ", "; try: "));
     let disk = volume::open_disk(volume, Access::Read).map_err(|error| Closed::Later(error.to_string()))?;
-    let host = Host::new(Duration::from_secs(args.try_for.into())).expecting(&args.expect).map_err(never)?;
+    let host = Host::new(limits.try_for).expecting(&args.expect).map_err(never)?;
     let header =
         volume::read_header(&disk).map_err(|error| volume::not_a_volume(&disk, error, &host)).map_err(never)?;
     let header = volume::accept(header, disk.path(), &volume::allowed(&args.ceilings)).map_err(never)?;
