@@ -60,6 +60,7 @@ const NEEDED: &[Needed] = &[
     needed("shellcheck", "shellcheck"),
     // Roots of Debian that are booted whole, and what is around them.
     needed("mmdebstrap", "mmdebstrap"),
+    needed("zstd", "zstd"),
     needed("dnsmasq", "dnsmasq-base"),
     needed("unshare", "util-linux"),
     // What clevis-pin-tpm2 is built with, which no package provides.

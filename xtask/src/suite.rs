@@ -5,7 +5,7 @@ use crate::workspace::Workspace;
 use crate::{program, release, setup, tidy};
 use std::time::Instant;
 
-/// Tells the test of the static program which file to put into its empty root.
+/// Tells the tests which file to put into an empty root, and into the images of guests.
 const STATIC_PROGRAM: &str = "COTTER_STATIC";
 
 /// In the names of tests that take most of an hour together: whole boots, in every combination.
@@ -38,9 +38,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
 /// Runs every whole boot, the long list included.
 pub(crate) fn run_boots(workspace: &Workspace) -> Result<(), Failure> {
     step("setup", setup::run)?;
+    let binary = step("static release", || release::build(workspace))?;
     step("whole boots", || {
         let words = ["test", "--package", "boot", "--test", "whole", "--locked", "--no-fail-fast"];
-        program::run(program::cargo(&workspace.root).args(words))
+        program::run(program::cargo(&workspace.root).env(STATIC_PROGRAM, &binary.path).args(words))
     })
 }
 

@@ -1,22 +1,30 @@
 #!/bin/sh
-# sh recipe.sh NAME INTO BASE: makes the root NAME in the empty directory INTO; as root, in a mount namespace of its own, which takes every
-# mount away with it however this ends.
+# sh recipe.sh NAME INTO BASE [PROGRAM]: makes the root NAME in the empty directory INTO; as root, in a mount namespace of its own, which takes
+# every mount away with it however this ends.
 #
-# A plain root is bootstrapped from the sources that this machine's own apt knows. A root whose name ends in -clevis is a plain one with the
-# original installed in a layer above it; BASE is the plain one. Left behind are
+# A plain root is bootstrapped from the sources that this machine's own apt knows. Others are a layer above the plain one BASE:
+#   NAME-clevis      with the original installed
+#   NAME-crowd       with the original and others who want the network, the disks or the console as early
+#   NAME-cotter      with what is in `integration`, and PROGRAM; NAME may be one with a crowd
+# Left behind are
 #   tree or layer    the file system, or what is above BASE/tree
 #   kernel, initrd   what boots it
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-name=$1 into=$2 base=$3
-framework=${name%-clevis}
+name=$1 into=$2 base=$3 program=${4-}
+framework=${name%%-c[a-z]*}
 
 # What every root has: the layouts that are booted, and what a small initramfs is compressed with.
 common=linux-image-cloud-amd64,systemd-sysv,udev,cryptsetup,lvm2,mdadm,zstd,kmod,busybox,ca-certificates
 case $framework in
-    initramfs-tools) include=$common,initramfs-tools,cryptsetup-initramfs clevis=clevis-initramfs ;;
+    initramfs-tools)
+        include=$common,initramfs-tools,cryptsetup-initramfs clevis="clevis-initramfs clevis-tpm2"
+        crowd="$clevis dropbear-initramfs open-iscsi plymouth"
+        ;;
     # What its network modules need and its packages do not say: /etc/services, and the bus that systemd-networkd sits on.
-    dracut) include=$common,dracut,netbase,dbus,procps clevis=clevis-dracut ;;
+    dracut)
+        include=$common,dracut,netbase,dbus,procps clevis="clevis-dracut clevis-tpm2" crowd=$clevis
+        ;;
     *) echo "no such root: $name" >&2; exit 2 ;;
 esac
 
@@ -73,6 +81,35 @@ mounts() {
     mount --rbind /dev "$1/dev"
 }
 
+# Puts packages into a root with a network.
+packages() {
+    tree=$1
+    shift
+    cp /etc/resolv.conf "$tree/etc/resolv.conf"
+    chroot "$tree" apt-get -q update
+    chroot "$tree" apt-get -q -y --no-install-recommends install "$@"
+    chroot "$tree" apt-get clean
+    rm -rf "$tree/var/lib/apt/lists"
+}
+
+# Puts cotter into a root: each file of `integration` where its first lines say.
+cotter() {
+    install -D -m 755 "$program" "$1/usr/bin/cotter"
+    files=$here/../../../integration
+    case $framework in
+        initramfs-tools)
+            hooks=$files/initramfs-tools packaged=$1/usr/share/initramfs-tools own=$1/etc/initramfs-tools
+            install -D -m 755 "$hooks/hook" "$own/hooks/cotter"
+            for stage in init-premount init-bottom panic; do
+                install -D -m 755 "$hooks/scripts/$stage" "$own/scripts/$stage/cotter"
+            done
+            for stage in local-top local-block; do
+                install -D -m 755 "$hooks/scripts/$stage" "$packaged/scripts/$stage/cotter"
+            done
+            ;;
+    esac
+}
+
 export DEBIAN_FRONTEND=noninteractive
 if test "$framework" = "$name"; then
     sources >"$into/sources"
@@ -87,14 +124,19 @@ if test "$framework" = "$name"; then
     mounts "$tree"
 else
     mkdir "$into/layer" "$into/work" "$into/merged"
-    tree=$into/merged
-    mount -t overlay -o "lowerdir=$base/tree,upperdir=$into/layer,workdir=$into/work" root "$tree"
+    tree=$into/merged lower=$base/tree
+    case $name in
+        *-crowd-cotter) lower=$base-crowd/layer:$lower ;;
+    esac
+    mount -t overlay -o "lowerdir=$lower,upperdir=$into/layer,workdir=$into/work" root "$tree"
     mounts "$tree"
-    cp /etc/resolv.conf "$tree/etc/resolv.conf"
-    chroot "$tree" apt-get -q update
-    chroot "$tree" apt-get -q -y --no-install-recommends install "$clevis" clevis-tpm2
-    chroot "$tree" apt-get clean
-    rm -rf "$tree/var/lib/apt/lists"
+    # Each word is a package.
+    # shellcheck disable=SC2086
+    case $name in
+        *-clevis) packages "$tree" $clevis ;;
+        *-crowd) packages "$tree" $crowd ;;
+        *-cotter) cotter "$tree" ;;
+    esac
 fi
 marks "$tree"
 images "$tree"

@@ -1,6 +1,6 @@
 //! Disks bound on the host so that they open in a guest: to a server under the address that the guest sees, and to a TPM that is handed over.
 
-use compliance::{Disk, Maker, Server, Swtpm};
+use compliance::{Disk, Maker, Program, Server, Swtpm};
 
 /// The host's loopback, as a guest behind QEMU's own network sees it.
 pub const HOST: &str = "10.0.2.2";
@@ -22,4 +22,15 @@ pub fn to_tpm(disk: &Disk, maker: Maker, config: &str) -> Vec<u8> {
     let tpm = Swtpm::start();
     tpm.give(disk.bind_program(maker, "tpm2", config)).succeed();
     tpm.switched_off()
+}
+
+/// The list of what is expected of these volumes, as an image carries it.
+pub fn expected(disks: &[&Disk]) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("no temporary directory");
+    let list = folder.path().join("volumes.json");
+    for disk in disks {
+        let program = Program::cotter().args(["luks", "identity", "--add"]).arg(&list).arg("-k");
+        program.arg(disk.passphrase_file()).arg("-d").arg(disk.path()).succeed();
+    }
+    std::fs::read(list).expect("no list of volumes")
 }

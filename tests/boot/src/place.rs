@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+/// Where the roots of guests are.
+pub(crate) const ROOTS: &str = "guest-roots";
+
 /// A directory or file of this name beside one of the directories above this program. Ends the test with what provides it.
 pub(crate) fn provided(name: &str) -> PathBuf {
     let found = above(name);
@@ -13,6 +16,13 @@ pub(crate) fn beside(provided_name: &str, name: &str) -> PathBuf {
     let directory = provided(provided_name).with_file_name(name);
     std::fs::create_dir_all(&directory).expect("cannot make a directory below the target directory");
     directory
+}
+
+/// The program that is put into images: what `cargo xtask test` has built and names, or else the last release.
+pub(crate) fn boot_program() -> PathBuf {
+    let named = std::env::var_os("COTTER_STATIC").map(PathBuf::from);
+    let found = named.or_else(|| above(&format!("{}-unknown-linux-gnu/release/cotter", std::env::consts::ARCH)));
+    found.expect("no static program below the target directory; this provides it: cargo xtask release")
 }
 
 fn above(name: &str) -> Option<PathBuf> {

@@ -1,13 +1,15 @@
 //! Roots of Debian that `cargo xtask setup` has bootstrapped: a kernel, an initramfs, and the tree they were made in.
 //!
-//! Each says on the console where it stands (`roots/recipe.sh`), and each is there twice: plain, and with the original installed.
+//! Each says on the console where it stands (`roots/recipe.sh`), and each is there twice: plain, and with the original installed. A third
+//! kind has cotter in it, and is made by whoever wants it first.
+
+mod with_cotter;
 
 use crate::place;
+use compliance::Program;
 use std::fmt;
 use std::path::{Path, PathBuf};
-
-/// Below Cargo's target directory.
-pub(crate) const DIRECTORY: &str = "guest-roots";
+use tempfile::TempDir;
 
 /// What makes and drives the initramfs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +68,21 @@ impl Root {
         Root::named(framework, &format!("{framework}-clevis"))
     }
 
+    /// With the files of `integration` and the program that was built for it; made now if it is not there.
+    pub fn with_cotter(framework: Framework) -> Root {
+        with_cotter::provide(&framework.to_string(), "");
+        Root::named(framework, &format!("{framework}-cotter"))
+    }
+
+    /// The same beside the original and others who want the network, the disks or the console as early.
+    pub fn with_cotter_in_a_crowd(framework: Framework) -> Root {
+        let crowd = Root::named(framework, &format!("{framework}-crowd"));
+        with_cotter::provide(&framework.to_string(), "-crowd");
+        Root::named(crowd.framework, &format!("{framework}-crowd-cotter"))
+    }
+
     fn named(framework: Framework, name: &str) -> Root {
-        let directory = place::provided(&format!("{DIRECTORY}/{name}"));
+        let directory = place::provided(place::ROOTS).join(name);
         // It is written when all else is there.
         assert!(directory.join("recipe").is_file(), "the root `{name}` is not whole; this makes it: cargo xtask setup");
         Root { framework, directory }
@@ -93,6 +108,15 @@ impl Root {
         self.directory.join("tree")
     }
 
+    /// The files of its initramfs whose paths match these patterns of a shell, or all.
+    pub fn unpacked(&self, patterns: &[&str]) -> TempDir {
+        let folder = tempfile::tempdir().expect("no temporary directory");
+        let line = "zstd -dcq \"$0\" | busybox cpio -id --quiet \"$@\"";
+        let unpack = Program::new("sh").args(["-euc", line]).arg(self.initramfs()).args(patterns);
+        unpack.directory(folder.path()).succeed();
+        folder
+    }
+
     /// How many bytes a boot loader has to read for its initramfs.
     pub fn initramfs_bytes(&self) -> u64 {
         size(&self.initramfs())
@@ -106,7 +130,6 @@ fn size(file: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use compliance::Program;
 
     #[test]
     fn the_shell_in_the_roots_is_clean() {

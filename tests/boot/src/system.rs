@@ -16,7 +16,7 @@ use crate::names::Names;
 use crate::place;
 use crate::qemu::Tpm;
 use crate::qemu::archive::Archive;
-use crate::root::{DIRECTORY, Framework, Root};
+use crate::root::{Framework, Root};
 use compliance::Program;
 use compliance::program::Running;
 use console::{Console, cpu_of};
@@ -118,7 +118,7 @@ impl<'t> System<'t> {
         let here = tempfile::tempdir().unwrap();
         let initramfs = self.initramfs();
         fs::write(here.path().join("initramfs"), initramfs).expect("cannot write the initramfs");
-        let log = place::beside(DIRECTORY, LOGS).join(format!("{case}.log"));
+        let log = place::beside(place::ROOTS, LOGS).join(format!("{case}.log"));
         let tpm = self.tpm.map(Tpm::power);
         let listener = UnixListener::bind(here.path().join("console")).unwrap();
         let start = Instant::now();

@@ -57,11 +57,20 @@ fn commands() -> Vec<(String, Program)> {
     all
 }
 
+/// Every file below this one.
+fn files_below(directory: PathBuf) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(path) } else { vec![path] }).collect()
+}
+
 #[test]
 fn the_shell_in_the_hooks_is_clean() {
-    Program::new("shellcheck").args(HOOKS.map(file)).succeed();
-    for name in HOOKS {
-        assert_eq!(file(name).metadata().unwrap().permissions().mode() & 0o777, 0o755, "{name}");
+    let scripts = files_below(workspace("integration")).into_iter();
+    let scripts: Vec<PathBuf> = scripts.filter(|file| fs::read(file).unwrap().starts_with(b"#!")).collect();
+    assert!(HOOKS.iter().all(|name| scripts.contains(&file(name))), "{scripts:?}");
+    Program::new("shellcheck").args(&scripts).succeed();
+    for script in scripts {
+        assert_eq!(script.metadata().unwrap().permissions().mode() & 0o777, 0o755, "{}", script.display());
     }
 }
 

@@ -17,6 +17,7 @@ const RECIPE: &str = "tests/boot/roots";
 const ROOTS: &[(&str, &str)] = &[
     ("initramfs-tools", ""),
     ("initramfs-tools-clevis", "initramfs-tools"),
+    ("initramfs-tools-crowd", "initramfs-tools"),
     ("dracut", ""),
     ("dracut-clevis", "dracut"),
 ];

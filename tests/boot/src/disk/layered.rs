@@ -3,7 +3,7 @@
 
 use super::small::{FIRST_PROCESS, PERSON, ROOT_BYTES, blank, make_root};
 use crate::place;
-use crate::root::{DIRECTORY, Framework, Root};
+use crate::root::{Framework, Root};
 use crate::uml::Guest;
 use compliance::disk::{Cipher, PASSPHRASE};
 use compliance::{Disk, Program};
@@ -122,7 +122,7 @@ fn in_root(guest: Guest, commands: &str) {
 
 /// Files that were made by this recipe before, or are made now.
 fn kept<const N: usize>(name: &str, recipe: &str, make: impl FnOnce([&Path; N])) -> [PathBuf; N] {
-    let cache = place::beside(DIRECTORY, CACHE);
+    let cache = place::beside(place::ROOTS, CACHE);
     let (place, made_by) =
         (cache.join(name), format!("{recipe}{LVM_BYTES} {DATA_BYTES} {MEMBER_BYTES} {}", FIRST_PROCESS));
     let files = |directory: &Path| std::array::from_fn(|number| directory.join(number.to_string()));

@@ -1,0 +1,69 @@
+//! Images that the frameworks themselves build with the files of `integration` in their roots: what is in them, and in which order it is called.
+
+#![forbid(unsafe_code)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use boot::root::{Framework, Root};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// Older images are not made again while nothing changes.
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+/// The scripts of a stage as the initramfs calls them.
+fn order(image: &Path, stage: &str) -> Vec<String> {
+    let text = fs::read_to_string(image.join(format!("scripts/{stage}/ORDER"))).unwrap();
+    let calls = text.lines().filter_map(|line| line.strip_prefix(&format!("/scripts/{stage}/")));
+    calls.map(|call| call.split(' ').next().unwrap().to_owned()).collect()
+}
+
+/// Each after the one before it, whatever stands between them.
+#[track_caller]
+fn assert_in_order(image: &Path, stage: &str, names: &[&str]) {
+    let order = order(image, stage);
+    let place = |name: &&str| {
+        let place = order.iter().position(|other| other == name);
+        place.unwrap_or_else(|| panic!("{name} is not called in {stage}: {order:?}"))
+    };
+    let places: Vec<usize> = names.iter().map(place).collect();
+    assert!(places.is_sorted(), "{stage}: {order:?}, not {names:?}");
+}
+
+/// The agent is there before anybody asks or waits, volumes are mapped when every disk is there and before cryptroot asks,
+/// and all ends before the devices are moved.
+#[test]
+fn beside_others_every_script_has_its_place() {
+    let image = Root::with_cotter_in_a_crowd(Framework::InitramfsTools).unpacked(&["scripts/*/ORDER"]);
+    let image = image.path();
+    for other in ["dropbear", "plymouth"] {
+        assert_in_order(image, "init-premount", &["cotter", other]);
+    }
+    for other in ["iscsi", "cryptopensc", "clevis"] {
+        assert_in_order(image, "local-top", &[other, "cotter", "cryptroot"]);
+    }
+    assert_in_order(image, "local-block", &["cotter", "cryptroot"]);
+    for other in ["udev", "dropbear", "plymouth"] {
+        assert_in_order(image, "init-bottom", &["cotter", other]);
+    }
+    assert_in_order(image, "panic", &["cotter"]);
+}
+
+/// Alone, too: what comes from `/etc` has no place of its own beside cryptroot's script, only the one that its name gives it.
+#[test]
+fn alone_volumes_are_mapped_before_cryptroot_asks() {
+    let image = Root::with_cotter(Framework::InitramfsTools).unpacked(&["scripts/*/ORDER"]);
+    assert_in_order(image.path(), "local-top", &["cryptopensc", "cotter", "cryptroot"]);
+}
+
+#[test]
+fn an_image_has_the_program_and_the_time_it_was_made() {
+    let image = Root::with_cotter(Framework::InitramfsTools).unpacked(&["usr/bin/cotter", "etc/cotter/*"]);
+    let program = image.path().join("usr/bin/cotter");
+    assert_eq!(program.metadata().unwrap().permissions().mode() & 0o777, 0o755);
+    let built = fs::read_to_string(image.path().join("etc/cotter/built")).unwrap();
+    let built = SystemTime::UNIX_EPOCH + Duration::from_secs(built.trim_end().parse().unwrap());
+    let now = SystemTime::now();
+    assert!(built <= now && built > now - YEAR, "{built:?}");
+}
