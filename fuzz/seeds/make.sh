@@ -266,3 +266,9 @@ cp ../../crates/earlynet/vectors/klibc_ipconfig.conf network_files/klibc
 printf 'nameserver fe80::1%%eth0\nsearch a.example b.example\noptions ndots:2\n' >network_files/resolv
 printf "127.0.0.1 localhost\n2001:db8::7 tang.example tang # here\nDEVICE=eth0\nIPV6ADDR='2001:db8::7/64'\nIPV4ROUTE0SUBNET='10.1.2.3/8'\n" >network_files/hosts
 printf 'OPER_STATE=routable\nDNS=192.0.2.53 [2001:db8::53]:53%%eth0#dns.example\nDOMAINS=a.example\n' >network_files/networkd
+
+# Images of the kernel's are the vectors of the room that reads them.
+mkdir -p bootimage
+for image in initramfs_tools.img dracut_systemd.img mkinitcpio.img small.zstd; do
+    cp "../../crates/bootimage/vectors/$image" "bootimage/${image%.*}"
+done

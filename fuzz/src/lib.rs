@@ -18,6 +18,7 @@
     reason = "a broken promise ends the run, as in a test"
 )]
 
+mod bootimage;
 mod change;
 mod command_line;
 mod conversation;
@@ -43,6 +44,7 @@ mod touched;
 mod tpm_answers;
 mod volumes;
 
+pub use crate::bootimage::bootimage;
 pub use command_line::command_line;
 pub use crypttab::crypttab;
 pub use dhcp4::dhcp4;
@@ -97,6 +99,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dns_answer", run: dns_answer, farthest: Reached::Accepted },
     Target { name: "network_files", run: network_files, farthest: Reached::Read },
     Target { name: "router_advertisement", run: router_advertisement, farthest: Reached::Accepted },
+    Target { name: "bootimage", run: bootimage, farthest: Reached::Accepted },
     Target { name: "policy", run: policy, farthest: Reached::Read },
     Target { name: "systemd_token", run: systemd_token, farthest: Reached::Accepted },
     Target { name: "tpm_answers", run: tpm_answers, farthest: Reached::Accepted },

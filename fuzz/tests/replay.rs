@@ -80,6 +80,11 @@ fn tpm_answers() {
 }
 
 #[test]
+fn bootimage() {
+    replay_named("bootimage");
+}
+
+#[test]
 fn command_line() {
     replay_named("command_line");
 }

@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("clevis", &["tang", "tpm2", "jose", "json", "crypto"]),
     ("luks", &["block", "json", "crypto"]),
     ("earlynet", &[]),
+    ("bootimage", &[]),
     ("unlock", &["clevis", "luks", "jose", "json", "block", "crypto"]),
     ("linux", &["earlynet", "clevis", "tang", "tpm2", "block", "crypto"]),
     ("keyserver", &["tang", "jose", "json", "crypto"]),

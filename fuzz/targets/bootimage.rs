@@ -1,0 +1,8 @@
+//! [`fuzz::bootimage`] under libFuzzer.
+
+#![no_main]
+#![forbid(unsafe_code)]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    fuzz::bootimage(bytes);
+});
