@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+mod apart;
 mod asking;
 mod claim;
 mod client;
@@ -21,12 +22,15 @@ pub mod machine;
 mod mounts;
 mod output;
 pub mod platform;
+mod program;
 mod serve_blocks;
 mod stdin;
 mod sys;
 mod terminal;
 mod tpm;
+mod under_mount;
 
+pub use apart::{Apart, apart};
 pub use asking::{DirectoryWatch, Process, files_of, processes, send_to, write_to_pipe};
 pub use claim::Claim;
 pub use client::{Client, TOTAL_LIMIT};
@@ -39,6 +43,7 @@ pub use lock::{HeaderLock, Holder, LockError, LockMode};
 pub use loop_device::{LoopAccess, LoopDevice, LoopError};
 pub use mounts::mounted_at;
 pub use output::{Reader, reader, stdout_reader, widen_stdout, write_all, write_stdout};
+pub use program::{Input, Output, ProgramError, Ran, Run};
 pub use serve_blocks::{BlockEvent, BlockListener, ServeBlocksError, StopBlocks};
 pub use stdin::{StdinError, read_key_file, read_key_file_part, read_stdin, read_stdin_line};
 pub use sys::{
@@ -47,3 +52,4 @@ pub use sys::{
 };
 pub use terminal::Terminal;
 pub use tpm::{ShownPcrs, TpmDevice, TpmNode, Why as WhyThisTpm};
+pub use under_mount::{UnderMount, set_immutable, under_mount};

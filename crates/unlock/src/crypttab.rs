@@ -24,6 +24,7 @@
 //! looked up here: whether a file or device exists, and what a machine without a key does, others decide.
 
 mod device;
+mod edit;
 mod escape;
 mod fault;
 mod kind;
@@ -32,6 +33,7 @@ mod option;
 mod time_span;
 
 pub use device::{Device, Key, Place};
+pub use edit::{Edit, edit};
 pub use fault::{CrypttabError, Fault, LineError, OptionError};
 pub use kind::Kind;
 pub use limits::{LONGEST_FILE, LONGEST_LINE, MOST_LINES};
