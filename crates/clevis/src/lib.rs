@@ -40,8 +40,8 @@ pub use pin::{
 };
 pub use policy::{ServerReport, configuration, counters, meets, parents, renew, report, servers, signed};
 pub use ports::{
-    Cancel, Deadline, Files, HttpRequest, HttpResponse, LONGEST_ANSWER, Made, Method, Net, NetError, Person,
-    PersonError, TlsFiles,
+    Cancel, Deadline, Files, HttpRequest, HttpResponse, LONGEST_ANSWER, Made, Method, Moment, Net, NetError, Person,
+    PersonError, ServerPin, TlsSettings, Unseal,
 };
 pub use proof::unproved_shares;
 pub use remark::Remark;

@@ -3,7 +3,7 @@
 use crate::approval::{Approval, Counter, Signer};
 use crate::config::Config;
 use crate::error::{Name, PinError, WhySkipped};
-use crate::ports::TlsFiles;
+use crate::ports::TlsSettings;
 use crypto::ec::Point;
 use jose::{Jwk, KeyOperation, Required, ThumbprintHash};
 use json::{Field, Value};
@@ -50,7 +50,7 @@ pub struct BoundServer {
     /// Its address, as the configuration had it.
     pub url: String,
     /// What TLS needs to reach it.
-    pub tls: TlsFiles,
+    pub tls: TlsSettings,
     /// The keys that it advertised when the binding was made; those that cannot be read are left out.
     pub keys: Vec<Jwk>,
 }

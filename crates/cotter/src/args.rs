@@ -137,6 +137,8 @@ pub enum KeysCommand {
     Init(KeysInitArgs),
     /// Print the thumbprints of the keys that sign the advertisement, of a directory or of a server
     Show(KeysShowArgs),
+    /// Print the pin of the key that a server of https:// holds, for the option `pin` of the pin tang; or of those in a PEM file
+    Pin(KeysPinArgs),
     /// Make a new pair and hide the old one, which still answers those who are bound to it
     Rotate(KeysRotateArgs),
     /// Print every key of a directory with its state, without any private part
@@ -158,6 +160,19 @@ pub struct KeysInitArgs {
 pub struct KeysShowArgs {
     /// A directory, or the address of a server
     #[arg(value_name = "DIR|URL")]
+    pub source: String,
+    #[command(flatten)]
+    pub format: Format,
+    #[command(flatten)]
+    pub patience: Patience,
+}
+
+// `cotter keys pin`
+#[derive(Debug, Args)]
+pub struct KeysPinArgs {
+    /// The address of a server, https://HOST:PORT; or a file with certificates or public keys. What a server shows, somebody in its place
+    /// may show: compare it with what the file on the server says
+    #[arg(value_name = "URL|FILE")]
     pub source: String,
     #[command(flatten)]
     pub format: Format,
@@ -220,7 +235,10 @@ const PINS: &str = r#"Pins and their configuration (JSON):
         url     its address, required: "http://keys.example:7500"
         thp     thumbprint of its signing key (`cotter keys show`): no question is asked
         adv     its advertisement, as an object or the name of a file: it need not answer now
-        cacert, cert, key   files for TLS: the CA of the server, certificate and key of this client
+        pin     of a server of https://, instead of a CA: its key, "sha256//…" (`cotter keys pin URL`), or up to four in an array; no
+                certificate, name or clock has a say then. A spare one is for a key that the server does not use yet
+        cacert, cert, key   files for TLS: the CA of the server, certificate and key of this client; the key as PEM, or sealed to the
+                TPM: `cotter encrypt tpm2 '{}' < key.pem > key.jwe`
   tpm2  the TPM of this machine must be there, and what was booted must be the same
         pcr_ids     the PCRs that must hold what they hold now: "7", "4,7", [4,7]; without them any system on this machine opens it
         pcr_bank    their bank: sha256 where the TPM has it
@@ -311,6 +329,7 @@ mod tests {
             "keys init /k",
             "keys init --curve P-256 /k",
             "keys show http://localhost:80",
+            "keys pin --json https://localhost:80",
             "encrypt tang {} -y",
             "encrypt -y tang {}",
             "decrypt",

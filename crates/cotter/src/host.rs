@@ -6,8 +6,8 @@ use crate::error::CommandError;
 use crate::expected;
 use block::BlockRead;
 use clevis::{
-    Cancel, Deadline, HttpRequest, HttpResponse, Made, Method, Net, NetError, Person, PersonError, Ports, TlsFiles,
-    TrustPolicy,
+    Cancel, Deadline, HttpRequest, HttpResponse, Made, Method, Net, NetError, Person, PersonError, Ports, ServerPin,
+    TlsSettings, TrustPolicy,
 };
 use crypto::{Secret, SystemRandom};
 use linux::{Client, HostFiles, Terminal, TpmDevice, WhyThisTpm, deadline_after};
@@ -237,11 +237,20 @@ impl Host {
         &self.cancel
     }
 
+    /// The key that the server at `url` holds; nothing of it is trusted.
+    pub fn server_pin(&self, url: &str) -> Result<ServerPin, CommandError> {
+        self.net.client.server_pin(url, self.phase.begin(), &self.cancel).map_err(|source| {
+            let error = CommandError::failed(format!("cannot see the key of {url}"), source);
+            error.hint("check the address, https://HOST:PORT, the network, and that the server runs")
+        })
+    }
+
     /// What the server at `url` answers to a request for its keys; nothing in it is checked.
     pub fn advertisement(&self, url: &str) -> Result<Vec<u8>, CommandError> {
         let address = format!("{}/adv", url.trim_end_matches('/'));
-        let tls = TlsFiles::default();
-        let request = HttpRequest { method: Method::Get, url: &address, content_type: None, body: b"", tls: &tls };
+        let tls = TlsSettings::default();
+        let request =
+            HttpRequest { method: Method::Get, url: &address, content_type: None, body: b"", tls: &tls, unseal: None };
         let what = || format!("cannot ask {url} for its keys");
         let answer = self.net.exchange(&request, self.phase.begin(), &self.cancel);
         let answer = answer.map_err(|source| {

@@ -7,6 +7,7 @@
 
 mod apart;
 mod asking;
+mod certificates;
 mod claim;
 mod client;
 mod clock;
@@ -32,6 +33,7 @@ mod under_mount;
 
 pub use apart::{Apart, apart};
 pub use asking::{DirectoryWatch, Process, files_of, processes, send_to, write_to_pipe};
+pub use certificates::{CertificatesError, Expiry, expiries, server_pins};
 pub use claim::Claim;
 pub use client::{Client, TOTAL_LIMIT};
 pub use clock::{deadline_after, is_past, since_start, thread_time};

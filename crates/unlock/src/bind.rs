@@ -1,7 +1,7 @@
 //! A new binding before any disk is touched: a fresh passphrase, encrypted to a policy and, if that can be, brought back again.
 
 use crate::binding::Binding;
-use clevis::{Config, Lost, NextStep, PinError, Ports, Remark};
+use clevis::{Config, Lost, NetError, NextStep, PinError, Ports, Remark};
 use crypto::{Passphrase, RandomFailed, Secret};
 use jose::Jwe;
 use json::{Object, Value};
@@ -177,6 +177,8 @@ pub fn prepare(request: &BindRequest<'_>, ports: &Ports<'_>) -> Result<Prepared,
     let later = |error: &PinError| match error {
         PinError::NotApproved { .. } | PinError::Latched { .. } => true,
         PinError::PcrMismatch { .. } => values,
+        // A server was there, and it was not the one that is meant.
+        PinError::Unreachable { source: NetError::OtherKey { .. }, .. } => false,
         other => keys && other.next_step() == NextStep::RetryLater,
     };
     let may_wait = |error: &PinError| request.proof == Proof::IfReachable && error.waits_for(&later);

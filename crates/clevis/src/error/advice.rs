@@ -232,6 +232,7 @@ impl PinError {
             PinError::Latched { .. } | PinError::WrongPin { .. } => 7,
             PinError::NobodyForPin { .. } => 5,
             PinError::NotACounter { .. } | PinError::PinNotSet { .. } => 6,
+            PinError::Unreachable { source: NetError::OtherKey { .. } | NetError::ClientKey { .. }, .. } => 7,
             PinError::Unreachable { .. } | PinError::Thread(_) => 3,
             PinError::Refused { .. } => 4,
             PinError::OtherKeys { .. } | PinError::NotVouched { .. } => 7,
@@ -257,6 +258,9 @@ fn after_net_error(error: &NetError) -> NextStep {
         | NetError::TooLong
         | NetError::HeadTooLong { .. } => NextStep::TryAnother,
         NetError::Cancelled => NextStep::TryAnother,
+        NetError::ClientKey { source, .. } => of_client_key(source.as_ref(), PinError::next_step, NextStep::TryAnother),
+        // Another may answer in the server's place for a while, and the clock may be set yet.
+        NetError::OtherKey { .. } | NetError::NotYetGood { .. } | NetError::Expired { .. } => NextStep::RetryLater,
         NetError::Resolve { .. }
         | NetError::Connect { .. }
         | NetError::Tls { .. }
@@ -300,6 +304,22 @@ fn network_hint(server: &Url, error: &NetError) -> String {
         NetError::TlsFile { path, .. } => format!("check the file {}", path.escape_debug()),
         NetError::Proxy { variable, .. } => format!("correct {variable}, or name {server} in no_proxy"),
         NetError::Resolve { .. } => format!("check the name and the name server, then `cotter keys show {server}`"),
+        NetError::ClientKey { path, .. } => format!(
+            "if this machine or what it boots was changed, seal the key again: `cotter encrypt tpm2 CFG < KEY.pem > {}`",
+            path.escape_debug()
+        ),
+        NetError::OtherKey { .. } => format!(
+            "if the server was given another key, `cotter keys pin {server}` shows it, to be compared there, and `cotter luks edit -d DEVICE \
+             -s SLOT` puts it into the binding; if it was not, another answers in its place: do not trust it"
+        ),
+        NetError::NotYetGood { .. } => {
+            format!("set the clock; or pin the server's key, which needs no clock: `cotter keys pin {server}`")
+        }
+        NetError::Expired { .. } => {
+            format!(
+                "renew the certificate on the server; or pin its key, which does not expire: `cotter keys pin {server}`"
+            )
+        }
         NetError::Tls { .. } => format!("check the clock, and the certificates: `cotter keys show {server}`"),
         NetError::Connect { .. } | NetError::TimedOut { .. } => {
             format!("check the network and that the server runs, then `cotter keys show {server}`")
@@ -309,6 +329,11 @@ fn network_hint(server: &Url, error: &NetError) -> String {
         }
         NetError::Cancelled => PinError::Cancelled.hint(),
     }
+}
+
+/// What the pin that seals a client's key says to this.
+fn of_client_key<T>(error: &(dyn std::error::Error + 'static), of: fn(&PinError) -> T, otherwise: T) -> T {
+    error.downcast_ref::<PinError>().map_or(otherwise, of)
 }
 
 /// Whether an option that a pin does not have is one of those that only ours has.

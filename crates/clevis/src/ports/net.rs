@@ -1,5 +1,7 @@
 //! One HTTP exchange at a time: a request goes out, an answer or a reason comes back.
 
+use super::moment::Moment;
+use super::tls::{ServerPin, TlsSettings, Unseal};
 use super::{Cancel, Deadline};
 use std::error::Error;
 use std::fmt;
@@ -29,8 +31,10 @@ pub struct HttpRequest<'a> {
     pub content_type: Option<&'a str>,
     /// The body; a `GET` has none.
     pub body: &'a [u8],
-    /// Certificates for this exchange.
-    pub tls: &'a TlsFiles,
+    /// What TLS needs to know for this exchange.
+    pub tls: &'a TlsSettings,
+    /// Opens the client's key if its file holds a sealed one; without it such a file is an error.
+    pub unseal: Option<&'a dyn Unseal>,
 }
 
 /// The two methods that the Tang protocol uses.
@@ -40,17 +44,6 @@ pub enum Method {
     Get,
     /// Send a body.
     Post,
-}
-
-/// Files that a policy names for TLS, as paths to PEM files. They are read by the port.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct TlsFiles {
-    /// Certificates that may sign the server's; if named, no others may.
-    pub cacert: Option<String>,
-    /// The certificate (and chain) to show to the server.
-    pub cert: Option<String>,
-    /// The private key of `cert`.
-    pub key: Option<String>,
 }
 
 /// An answer, whatever its status.
@@ -76,6 +69,13 @@ pub enum NetError {
         path: String,
         /// Why.
         source: io::Error,
+    },
+    /// The client's key does not come out of what its file holds.
+    ClientKey {
+        /// The path of the file.
+        path: String,
+        /// Why: what [`Unseal`] says.
+        source: Box<dyn Error + Send + Sync>,
     },
     /// A proxy is set in the environment, but cannot be used.
     Proxy {
@@ -103,6 +103,27 @@ pub enum NetError {
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The server's key is none of those that were pinned.
+    OtherKey {
+        /// The key that it showed.
+        shown: ServerPin,
+        /// Those that were wanted.
+        wanted: Vec<ServerPin>,
+    },
+    /// A certificate that the server showed is not good yet, by the clock of this machine.
+    NotYetGood {
+        /// What the clock says.
+        now: Moment,
+        /// From when on it is good.
+        from: Moment,
+    },
+    /// A certificate that the server showed is not good any more.
+    Expired {
+        /// What the clock says, or when the image was built, if that is later.
+        now: Moment,
+        /// Until when it was good.
+        until: Moment,
+    },
     /// The connection broke, or what came over it is not HTTP.
     Broken {
         /// How.
@@ -129,10 +150,25 @@ impl fmt::Display for NetError {
         match self {
             NetError::BadUrl { why } => write!(f, "the address cannot be used: {why}"),
             NetError::TlsFile { path, .. } => write!(f, "the TLS file {path} cannot be used"),
+            NetError::ClientKey { path, .. } => write!(f, "the client's key does not come out of {path}"),
             NetError::Proxy { variable, why } => write!(f, "the proxy in {variable} cannot be used: {why}"),
             NetError::Resolve { host, .. } => write!(f, "the name {host} has no address"),
             NetError::Connect { address, .. } => write!(f, "no connection to {address}"),
             NetError::Tls { .. } => f.write_str("no agreement on TLS"),
+            NetError::OtherKey { shown, wanted } => {
+                write!(f, "the server's key is none of the pinned ones: it shows {shown}, and ")?;
+                wanted
+                    .iter()
+                    .enumerate()
+                    .try_for_each(|(at, pin)| write!(f, "{}{pin}", if at == 0 { "" } else { " or " }))?;
+                f.write_str(" is wanted")
+            }
+            NetError::NotYetGood { now, from } => {
+                write!(f, "the server's certificate is good from {from} on, and the clock of this machine says {now}")
+            }
+            NetError::Expired { now, until } => {
+                write!(f, "the server's certificate was good until {until}, and now it is {now}")
+            }
             NetError::Broken { .. } => f.write_str("no whole HTTP answer came"),
             NetError::TooLong => write!(f, "the answer is longer than {LONGEST_ANSWER} bytes"),
             NetError::HeadTooLong { limit } => write!(f, "the head of the answer is longer than {limit} bytes"),
@@ -148,9 +184,14 @@ impl Error for NetError {
             NetError::TlsFile { source, .. } | NetError::Resolve { source, .. } | NetError::Connect { source, .. } => {
                 Some(source)
             }
-            NetError::Tls { source } | NetError::Broken { source } => Some(source.as_ref()),
+            NetError::ClientKey { source, .. } | NetError::Tls { source } | NetError::Broken { source } => {
+                Some(source.as_ref())
+            }
             NetError::BadUrl { .. }
             | NetError::Proxy { .. }
+            | NetError::OtherKey { .. }
+            | NetError::NotYetGood { .. }
+            | NetError::Expired { .. }
             | NetError::TooLong
             | NetError::HeadTooLong { .. }
             | NetError::TimedOut { .. }

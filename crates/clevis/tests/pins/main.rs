@@ -12,6 +12,7 @@ mod null;
 mod pkcs11;
 mod renewal;
 mod scripted;
+mod server_pins;
 mod sss;
 mod stored;
 mod tang;

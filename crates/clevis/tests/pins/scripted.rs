@@ -2,7 +2,7 @@
 
 use clevis::{
     Cancel, Deadline, Files, HttpRequest, HttpResponse, Made, Method, Net, NetError, Person, PersonError, Ports,
-    TrustPolicy, pins,
+    TlsSettings, TrustPolicy, pins,
 };
 use crypto::{Random, RandomFailed, Secret, SystemRandom};
 use std::collections::HashMap;
@@ -38,8 +38,12 @@ pub(crate) struct World {
     pub(crate) cancel: Cancel,
     /// Exchanges that run at this moment.
     pub(crate) waiting: AtomicUsize,
-    /// Every request so far: method, URL, and the file of the client's certificate.
+    /// Every request so far: method and URL.
     pub(crate) asked: Mutex<Vec<String>>,
+    /// What each of them said of TLS.
+    pub(crate) tls: Mutex<Vec<TlsSettings>>,
+    /// What the file of a client's key holds, which is opened before a request is made.
+    pub(crate) key_file: Mutex<Option<Vec<u8>>>,
     pub(crate) questions: Mutex<Vec<String>>,
     pub(crate) random: Draws,
 }
@@ -86,6 +90,8 @@ impl World {
             cancel: Cancel::new(),
             waiting: AtomicUsize::new(0),
             asked: Mutex::default(),
+            tls: Mutex::default(),
+            key_file: Mutex::default(),
             questions: Mutex::default(),
             random: Draws::only(usize::MAX),
         }
@@ -134,6 +140,10 @@ impl World {
             return Err(NetError::BadUrl { why: "not in this world" });
         };
         let (name, path) = rest.split_at(at);
+        if let Some(sealed) = &*self.key_file.lock().unwrap() {
+            crate::server_pins::opened(request.unseal, sealed)?;
+        }
+        self.tls.lock().unwrap().push(request.tls.clone());
         self.asked.lock().unwrap().push(format!("{method} {}", request.url));
         match self.hosts.get(name) {
             Some(Host::Shows(_, status, body)) if path == "/adv/" => {

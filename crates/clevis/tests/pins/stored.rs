@@ -14,6 +14,9 @@ const B: &str = r#"{"url":"http://b.test"}"#;
 /// A signing key of `http://a.test`.
 const THP: &str = "5yVFft2c3UoBhcWR7XveHlxx9NOlBY0KnytDYDNnfic";
 
+/// The pin of a key of no server.
+const PIN: &str = "sha256//LHDhK3oGRvkiefQnx7OOczTY5Tic/xZ6HcMOc/gmtoM=";
+
 fn adv() -> String {
     let answer = keys("keys").answer(&ServerRequest { method: "GET", target: "/adv", body: &[] });
     String::from_utf8(answer.body.as_ref().to_vec()).unwrap()
@@ -50,6 +53,7 @@ fn nothing_of_a_configuration_of_ours_is_lost() {
         ("tang", format!(r#"{{"url":"http://a.test","adv":{adv}}}"#)),
         ("tang", r#"{"url":"http://a.test","adv":"/adv.jws"}"#.into()),
         ("tang", r#"{"url":"https://a.test","cacert":"/ca","cert":"/c","key":"/k"}"#.into()),
+        ("tang", format!(r#"{{"url":"https://a.test","pin":["{PIN}"],"thp":"{THP}"}}"#)),
         ("null", "{}".into()),
         (
             "sss",

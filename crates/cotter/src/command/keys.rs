@@ -1,9 +1,10 @@
 //! `cotter keys`: the key directory of a server.
 
-use crate::args::{Format, KeysCommand, KeysInitArgs, KeysListArgs, KeysRotateArgs, KeysShowArgs};
+use crate::args::{Format, KeysCommand, KeysInitArgs, KeysListArgs, KeysPinArgs, KeysRotateArgs, KeysShowArgs};
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
+use clevis::ServerPin;
 use crypto::SystemRandom;
 use crypto::ec::Curve;
 use jose::{Jwk, Thumbprint, ThumbprintHash};
@@ -14,11 +15,15 @@ use std::path::Path;
 use tang::server::{KeyFile, KeySet, KeyState, Role};
 use tang::{Advertisement, Trust};
 
+/// Longest file of certificates, as for TLS.
+const LONGEST_PEM: u64 = 1 << 20;
+
 /// Carries out one of the commands.
 pub fn run(which: KeysCommand) -> Result<(), CommandError> {
     match which {
         KeysCommand::Init(args) => init(&args),
         KeysCommand::Show(args) => show(&args),
+        KeysCommand::Pin(args) => pin(&args),
         KeysCommand::Rotate(args) => rotate(&args),
         KeysCommand::List(args) => list(&args),
     }
@@ -114,6 +119,29 @@ fn ask(args: &KeysShowArgs) -> Result<Vec<Thumbprint>, CommandError> {
     let advertisement = Advertisement::verify(&answer, &Trust::Anyone);
     let what = || format!("{} does not advertise keys", args.source);
     Ok(advertisement.map_err(|source| CommandError::failed(what(), source))?.signing_thumbprints())
+}
+
+/// The pins of the keys in a file, or of the one that a server proves to hold: for a person to compare.
+fn pin(args: &KeysPinArgs) -> Result<(), CommandError> {
+    let path = Path::new(&args.source);
+    let pins = match is_path(&args.source) {
+        true => pins_in(path)?,
+        false => vec![Host::new(args.patience.limit()).server_pin(&args.source)?],
+    };
+    for pin in pins {
+        output::record(args.format, Object::new().with("pin", pin.to_string()), || pin.to_string())?;
+    }
+    Ok(())
+}
+
+fn pins_in(path: &Path) -> Result<Vec<ServerPin>, CommandError> {
+    let failed = |source| CommandError::failed(format!("cannot read {}", path.display()), source);
+    let pem = linux::read_regular_file(path, LONGEST_PEM)
+        .map_err(|source| failed(source).hint("an address begins with https://"))?;
+    linux::server_pins(&pem).map_err(|source| {
+        let error = CommandError::failed(format!("{} tells no pin", path.display()), source);
+        error.hint("it must have certificates or public keys: `openssl pkey -in KEY.pem -pubout` gives that of a key")
+    })
 }
 
 fn list(args: &KeysListArgs) -> Result<(), CommandError> {

@@ -9,26 +9,37 @@
 //! transport knows whose limits it works under, and forty disks bound to one server share a handshake.
 
 mod address;
+mod clock;
 mod dial;
 mod patience;
+mod pem_file;
+mod pinned;
 mod proxy;
+mod roots;
 mod socket;
 mod socks;
 mod tls;
+mod trust;
 mod verifier;
 
 use address::{Address, Scheme};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clevis::{Cancel, Deadline, HttpRequest, HttpResponse, LONGEST_ANSWER, Method, Net, NetError, TlsFiles};
+use clevis::{
+    Cancel, Deadline, HttpRequest, HttpResponse, LONGEST_ANSWER, Method, Net, NetError, ServerPin, TlsSettings, Unseal,
+};
 use dial::{Dial, Names};
 use patience::Patience;
+use pinned::Seen;
 use proxy::{Proxies, Route};
+use rustls::ClientConfig;
 use socket::{BUFFER, INPUT_BUFFER, LONGEST_HEAD, RequestForm};
-use std::io::{self, Read};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use tls::{Secure, SystemRoots};
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use tls::Secure;
+use trust::Trust;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
 use ureq::{Agent, Body, Error, http};
 
@@ -45,7 +56,7 @@ const USER_AGENT: &str = concat!("cotter/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug)]
 pub struct Client {
     proxies: Proxies,
-    roots: SystemRoots,
+    trust: Trust,
     kept: Mutex<Vec<Line>>,
 }
 
@@ -66,7 +77,7 @@ struct Line {
 struct Origin {
     scheme: Scheme,
     place: address::Place,
-    tls: TlsFiles,
+    tls: TlsSettings,
 }
 
 impl Client {
@@ -77,7 +88,21 @@ impl Client {
 
     /// A client that finds its proxy settings by `variable`, such as `http_proxy`.
     pub fn with_variables(variable: impl Fn(&str) -> Option<String>) -> Client {
-        Client { proxies: Proxies::read(variable), roots: SystemRoots::default(), kept: Mutex::default() }
+        Client { proxies: Proxies::read(variable), trust: Trust::default(), kept: Mutex::default() }
+    }
+
+    /// The same, which lets the authorities in the file at `path` sign servers' certificates where a policy names none, or a file that
+    /// is not here; and none of the system's. The file is read when the first server of that kind is asked.
+    #[must_use]
+    pub fn trusting(self, path: String) -> Client {
+        Client { trust: Trust { authorities: Some(path), ..self.trust }, ..self }
+    }
+
+    /// The same with another clock for certificates, and another file that says when the image was built (`/etc/cotter/built`: Unix
+    /// seconds, decimal), before which they are never judged.
+    #[must_use]
+    pub fn with_clock(self, now: fn() -> SystemTime, built: PathBuf) -> Client {
+        Client { trust: Trust { now, built, ..self.trust }, ..self }
     }
 
     fn take_kept(&self, origin: &Origin) -> Option<Line> {
@@ -95,11 +120,24 @@ impl Client {
         kept.push(line);
     }
 
-    fn new_line(&self, address: &Address, origin: Origin, patience: Patience) -> Result<Line, NetError> {
-        let tls = match address.scheme {
-            Scheme::Http => None,
-            Scheme::Https => Some(tls::configure(&origin.tls, &self.roots)?),
-        };
+    /// What TLS needs for a server of `origin`, if it is one of https.
+    fn secured(&self, origin: &Origin, unseal: Option<&dyn Unseal>) -> Result<Option<Arc<ClientConfig>>, NetError> {
+        match origin.scheme {
+            Scheme::Http if !origin.tls.pins.is_empty() => {
+                Err(NetError::BadUrl { why: "only https:// shows the key that is pinned" })
+            }
+            Scheme::Http => Ok(None),
+            Scheme::Https => tls::configure(&origin.tls, unseal, &self.trust).map(Some),
+        }
+    }
+
+    fn new_line(
+        &self,
+        address: &Address,
+        origin: Origin,
+        tls: Option<Arc<ClientConfig>>,
+        patience: Patience,
+    ) -> Result<Line, NetError> {
         let (mut form, mut place, mut proxy_login) = (RequestForm::Origin, address.place.clone(), None);
         let (mut tunnel, mut tunnel_from, mut told) = (None, "", None);
         match self.proxies.route(address)? {
@@ -152,13 +190,40 @@ impl Net for Client {
                 answer => return self.finish(line, answer),
             }
         }
-        let line = self.new_line(&address, origin, Patience::new(since, until, cancel))?;
+        let tls = self.secured(&origin, request.unseal)?;
+        let line = self.new_line(&address, origin, tls, Patience::new(since, until, cancel))?;
         let answer = line.exchange(request, &address);
         self.finish(line, answer)
     }
 }
 
 impl Client {
+    /// The key that the server at `url` proves to hold. Nothing is trusted, and nothing but that is asked: what it answers beyond the
+    /// handshake does not matter.
+    ///
+    /// # Errors
+    /// [`NetError`]; [`NetError::BadUrl`] for an address without TLS.
+    pub fn server_pin(&self, url: &str, until: Deadline, cancel: &Cancel) -> Result<ServerPin, NetError> {
+        let since = Instant::now();
+        let until = until.instant().unwrap_or(since + TOTAL_LIMIT);
+        let address = Address::parse(url)?;
+        if address.scheme == Scheme::Http {
+            return Err(NetError::BadUrl { why: "only a server of https:// shows a key" });
+        }
+        let seen = Arc::new(Seen::new());
+        let tls = TlsSettings::default();
+        let origin = Origin { scheme: address.scheme, place: address.place.clone(), tls: tls.clone() };
+        let config = tls::watching(seen.clone())?;
+        let line = self.new_line(&address, origin, Some(config), Patience::new(since, until, cancel))?;
+        let request = HttpRequest { method: Method::Get, url, content_type: None, body: &[], tls: &tls, unseal: None };
+        let answer = line.exchange(&request, &address);
+        match (seen.get(), answer) {
+            (Some(pin), _) => Ok(*pin),
+            (None, Err(error)) => Err(error),
+            (None, Ok(_)) => Err(NetError::BadUrl { why: "only a server of https:// shows a key" }),
+        }
+    }
+
     fn finish(&self, line: Line, answer: Result<HttpResponse, NetError>) -> Result<HttpResponse, NetError> {
         if answer.is_ok() {
             self.keep(line);
@@ -201,9 +266,11 @@ impl Line {
                 Ok(ours) => *ours,
                 Err(source) => NetError::Broken { source },
             },
-            Error::Rustls(source) => NetError::Tls { source: source.into() },
-            Error::Io(source) if concerns_tls(&source) => NetError::Tls { source: source.into() },
-            Error::Io(source) => NetError::Broken { source: source.into() },
+            Error::Rustls(source) => tls::reason(source),
+            Error::Io(source) => match source.downcast::<rustls::Error>() {
+                Ok(source) => tls::reason(source),
+                Err(source) => NetError::Broken { source: source.into() },
+            },
             Error::ConnectProxyFailed(why) => NetError::Proxy { variable: self.tunnel_from, why },
             Error::LargeResponseHeader(_, limit) => NetError::HeadTooLong { limit },
             Error::BadUri(_) | Error::Http(_) => NetError::BadUrl { why: "it cannot be put into a request" },
@@ -223,8 +290,4 @@ fn read_body(answer: http::Response<Body>, limit: usize) -> Result<HttpResponse,
     let one_more = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     answer.into_body().into_reader().take(one_more).read_to_end(&mut body)?;
     if body.len() > limit { Err(Error::Other(NetError::TooLong.into())) } else { Ok(HttpResponse { status, body }) }
-}
-
-fn concerns_tls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }

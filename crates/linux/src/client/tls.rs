@@ -4,117 +4,113 @@
 //! policy; rustls is used directly instead.
 
 use super::address::Place;
+use super::clock::Clock;
+use super::pem_file::{bad_file, certificates_in, read, roots};
+use super::pinned::{ByKey, OtherKey, Seen};
 use super::socket::{BUFFER, INPUT_BUFFER};
+use super::trust::Trust;
 use super::verifier::OrItself;
-use crate::files::read_file;
-use clevis::{NetError, TlsFiles};
-use rustls::client::WebPkiServerVerifier;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use rustls_native_certs::{CertificateResult, ErrorKind};
+use clevis::{Moment, NetError, TlsSettings, Unseal};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{WantsClientCert, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{PrivateKeyDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, ClientConnection, ConfigBuilder, StreamOwned};
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::sync::{Arc, OnceLock};
+use std::io::{Read, Write};
+use std::sync::Arc;
 use ureq::Error;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 
-/// The certificates that sign servers' where the policy names none: the system's, read when the first `https` needs them.
-#[derive(Debug, Default)]
-pub(super) struct SystemRoots(OnceLock<Arc<RootCertStore>>);
-
-impl SystemRoots {
-    fn get(&self) -> Result<Arc<RootCertStore>, NetError> {
-        if let Some(roots) = self.0.get() {
-            return Ok(roots.clone());
-        }
-        let named = NAMING_ROOTS.iter().find_map(|name| std::env::var(name).ok());
-        let roots = system_roots(rustls_native_certs::load_native_certs(), named.as_deref())?;
-        Ok(self.0.get_or_init(|| Arc::new(roots)).clone())
-    }
-}
-
-/// OpenSSL's variables for a file and for directories of certificates, which are looked for there and nowhere else.
-const NAMING_ROOTS: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-
-/// The certificates that were `found`, or Mozilla's as compiled in where the system has none, as in an initramfs.
-///
-/// Those of Mozilla may be far more than somebody meant to trust. So where certificates were `named`, or are there and
-/// cannot be used, having none of them is an error. Only some of them being of no use is none: fewer are trusted then.
-fn system_roots(found: CertificateResult, named: Option<&str>) -> Result<RootCertStore, NetError> {
-    let mut store = RootCertStore::empty();
-    let (_, ignored) = store.add_parsable_certificates(found.certs);
-    if !store.is_empty() {
-        return Ok(store);
-    }
-    if let Some(error) = found.errors.into_iter().next() {
-        return Err(bad_roots(error, named));
-    }
-    if named.is_some() || ignored > 0 {
-        return Err(bad_file(named.unwrap_or(SYSTEM_ROOTS), pem::Error::NoItemsFound));
-    }
-    store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    Ok(store)
-}
-
-/// What stands for a file where the system does not say which one it was.
-const SYSTEM_ROOTS: &str = "with the system's certificates";
-
-fn bad_roots(error: rustls_native_certs::Error, named: Option<&str>) -> NetError {
-    match error.kind {
-        ErrorKind::Io { inner, path } => NetError::TlsFile { path: path.to_string_lossy().into_owned(), source: inner },
-        _ => bad_file(named.unwrap_or(SYSTEM_ROOTS), error),
-    }
-}
-
-/// What TLS needs to know for the servers of one policy. Reads the files that the policy names.
-pub(super) fn configure(files: &TlsFiles, system: &SystemRoots) -> Result<Arc<ClientConfig>, NetError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone());
-    let builder = builder.with_safe_default_protocol_versions().map_err(|e| NetError::Tls { source: e.into() })?;
-    let builder = match &files.cacert {
-        None => builder.with_root_certificates(system.get()?),
-        Some(path) => {
-            let certificates = certificates_in(path)?;
-            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(path, &certificates)?), provider);
-            let verifier = OrItself::new(verifier.build().map_err(|e| bad_file(path, e))?, certificates);
-            // Called dangerous because it may be anything; this one only adds what `OrItself` says.
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
-        }
-    };
-    let Some(path) = &files.cert else { return Ok(Arc::new(builder.with_no_client_auth())) };
+/// What TLS needs to know for the servers of one policy. Reads the files that the policy names; `unseal` opens a client's key.
+pub(super) fn configure(
+    settings: &TlsSettings,
+    unseal: Option<&dyn Unseal>,
+    trust: &Trust,
+) -> Result<Arc<ClientConfig>, NetError> {
+    let verifier = verifier(settings, trust)?;
+    let builder = builder(verifier, trust.clock(settings)?)?;
+    let Some(path) = &settings.cert else { return Ok(Arc::new(builder.with_no_client_auth())) };
     let chain = certificates_in(path)?;
     // Like curl: a file with both is named once.
-    let key_path = files.key.as_ref().unwrap_or(path);
-    let key = read(key_path)?;
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|e| bad_file(key_path, e))?;
+    let key_path = settings.key.as_ref().unwrap_or(path);
+    let key = client_key(key_path, unseal)?;
     builder.with_client_auth_cert(chain, key).map(Arc::new).map_err(|e| bad_file(key_path, e))
 }
 
-fn roots(path: &str, certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, NetError> {
-    let mut store = RootCertStore::empty();
-    for certificate in certificates {
-        store.add(certificate.clone()).map_err(|e| bad_file(path, e))?;
+/// For a server of which nothing is asked but its key, which `seen` has afterwards.
+pub(super) fn watching(seen: Arc<Seen>) -> Result<Arc<ClientConfig>, NetError> {
+    let builder = builder(Arc::new(ByKey::watching(seen, &provider())), Clock::system())?;
+    Ok(Arc::new(builder.with_no_client_auth()))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn builder(
+    verifier: Arc<dyn ServerCertVerifier>,
+    clock: Clock,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, NetError> {
+    let builder = ClientConfig::builder_with_details(provider(), Arc::new(clock));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|e| NetError::Tls { source: e.into() })?;
+    // Called dangerous because it may be anything: each of ours says what it accepts.
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier))
+}
+
+/// Who the server must be: by its key, by an authority that the policy or the machine's setup names, or by one of the system's.
+fn verifier(settings: &TlsSettings, trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, NetError> {
+    if !settings.pins.is_empty() {
+        return Ok(Arc::new(ByKey::wanted(settings.pins.clone(), &provider())));
     }
-    Ok(store)
+    match trust.authorities(settings.cacert.as_deref())? {
+        None => {
+            let verifier = WebPkiServerVerifier::builder_with_provider(trust.system_roots()?, provider()).build();
+            Ok(verifier.map_err(|e| NetError::Tls { source: e.into() })?)
+        }
+        Some((path, certificates)) => {
+            let roots = Arc::new(roots(&path, &certificates)?);
+            let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
+            Ok(Arc::new(OrItself::new(verifier.map_err(|e| bad_file(&path, e))?, certificates)))
+        }
+    }
 }
 
-fn certificates_in(path: &str) -> Result<Vec<CertificateDer<'static>>, NetError> {
+/// The key in the file at `path`: PEM, or something sealed that holds PEM.
+fn client_key(path: &str, unseal: Option<&dyn Unseal>) -> Result<PrivateKeyDer<'static>, NetError> {
     let text = read(path)?;
-    let found: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
-    let found = found.map_err(|e| bad_file(path, e))?;
-    if found.is_empty() { Err(bad_file(path, pem::Error::NoItemsFound)) } else { Ok(found) }
+    let parse = |pem: &[u8]| PrivateKeyDer::from_pem_slice(pem).map_err(|e| bad_file(path, e));
+    match unseal {
+        Some(unseal) if !text.windows(PEM.len()).any(|part| part == PEM) => {
+            let failed = |source| NetError::ClientKey { path: path.to_owned(), source };
+            parse(unseal.unseal(&text).map_err(failed)?.expose())
+        }
+        _ => parse(&text),
+    }
 }
 
-fn read(path: &str) -> Result<zeroize::Zeroizing<Vec<u8>>, NetError> {
-    let read = read_file(path).map(zeroize::Zeroizing::new);
-    read.map_err(|source| NetError::TlsFile { path: path.to_owned(), source })
-}
+/// What every section of a PEM file begins with (RFC 7468, section 2).
+const PEM: &[u8] = b"-----BEGIN ";
 
-fn bad_file(path: &str, why: impl std::error::Error + Send + Sync + 'static) -> NetError {
-    NetError::TlsFile { path: path.to_owned(), source: io::Error::new(io::ErrorKind::InvalidData, why) }
+/// What rustls says, in the words of the port.
+pub(super) fn reason(error: rustls::Error) -> NetError {
+    let moment = |time: UnixTime| Moment(time.as_secs());
+    match &error {
+        rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => {
+            NetError::NotYetGood { now: moment(*time), from: moment(*not_before) }
+        }
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => {
+            NetError::Expired { now: moment(*time), until: moment(*not_after) }
+        }
+        rustls::Error::InvalidCertificate(CertificateError::Other(other)) => match other.0.downcast_ref() {
+            Some(OtherKey { shown, wanted }) => NetError::OtherKey { shown: *shown, wanted: wanted.clone() },
+            None => NetError::Tls { source: error.into() },
+        },
+        _ => NetError::Tls { source: error.into() },
+    }
 }
 
 /// Puts TLS over connections to `https` servers.
@@ -182,59 +178,5 @@ impl<In: Transport> Transport for SecureSocket<In> {
 impl<In: Transport> fmt::Debug for SecureSocket<In> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecureSocket").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use rustls_native_certs::load_certs_from_paths;
-    use std::path::Path;
-    use tempfile::TempDir;
-
-    /// How many certificates are trusted where these are named, or the path that is complained of.
-    fn named(file: Option<&Path>, directory: Option<&Path>) -> Result<usize, String> {
-        let named = file.or(directory).and_then(Path::to_str);
-        match system_roots(load_certs_from_paths(file, directory), named) {
-            Ok(roots) => Ok(roots.len()),
-            Err(NetError::TlsFile { path, .. }) => Err(path),
-            Err(other) => Err(format!("{other:?}")),
-        }
-    }
-
-    #[test]
-    fn only_where_nothing_is_named_and_nothing_there_the_compiled_in_ones_are_trusted() {
-        let dir = TempDir::new().unwrap();
-        let file = |name: &str, text: &str| {
-            let path = dir.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path
-        };
-        let key = rcgen::KeyPair::generate().unwrap();
-        let good = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap().pem();
-        let good = file("good.pem", &good);
-        let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert_eq!(named(None, None), Ok(webpki_roots::TLS_SERVER_ROOTS.len()));
-        assert_eq!(named(Some(&good), None), Ok(1));
-        assert_eq!(named(Some(&good), Some(&dir.path().join("none"))), Ok(1), "fewer, and none of Mozilla's");
-        for bad in
-            [file("empty", ""), file("nonsense", nonsense), file("broken", "-----BEGIN"), dir.path().join("none")]
-        {
-            let path = bad.to_str().unwrap().to_owned();
-            assert_eq!(named(Some(&bad), None), Err(path), "{bad:?}");
-        }
-        let nothing = dir.path().join("directory");
-        std::fs::create_dir(&nothing).unwrap();
-        for bad in [nothing, dir.path().join("none")] {
-            assert_eq!(named(None, Some(&bad)), Err(bad.to_str().unwrap().to_owned()), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn unusable_certificates_of_the_system_are_not_replaced_by_others() {
-        let mut found = CertificateResult::default();
-        found.certs.push(CertificateDer::from(vec![0]));
-        assert!(matches!(system_roots(found, None), Err(NetError::TlsFile { path, .. }) if path == SYSTEM_ROOTS));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::server::{request, serve};
 use crate::{AMPLE, client, post};
-use clevis::{Cancel, HttpRequest, HttpResponse, Method, Net, NetError, TlsFiles};
+use clevis::{Cancel, HttpRequest, HttpResponse, Method, Net, NetError, TlsSettings};
 use linux::deadline_after;
 use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
 use std::io::Write;
@@ -17,8 +17,8 @@ const SHORT: Duration = Duration::from_millis(150);
 const GENEROUS: Duration = Duration::from_secs(5);
 
 fn exchange(url: &str, body: &[u8], limit: Duration, cancel: &Cancel) -> Result<HttpResponse, NetError> {
-    let tls = TlsFiles::default();
-    let request = HttpRequest { method: Method::Post, url, content_type: None, body, tls: &tls };
+    let tls = TlsSettings::default();
+    let request = HttpRequest { method: Method::Post, url, content_type: None, body, tls: &tls, unseal: None };
     client().exchange(&request, deadline_after(limit), cancel)
 }
 
@@ -117,8 +117,9 @@ fn limits_are_those_of_the_exchange_and_not_of_the_connection() {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
         }
     });
-    let (client, url, tls) = (client(), format!("http://{address}/"), TlsFiles::default());
-    let request = HttpRequest { method: Method::Get, url: &url, content_type: None, body: &[], tls: &tls };
+    let (client, url, tls) = (client(), format!("http://{address}/"), TlsSettings::default());
+    let request =
+        HttpRequest { method: Method::Get, url: &url, content_type: None, body: &[], tls: &tls, unseal: None };
     let cancel = Cancel::new();
     client.exchange(&request, deadline_after(SHORT), &cancel).unwrap();
     cancel.cancel();

@@ -6,11 +6,12 @@
 
 mod answers;
 mod limits;
+mod pins;
 mod proxies;
 mod server;
 mod tls;
 
-use clevis::{Cancel, HttpRequest, HttpResponse, Method, Net, NetError, TlsFiles};
+use clevis::{Cancel, HttpRequest, HttpResponse, Method, Net, NetError, TlsSettings};
 use linux::{Client, deadline_after};
 use std::time::Duration;
 
@@ -23,11 +24,11 @@ fn client() -> Client {
 }
 
 fn get(client: &Client, url: &str) -> Result<HttpResponse, NetError> {
-    get_with(client, url, &TlsFiles::default())
+    get_with(client, url, &TlsSettings::default())
 }
 
-fn get_with(client: &Client, url: &str, tls: &TlsFiles) -> Result<HttpResponse, NetError> {
-    let request = HttpRequest { method: Method::Get, url, content_type: None, body: &[], tls };
+fn get_with(client: &Client, url: &str, tls: &TlsSettings) -> Result<HttpResponse, NetError> {
+    let request = HttpRequest { method: Method::Get, url, content_type: None, body: &[], tls, unseal: None };
     client.exchange(&request, deadline_after(AMPLE), &Cancel::new())
 }
 
@@ -37,7 +38,8 @@ fn post(client: &Client, url: &str, body: &[u8]) -> Result<HttpResponse, NetErro
         url,
         content_type: Some("application/jwk+json"),
         body,
-        tls: &TlsFiles::default(),
+        tls: &TlsSettings::default(),
+        unseal: None,
     };
     client.exchange(&request, deadline_after(AMPLE), &Cancel::new())
 }

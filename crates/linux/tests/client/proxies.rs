@@ -3,7 +3,7 @@
 use crate::get;
 use crate::server::{request, serve};
 use crate::tls::{Peer, accept};
-use clevis::{NetError, TlsFiles};
+use clevis::{NetError, TlsSettings};
 use linux::Client;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -56,7 +56,7 @@ fn tls_goes_through_a_tunnel() {
         accept(stream, &settings);
     });
     let client = through("https_proxy", address.to_string());
-    let tls = TlsFiles { cacert: Some(behind), ..TlsFiles::default() };
+    let tls = TlsSettings { cacert: Some(behind), ..TlsSettings::default() };
     assert_eq!(crate::get_with(&client, "https://localhost:4433/adv/", &tls).unwrap().body, b"{}");
     assert!(next(&requests).starts_with("CONNECT localhost:4433 HTTP/1.1\r\n"));
 }
@@ -83,7 +83,7 @@ fn socks_carries_both() {
     });
     let client = through("all_proxy", format!("socks5h://{address}"));
     assert_eq!(get(&client, "http://localhost:9/adv/").unwrap().body, b"{}");
-    let files = TlsFiles { cacert: Some(servers.files()), ..TlsFiles::default() };
+    let files = TlsSettings { cacert: Some(servers.files()), ..TlsSettings::default() };
     assert_eq!(crate::get_with(&client, "https://localhost:9/adv/", &files).unwrap().body, b"{}");
 }
 

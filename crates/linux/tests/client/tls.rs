@@ -2,7 +2,7 @@
 
 use crate::server::{request, serve};
 use crate::{client, get_with};
-use clevis::{NetError, TlsFiles};
+use clevis::{NetError, TlsSettings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -44,10 +44,17 @@ impl Peer {
     }
 
     /// A certificate for `name`, and its key.
-    fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+    pub(crate) fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        self.issue_for(name, [1975, 4096])
+    }
+
+    /// The same, good from the beginning of one year to that of another.
+    pub(crate) fn issue_for(&self, name: &str, [from, until]: [i32; 2]) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let issuer: &Issuer<'_, KeyPair> = &self.authority;
-        (CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, issuer).unwrap(), key)
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(from, 1, 1), rcgen::date_time_ymd(until, 1, 1));
+        (params.signed_by(&key, issuer).unwrap(), key)
     }
 
     /// Settings of a server for `localhost`, which asks for certificates by `clients` if given.
@@ -62,7 +69,7 @@ impl Peer {
     }
 }
 
-fn settings(clients: Option<&Peer>, certificate: &rcgen::Certificate, key: &KeyPair) -> Arc<ServerConfig> {
+pub(crate) fn settings(clients: Option<&Peer>, certificate: &rcgen::Certificate, key: &KeyPair) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
     let builder = match clients {
@@ -88,8 +95,8 @@ pub(crate) fn accept(stream: TcpStream, settings: &Arc<ServerConfig>) {
     }
 }
 
-fn ca(path: String) -> TlsFiles {
-    TlsFiles { cacert: Some(path), ..TlsFiles::default() }
+fn ca(path: String) -> TlsSettings {
+    TlsSettings { cacert: Some(path), ..TlsSettings::default() }
 }
 
 #[test]
@@ -100,7 +107,7 @@ fn a_private_authority_is_the_only_one() {
     for _ in 0..2 {
         assert_eq!(get_with(&client, &url, &ca(ours.files())).unwrap().body, b"{}");
     }
-    for files in [ca(other.files()), TlsFiles::default()] {
+    for files in [ca(other.files()), TlsSettings::default()] {
         let error = get_with(&client, &url, &files).unwrap_err();
         assert!(matches!(error, NetError::Tls { .. }), "{error:?}");
     }
@@ -138,7 +145,7 @@ fn a_server_may_show_the_given_certificate_itself() {
     let (late, expired) = listening("localhost", 2000);
     for (address, path) in [(address, &another), (elsewhere, &other_name), (late, &expired)] {
         let error = ask(address, path).unwrap_err();
-        assert!(matches!(error, NetError::Tls { .. }), "{path}: {error:?}");
+        assert!(matches!(error, NetError::Tls { .. } | NetError::Expired { .. }), "{path}: {error:?}");
     }
 }
 
@@ -173,17 +180,18 @@ fn files_that_cannot_be_used_fail_before_the_request() {
     let key = peer.write("key.pem", &other_key.serialize_pem());
     let rubbish = peer.write("rubbish.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     let empty = peer.write("empty.pem", "");
-    let check = |files: TlsFiles, path: &str| {
+    let check = |files: TlsSettings, path: &str| {
         let error = get_with(&client(), &url, &files).unwrap_err();
         assert!(matches!(&error, NetError::TlsFile { path: p, .. } if p == path), "{path}: {error:?}");
     };
     for bad in [peer.path("none.pem"), rubbish, empty.clone(), "/dev/zero".to_owned()] {
         check(ca(bad.clone()), &bad);
     }
-    let with = |cert: &str, key: Option<&str>| TlsFiles {
+    let with = |cert: &str, key: Option<&str>| TlsSettings {
         cacert: Some(peer.files()),
         cert: Some(cert.to_owned()),
         key: key.map(str::to_owned),
+        ..TlsSettings::default()
     };
     check(with(&empty, None), &empty);
     check(with(&certificate, None), &certificate);

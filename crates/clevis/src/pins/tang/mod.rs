@@ -3,6 +3,7 @@
 //! At encryption the server's advertisement is fetched or given, its signatures are checked, and it has to be trusted: by a
 //! thumbprint, because it was given, by a person, or by `-y`. Nobody is asked for help with the encryption itself.
 
+mod client_key;
 mod renew;
 mod server;
 mod settings;
@@ -81,7 +82,7 @@ impl Pin for Tang {
         let settings = Settings::read(config)?;
         let (server, key) = read_binding(header).map_err(|source| PinError::BadBinding { pin: NAME, source })?;
         let bound = bound_server(header).map_err(|source| PinError::BadBinding { pin: NAME, source })?;
-        let same_server = settings.server.to_json() == server.to_json();
+        let same_server = settings.server.is(&server);
         let signs = settings.thp.as_ref().is_none_or(|thp| bound.signs_as(thp));
         Ok(same_server && signs && settings.gives(&key))
     }

@@ -4,7 +4,7 @@ use super::server::Server;
 use crate::config::{Config, ConfigError};
 use crate::error::{Asked, PinError, Url};
 use crate::pin::{Ports, TrustPolicy};
-use crate::ports::{PersonError, TlsFiles};
+use crate::ports::{PersonError, TlsSettings};
 use crypto::{Hash, Secret};
 use jose::b64;
 use json::{Field, FieldError, Value};
@@ -27,15 +27,20 @@ pub(super) enum Given {
 impl Settings {
     /// Reads it; an option that there is not is an error.
     pub(super) fn read(config: &Config) -> Result<Settings, ConfigError> {
-        config.only(&["url", "thp", "adv", "cacert", "cert", "key"])?;
+        config.only(&["url", "thp", "adv", "cacert", "cert", "key", "pin"])?;
         let field = config.field();
         let server = Server::read(&field)?;
-        if server.tls != TlsFiles::default() && !server.url.to_ascii_lowercase().starts_with("https://") {
+        if server.tls != TlsSettings::default() && !server.url.to_ascii_lowercase().starts_with("https://") {
             let url = field.member("url")?;
             return Err(url.wrong_value("an https:// address, which cacert, cert and key are for").into());
         }
         if let (None, Some(key)) = (&server.tls.cert, field.optional("key")?) {
             return Err(key.wrong_value("of use without cert").into());
+        }
+        if let (false, Some(cacert)) = (server.tls.pins.is_empty(), field.optional("cacert")?) {
+            return Err(cacert
+                .wrong_value("of use beside pin, by which the server is known whoever signed its certificate")
+                .into());
         }
         let thp = read_thumbprint(&field)?;
         let given = field.optional("adv")?.map(|adv| Given::read(&adv)).transpose()?;
