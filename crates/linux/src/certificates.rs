@@ -1,7 +1,7 @@
 //! What a file of certificates tells a person: until when each is good, and by what pin its key is known.
 //!
-//! For warnings and for showing alone: nothing is trusted by what stands here; whoever connects has rustls and webpki judge. Only as much
-//! of X.509 is read as that takes (RFC 5280, section 4.1, in DER as of X.690), and strictly: what is not DER is no certificate.
+//! Whom to believe for what a certificate says is not decided here: that is for webpki. Only as much of X.509 is read as showing takes (RFC
+//! 5280, section 4.1, in DER as of X.690), of any version, and strictly: what is not DER is no certificate.
 
 use clevis::{Moment, ServerPin};
 use rustls::pki_types::pem::{self, PemObject};
@@ -75,6 +75,11 @@ pub fn server_pins(pem: &[u8]) -> Result<Vec<ServerPin>, CertificatesError> {
     let keys: Result<Vec<_>, _> = SubjectPublicKeyInfoDer::pem_slice_iter(pem).collect();
     pins.extend(keys.map_err(CertificatesError::Pem)?.iter().map(|key| ServerPin::of_key(key)));
     if pins.is_empty() { Err(CertificatesError::Nothing) } else { Ok(pins) }
+}
+
+/// The SubjectPublicKeyInfo in a certificate (DER), as it stands there.
+pub(crate) fn certificate_key(der: &[u8]) -> Result<&[u8], &'static str> {
+    Certificate::read(der).map(|found| found.key)
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificatesError> {

@@ -17,6 +17,7 @@
 
 pub mod boot_log;
 pub mod disk;
+pub mod front;
 pub mod keys;
 pub mod maker;
 pub mod pairing;

@@ -5,14 +5,15 @@
 //! proves by a signature over this very handshake, which is verified as ever. Only the server's own certificate counts: a pin of an
 //! authority would trust everything that it signs.
 
+use crate::certificates::certificate_key;
 use clevis::ServerPin;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use webpki::RawPublicKeyEntity;
 
 /// The key of a server that has proved to hold it.
 pub(super) type Seen = OnceLock<ServerPin>;
@@ -58,18 +59,19 @@ impl ByKey {
         ByKey { wanted: Wanted::Any(seen), algorithms: provider.signature_verification_algorithms }
     }
 
-    fn proved(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
+    /// Once the server has signed the handshake with this key.
+    fn proved(&self, key: &[u8]) -> HandshakeSignatureValid {
         if let Wanted::Any(seen) = &self.wanted {
             // A connection has one handshake; what was seen first stays.
-            let _ = seen.set(pin_of(certificate)?);
+            let _ = seen.set(ServerPin::of_key(key));
         }
-        Ok(())
+        HandshakeSignatureValid::assertion()
     }
 }
 
-/// The pin of a certificate's key.
-pub(super) fn pin_of(certificate: &CertificateDer<'_>) -> Result<ServerPin, Error> {
-    Ok(ServerPin::of_key(&ParsedCertificate::try_from(certificate)?.subject_public_key_info()))
+/// The key of a certificate, of which nothing else need make sense.
+fn key_of<'a>(certificate: &'a CertificateDer<'_>) -> Result<&'a [u8], Error> {
+    certificate_key(certificate).map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))
 }
 
 impl ServerCertVerifier for ByKey {
@@ -81,7 +83,7 @@ impl ServerCertVerifier for ByKey {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let shown = pin_of(end_entity)?;
+        let shown = ServerPin::of_key(key_of(end_entity)?);
         match &self.wanted {
             Wanted::OneOf(wanted) if !wanted.contains(&shown) => {
                 let other = OtherKey { shown, wanted: wanted.clone() };
@@ -97,8 +99,16 @@ impl ServerCertVerifier for ByKey {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let valid = verify_tls12_signature(message, certificate, signed, &self.algorithms)?;
-        self.proved(certificate).map(|()| valid)
+        let key = key_of(certificate)?;
+        let scheme = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
+        let info = SubjectPublicKeyInfoDer::from(key);
+        let raw = RawPublicKeyEntity::try_from(&info).map_err(|e| Error::General(format!("the server's key: {e}")))?;
+        // Before TLS 1.3 a scheme does not say of which curve it is.
+        let verifies = |algorithm: &&_| raw.verify_signature(*algorithm, message, signed.signature()).is_ok();
+        match scheme.and_then(|(_, algorithms)| algorithms.iter().find(|algorithm| verifies(algorithm))) {
+            Some(_) => Ok(self.proved(key)),
+            None => Err(Error::InvalidCertificate(CertificateError::BadSignature)),
+        }
     }
 
     fn verify_tls13_signature(
@@ -107,8 +117,9 @@ impl ServerCertVerifier for ByKey {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let valid = verify_tls13_signature(message, certificate, signed, &self.algorithms)?;
-        self.proved(certificate).map(|()| valid)
+        let key = key_of(certificate)?;
+        verify_tls13_signature_with_raw_key(message, &SubjectPublicKeyInfoDer::from(key), signed, &self.algorithms)?;
+        Ok(self.proved(key))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
