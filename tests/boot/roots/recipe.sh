@@ -8,7 +8,7 @@
 #   NAME-cotter      with what is in `integration`, and PROGRAM; NAME may be one with a crowd
 # Left behind are
 #   tree or layer    the file system, or what is above BASE/tree
-#   kernel, initrd   what boots it
+#   kernel, initrd   what boots it; beside the initrd of dracut with cotter one without systemd
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 name=$1 into=$2 base=$3 program=${4-}
@@ -71,6 +71,13 @@ images() {
         dracut) chroot "$1" dracut --force "/boot/initrd.img-$version" "$version" ;;
     esac
     mv "$1/boot/initrd.img-$version" "$into/initrd"
+    case $name in
+        # The other kind of image that dracut makes: shell scripts and no systemd.
+        dracut-cotter)
+            chroot "$1" dracut --force --omit "systemd systemd-initrd dracut-systemd" /boot/bare "$version"
+            mv "$1/boot/bare" "$into/initrd-without-systemd"
+            ;;
+    esac
     cp "$kernel" "$into/kernel"
 }
 
@@ -106,6 +113,11 @@ cotter() {
             for stage in local-top local-block; do
                 install -D -m 755 "$hooks/scripts/$stage" "$packaged/scripts/$stage/cotter"
             done
+            ;;
+        dracut)
+            module=$1/usr/lib/dracut/modules.d/90cotter
+            mkdir "$module"
+            cp -L "$files"/dracut/* "$module"
             ;;
     esac
 }

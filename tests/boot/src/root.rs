@@ -55,6 +55,7 @@ impl fmt::Display for Framework {
 pub struct Root {
     framework: Framework,
     directory: PathBuf,
+    initramfs: &'static str,
 }
 
 impl Root {
@@ -81,11 +82,17 @@ impl Root {
         Root::named(crowd.framework, &format!("{framework}-crowd-cotter"))
     }
 
+    /// The same root with the other initramfs of dracut, which has no systemd in it.
+    pub fn without_systemd(mut self) -> Root {
+        self.initramfs = "initrd-without-systemd";
+        self
+    }
+
     fn named(framework: Framework, name: &str) -> Root {
         let directory = place::provided(place::ROOTS).join(name);
         // It is written when all else is there.
         assert!(directory.join("recipe").is_file(), "the root `{name}` is not whole; this makes it: cargo xtask setup");
-        Root { framework, directory }
+        Root { framework, directory, initramfs: "initrd" }
     }
 
     /// What made its initramfs.
@@ -100,7 +107,7 @@ impl Root {
 
     /// Its initramfs.
     pub fn initramfs(&self) -> PathBuf {
-        self.directory.join("initrd")
+        self.directory.join(self.initramfs)
     }
 
     /// The tree of a plain root; another one is a layer above that.

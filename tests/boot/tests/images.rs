@@ -67,3 +67,27 @@ fn an_image_has_the_program_and_the_time_it_was_made() {
     let now = SystemTime::now();
     assert!(built <= now && built > now - YEAR, "{built:?}");
 }
+
+/// systemd has units; without it a hook maps volumes before the one that asks, which is named after what it is called for.
+#[test]
+fn images_of_dracut_have_what_starts_the_program() {
+    let root = Root::with_cotter(Framework::Dracut);
+    let wanted = |image: &Path, place: &str| image.join(place).symlink_metadata().is_ok();
+    let image = root.unpacked(&["usr/bin/cotter", "etc/cotter/built", "usr/lib/systemd/system/*cotter*", "*/hooks/*"]);
+    let units = "usr/lib/systemd/system";
+    let wants = ["sysinit.target.wants/cotter-boot-initrd", "emergency.target.wants/cotter-latch"];
+    for place in wants.map(|unit| format!("{units}/{unit}.service")) {
+        assert!(wanted(image.path(), &place), "{place}");
+        assert!(image.path().join(&place).exists(), "{place} leads nowhere");
+    }
+    let hooks = "usr/lib/dracut/hooks";
+    assert!(wanted(image.path(), &format!("{hooks}/emergency/00-cotter-emergency.sh")));
+    assert!(!wanted(image.path(), &format!("{hooks}/initqueue/settled/00-cotter-map.sh")));
+
+    let image = root.without_systemd().unpacked(&["usr/bin/cotter", "etc/cotter/built", "*cotter*", "*/hooks/*"]);
+    for hook in ["emergency/00-cotter-emergency", "initqueue/settled/00-cotter-map", "cleanup/00-cotter-end"] {
+        let file = image.path().join(format!("{hooks}/{hook}.sh"));
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o755, "{hook}");
+    }
+    assert!(!wanted(image.path(), units));
+}
