@@ -34,6 +34,11 @@ impl Hosts {
         }
     }
 
+    /// Adds those of `others` behind these.
+    pub fn extend(&mut self, others: Hosts) {
+        others.entries.into_iter().for_each(|(name, address)| self.add(name, address));
+    }
+
     /// The addresses of a name, in the order of the lines. `localhost` has its own everywhere (RFC 6761, section 6.3).
     pub fn addresses(&self, name: &Name) -> Vec<IpAddr> {
         let mut found: Vec<IpAddr> =
@@ -62,5 +67,9 @@ mod tests {
         assert_eq!(of("y"), [""; 0]);
         assert_eq!(of("localhost"), ["127.0.0.1"]);
         assert_eq!(of("a.localhost"), ["127.0.0.1", "::1"]);
+        let mut first = Hosts::parse(b"192.0.2.9 tang");
+        first.extend(hosts.clone());
+        let tang: Vec<String> = first.addresses(&Name::parse("tang").unwrap()).iter().map(IpAddr::to_string).collect();
+        assert_eq!(tang, ["192.0.2.9", "192.0.2.7", "2001:db8::7"]);
     }
 }

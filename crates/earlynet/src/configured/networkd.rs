@@ -11,6 +11,8 @@ use crate::name::Name;
 pub struct Networkd {
     /// Whether an address that is good beyond the link is there (`OPER_STATE=routable`).
     pub is_routable: bool,
+    /// Whether networkd is at work on the interface and not done (`ADMIN_STATE=pending`, `initialized` or `configuring`).
+    pub is_under_way: bool,
     /// The servers of names on port 53; others need what early boot has not (a name in a certificate, another port).
     pub servers: Vec<NameServer>,
     /// The domains to search.
@@ -23,6 +25,9 @@ pub fn networkd(bytes: &[u8]) -> Networkd {
     for line in super::lines(bytes) {
         match line.split_once('=') {
             Some(("OPER_STATE", state)) => found.is_routable = state == "routable",
+            Some(("ADMIN_STATE", state)) => {
+                found.is_under_way = matches!(state, "pending" | "initialized" | "configuring")
+            }
             Some(("DNS", servers)) => {
                 found.servers = servers.split(' ').filter_map(server).take(MOST_SERVERS).collect()
             }
@@ -65,7 +70,16 @@ mod tests {
         let servers: Vec<String> = found.servers.iter().map(NameServer::to_string).collect();
         assert_eq!(servers, ["192.0.2.53", "fe80::1%eth0", "2001:db8::53", "192.0.2.54", "2001:db8::54"]);
         assert_eq!(found.search, [Name::parse("a.example").unwrap(), Name::parse("b.example").unwrap()]);
-        assert!(found.is_routable);
+        assert!(found.is_routable && !found.is_under_way);
+    }
+
+    #[test]
+    fn an_interface_that_networkd_works_on() {
+        for (state, expected) in
+            [("pending", true), ("initialized", true), ("configuring", true), ("unmanaged", false), ("failed", false)]
+        {
+            assert_eq!(networkd(format!("ADMIN_STATE={state}\n").as_bytes()).is_under_way, expected, "{state}");
+        }
     }
 
     #[test]
