@@ -62,6 +62,10 @@ const NEEDED: &[Needed] = &[
     needed("mmdebstrap", "mmdebstrap"),
     needed("zstd", "zstd"),
     needed("dnsmasq", "dnsmasq-base"),
+    // Networks that tests make, and who serves in them.
+    needed("ip", "iproute2"),
+    needed("nsd", "nsd"),
+    needed("/usr/lib/klibc/bin/sh", "klibc-utils"),
     needed("unshare", "util-linux"),
     // What clevis-pin-tpm2 is built with, which no package provides.
     needed("/usr/include/tss2/tss2_esys.h", "libtss2-dev"),

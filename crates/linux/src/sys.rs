@@ -6,6 +6,7 @@ mod device_mapper;
 mod hardening;
 mod inherited;
 mod keys;
+mod link_sockets;
 mod loop_device;
 mod mount_namespace;
 mod name_service;
@@ -18,6 +19,9 @@ pub(crate) use device_mapper::{DM_HEADER, device_mapper};
 pub use hardening::forbid_dumps;
 pub use inherited::{Inherited, InheritedError, named_output, take_inherited};
 pub(crate) use keys::{KeyNumber, add_logon_key, revoke_key, unlink_key};
+pub(crate) use link_sockets::{
+    bind_to_link, dhcp_socket, receive_advertisement, receive_packet, router_socket, send_to_all,
+};
 pub(crate) use loop_device::{attach_loop, file_of_loop, free_loop};
 pub(crate) use mount_namespace::own_mount_namespace;
 pub use name_service::use_own_name_service;

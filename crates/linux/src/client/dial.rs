@@ -5,6 +5,7 @@ use super::address::Place;
 use super::patience::{LONG, Patience};
 use super::socket::{RequestForm, Socket, Stream};
 use super::socks::Socks;
+use crate::resolver::{self, NamesError};
 use clevis::NetError;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -35,14 +36,31 @@ pub(super) struct Names {
     pub(super) patience: Patience,
     /// What is connected to: the server, or the proxy in front of it. `ureq` asks for no other name.
     pub(super) place: Place,
+    /// Who is asked; nobody is the system.
+    pub(super) own: Option<resolver::Names>,
 }
 
 impl Resolver for Names {
     fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let found = lookup(&self.place, &self.patience, system_resolver).map_err(boxed)?;
+        let found = lookup_by(self.own.as_ref(), &self.place, &self.patience).map_err(boxed)?;
         let mut addresses = self.empty();
         found.into_iter().take(MOST_ADDRESSES).for_each(|address| addresses.push(address));
         Ok(addresses)
+    }
+}
+
+/// The addresses of `place`, at least one.
+fn lookup_by(own: Option<&resolver::Names>, place: &Place, patience: &Patience) -> Result<Vec<SocketAddr>, NetError> {
+    match own {
+        Some(names) if place.host.parse::<IpAddr>().is_err() => {
+            let (until, cancel) = patience.limits();
+            let found = names.look_up(&place.host, until, &cancel).map_err(|error| match error {
+                NamesError::Cancelled => NetError::Cancelled,
+                other => NetError::Resolve { host: place.host.clone(), source: io::Error::other(other) },
+            })?;
+            Ok(found.into_iter().map(|address| SocketAddr::new(address, place.port)).collect())
+        }
+        _ => lookup(place, patience, system_resolver),
     }
 }
 
@@ -109,6 +127,8 @@ pub(super) struct Dial {
     pub(super) form: RequestForm,
     /// A proxy that has to be told the target first.
     pub(super) socks: Option<Socks>,
+    /// Who is asked for names; nobody is the system.
+    pub(super) own: Option<resolver::Names>,
 }
 
 impl<In: Transport> Connector<In> for Dial {
@@ -124,7 +144,7 @@ impl<In: Transport> Connector<In> for Dial {
         let mut stream = Stream::new(socket, self.patience.clone());
         if let Some(socks) = &self.socks {
             let server = Place::of(details.uri).map_err(boxed)?;
-            let lookup = |server: &Place| lookup(server, &self.patience, system_resolver);
+            let lookup = |server: &Place| lookup_by(self.own.as_ref(), server, &self.patience);
             socks.open(&mut stream, &server, lookup).map_err(boxed)?;
         }
         Ok(Some(Either::B(Socket::new(stream, self.form.clone()))))

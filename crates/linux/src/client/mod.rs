@@ -58,6 +58,7 @@ pub struct Client {
     proxies: Proxies,
     trust: Trust,
     kept: Mutex<Vec<Line>>,
+    names: Mutex<Option<crate::Names>>,
 }
 
 /// An agent and its connection to one origin.
@@ -88,7 +89,12 @@ impl Client {
 
     /// A client that finds its proxy settings by `variable`, such as `http_proxy`.
     pub fn with_variables(variable: impl Fn(&str) -> Option<String>) -> Client {
-        Client { proxies: Proxies::read(variable), trust: Trust::default(), kept: Mutex::default() }
+        Client {
+            proxies: Proxies::read(variable),
+            trust: Trust::default(),
+            kept: Mutex::default(),
+            names: Mutex::default(),
+        }
     }
 
     /// The same, which lets the authorities in the file at `path` sign servers' certificates where a policy names none, or a file that
@@ -103,6 +109,11 @@ impl Client {
     #[must_use]
     pub fn with_clock(self, now: fn() -> SystemTime, built: PathBuf) -> Client {
         Client { trust: Trust { now, built, ..self.trust }, ..self }
+    }
+
+    /// Looks names up by what is known here, from the next connection on; until then by the system's files and servers.
+    pub fn resolve_with(&self, names: crate::Names) {
+        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = Some(names);
     }
 
     fn take_kept(&self, origin: &Origin) -> Option<Line> {
@@ -152,11 +163,13 @@ impl Client {
                 (place, tunnel, tunnel_from) = (proxy, Some(connect), variable);
             }
         }
+        let own = self.names.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let connector =
             ().chain(ConnectProxyConnector::default())
-                .chain(Dial { patience: patience.clone(), form, socks: told })
+                .chain(Dial { patience: patience.clone(), form, socks: told, own: own.clone() })
                 .chain(Secure { config: tls });
-        let agent = Agent::with_parts(agent_config(tunnel), connector, Names { patience: patience.clone(), place });
+        let agent =
+            Agent::with_parts(agent_config(tunnel), connector, Names { patience: patience.clone(), place, own });
         Ok(Line { origin, agent, patience, proxy_login, tunnel_from })
     }
 }
@@ -236,8 +249,12 @@ impl Line {
     fn exchange(&self, request: &HttpRequest<'_>, address: &Address) -> Result<HttpResponse, NetError> {
         self.patience.left()?;
         let answer = self.ask(request, address).and_then(|answer| read_body(answer, LONGEST_ANSWER));
-        // Whatever the layers in between made of the end of our patience, that is the reason.
-        answer.map_err(|error| self.patience.left().err().unwrap_or_else(|| self.reason(error)))
+        // Whatever the layers in between made of the end of our patience, that is the reason; a name that nobody told an address of in time says
+        // more.
+        answer.map_err(|error| match (self.reason(error), self.patience.left()) {
+            (reason @ NetError::Resolve { .. }, _) | (reason, Ok(_)) => reason,
+            (_, Err(over)) => over,
+        })
     }
 
     fn ask(&self, request: &HttpRequest<'_>, address: &Address) -> Result<http::Response<Body>, Error> {

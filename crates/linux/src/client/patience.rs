@@ -1,6 +1,6 @@
 //! How long the exchange in progress may still wait, and the one place where this client waits for a socket.
 
-use clevis::{Cancel, NetError};
+use clevis::{Cancel, Deadline, NetError};
 use rustix::event::{PollFd, Timespec, poll};
 use rustix::io::Errno;
 use std::io;
@@ -35,6 +35,12 @@ impl Patience {
     pub(super) fn renew(&self, since: Instant, until: Instant, cancel: &Cancel) {
         let mut limits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *limits = Limits { since, until, cancel: cancel.clone() };
+    }
+
+    /// The limits, for what waits by itself.
+    pub(super) fn limits(&self) -> (Deadline, Cancel) {
+        let limits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (Deadline::at(limits.until), limits.cancel.clone())
     }
 
     /// How long to wait before looking again, or why to wait no more.
