@@ -11,7 +11,7 @@ mod luks;
 mod policy;
 mod tpm;
 
-pub use boot::{AgentArgs, BootCommand};
+pub use boot::{AgentArgs, BootCommand, NetworkArgs};
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
     AddArgs, BackupArgs, BindArgs, BindingChoice, Ceilings, ConfigArgs, Device, DumpArgs, EditArgs, EraseArgs, Expect,

@@ -4,15 +4,16 @@
 //! All servers are asked at once, over UDP and where an answer does not fit over TCP, each from a new port. A cancel and a deadline end a wait
 //! within 50 ms.
 
+mod error;
 mod exchange;
+
+pub use error::NamesError;
 
 use clevis::{Cancel, Deadline};
 use earlynet::configured::{Hosts, NameServer};
-use earlynet::dns::{Families, Lookup, LookupError, Resolving};
-use earlynet::{Name, NameError, Patience};
-use exchange::Exchange;
-use std::error::Error;
-use std::fmt;
+use earlynet::dns::{Families, Lookup, Resolving};
+use earlynet::{Name, Patience};
+use exchange::{Exchange, Limits};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,38 +35,6 @@ struct Known {
     search: Vec<Name>,
     ndots: Option<usize>,
 }
-
-/// Why a name has no address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NamesError {
-    /// It is none.
-    Name(NameError),
-    /// The servers have none, or do not answer.
-    Lookup(LookupError),
-    /// Time is up.
-    TimedOut {
-        /// Who was asked.
-        servers: Vec<NameServer>,
-    },
-    /// Nobody waits any more.
-    Cancelled,
-}
-
-impl fmt::Display for NamesError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NamesError::Name(error) => error.fmt(f),
-            NamesError::Lookup(error) => error.fmt(f),
-            NamesError::TimedOut { servers } => {
-                let servers: Vec<String> = servers.iter().map(NameServer::to_string).collect();
-                write!(f, "no answer in time from the servers of names ({})", servers.join(", "))
-            }
-            NamesError::Cancelled => f.write_str("cancelled"),
-        }
-    }
-}
-
-impl Error for NamesError {}
 
 impl Names {
     /// With these entries and no servers.
@@ -137,11 +106,4 @@ fn add<T: Clone + PartialEq>(known: &mut Vec<T>, more: &[T]) -> usize {
         }
     }
     known.len() - before
-}
-
-/// Until when is waited.
-struct Limits<'a> {
-    begun: Instant,
-    until: Deadline,
-    cancel: &'a Cancel,
 }

@@ -3,6 +3,7 @@
 use super::luks::{Ceilings, Expect};
 use crate::boot_settings;
 use clap::{Args, Subcommand};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// `cotter boot …`
@@ -12,6 +13,9 @@ pub enum BootCommand {
     /// Answer whoever asks for the passphrase of a volume while the machine starts, as its bindings allow
     #[command(after_long_help = AGENT)]
     Agent(AgentArgs),
+    /// Bring the network up as a machine that starts does, or say what that would do
+    #[command(after_long_help = NETWORK)]
+    Network(NetworkArgs),
 }
 
 const AGENT: &str = "\
@@ -56,4 +60,38 @@ pub struct AgentArgs {
     pub expect: Expect,
     #[command(flatten)]
     pub ceilings: Ceilings,
+}
+
+const NETWORK: &str = "\
+What is there already is used and not touched; who else is at work on the network is waited for, half a minute at most. Otherwise the words
+of the kernel command line are followed: ip= in the forms of the kernel and of dracut, vlan=, bond=, ifname=, rd.route=, nameserver=, BOOTIF=;
+without ip=, those of the settings of boot; without any, whatever the network offers, on all cards at once.
+
+Each step is one line on standard error, with the seconds since the machine was started. What was changed is printed on standard output,
+one line each, unless --take-back undoes it.";
+
+// `cotter boot network`
+#[derive(Debug, Args)]
+pub struct NetworkArgs {
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The kernel's command line
+    #[arg(long, value_name = "FILE", default_value = "/proc/cmdline")]
+    pub command_line: PathBuf,
+    /// The settings of boot
+    #[arg(long, value_name = "FILE", default_value = boot_settings::USUAL)]
+    pub settings: PathBuf,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub timeout: u32,
+    /// The network is there when this address, or one of several, has a route; without it, when there is a way to everywhere
+    #[arg(long, value_name = "ADDRESS")]
+    pub reach: Vec<IpAddr>,
+    /// Find the addresses of this name, too; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub look_up: Vec<String>,
+    /// Undo everything at the end
+    #[arg(long)]
+    pub take_back: bool,
 }

@@ -1,6 +1,7 @@
 //! `cotter boot`: what a machine needs while it starts.
 
 mod agent;
+mod network;
 mod search;
 
 use crate::args::BootCommand;
@@ -10,5 +11,6 @@ use crate::error::CommandError;
 pub fn run(which: BootCommand) -> Result<(), CommandError> {
     match which {
         BootCommand::Agent(args) => agent::run(&args),
+        BootCommand::Network(args) => network::run(&args),
     }
 }

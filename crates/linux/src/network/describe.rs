@@ -1,10 +1,10 @@
 //! What would be done, without doing it.
 
-use super::error::NetworkError;
+use super::error::{NetworkError, seen};
 use super::event::list;
 use super::found;
 use super::plan::NetworkPlan;
-use super::{OTHERS, names_of, seen};
+use super::{OTHERS, names_of};
 use crate::link::{Link, LinkKind, Links, View};
 use earlynet::{LinkRule, Method, Route, Which};
 

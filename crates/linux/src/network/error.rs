@@ -132,6 +132,11 @@ impl Error for NetworkError {
     }
 }
 
+/// The system shows nothing of its network.
+pub(super) fn seen(source: io::Error) -> NetworkError {
+    NetworkError::System { what: "the network cannot be seen", source }
+}
+
 fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }

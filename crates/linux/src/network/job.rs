@@ -1,10 +1,10 @@
 //! One interface on its way to an address.
 
-use super::engine::Shared;
 use super::error::Standing;
 use super::event::Milestone;
 use super::found::behind;
 use super::net_conf::{NetConf, Origin};
+use super::shared::Shared;
 use super::talks::{Dhcp4, Dhcp6, Routers};
 use crate::link::{Link, NewAddress, View};
 use earlynet::dhcp6::Purpose;

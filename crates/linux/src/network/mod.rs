@@ -22,6 +22,7 @@ mod found;
 mod job;
 mod net_conf;
 mod plan;
+mod shared;
 mod stack;
 mod talks;
 
@@ -35,9 +36,11 @@ use crate::waiting::wait;
 use clevis::{Cancel, Deadline};
 use earlynet::LinkName;
 use earlynet::configured::{Hosts, NameServer};
-use engine::{Engine, Shared};
+use engine::Engine;
+use error::seen;
 use rustix::event::{PollFd, PollFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
+use shared::Shared;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -133,10 +136,6 @@ pub fn bring_up(
             Err(error)
         }
     }
-}
-
-fn seen(source: io::Error) -> NetworkError {
-    NetworkError::System { what: "the network cannot be seen", source }
 }
 
 /// The rest of the work, in a thread that ends when what is returned is closed.

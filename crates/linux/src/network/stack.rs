@@ -1,8 +1,8 @@
 //! Interfaces that are made before they are used: names for cards, bonds, VLANs.
 
-use super::engine::Shared;
 use super::error::Standing;
-use super::event::Milestone;
+use super::event::{Milestone, NetworkEvent};
+use super::shared::Shared;
 use crate::link::{Link, LinkKind, View};
 use earlynet::{Bond, Layer, LinkName, Vlan};
 use std::collections::BTreeMap;
@@ -118,7 +118,7 @@ fn make_vlan(shared: &mut Shared, view: &View, is_named: &dyn Fn(&Link) -> bool,
 }
 
 fn made(shared: &Shared, name: &LinkName, kind: LinkKind) {
-    (shared.tell)(&super::NetworkEvent::Link(name.clone(), Milestone::Made(kind)));
+    (shared.tell)(&NetworkEvent::Link(name.clone(), Milestone::Made(kind)));
 }
 
 fn refused(what: &str, error: &io::Error) -> Standing {

@@ -1,8 +1,9 @@
 //! One lookup on the wire.
 
-use super::{Limits, NamesError};
+use super::error::NamesError;
 use crate::random::random;
 use crate::waiting::wait;
+use clevis::{Cancel, Deadline};
 use earlynet::configured::NameServer;
 use earlynet::dns::{Lookup, Outgoing, Stream, Transport, framed};
 use rustix::event::{PollFd, PollFlags};
@@ -12,12 +13,19 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where servers of names listen.
 const PORT: u16 = 53;
 /// No datagram is longer.
 const LONGEST: usize = 65535;
+
+/// Until when is waited.
+pub(super) struct Limits<'a> {
+    pub(super) begun: Instant,
+    pub(super) until: Deadline,
+    pub(super) cancel: &'a Cancel,
+}
 
 pub(super) struct Exchange<'a> {
     lookup: Lookup,

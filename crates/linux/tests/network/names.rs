@@ -1,7 +1,7 @@
 //! Names, with dnsmasq and nsd, and with servers that do their worst.
 
 use crate::site::{AMPLE, Site};
-use clevis::{Cancel, HttpRequest, Method, Net, TlsFiles};
+use clevis::{Cancel, HttpRequest, Method, Net, TlsSettings};
 use earlynet::configured::{Hosts, NameServer};
 use linux::{Client, Names, deadline_after};
 use std::fs;
@@ -165,16 +165,28 @@ fn the_client_asks_the_names_it_was_given() {
     let client = Client::with_variables(|_| None);
     let url = format!("http://tang.example:{port}/adv");
     let exchange = |limit: Duration| {
-        let request =
-            HttpRequest { method: Method::Get, url: &url, content_type: None, body: &[], tls: &TlsFiles::default() };
+        let request = HttpRequest {
+            method: Method::Get,
+            url: &url,
+            content_type: None,
+            body: &[],
+            tls: &TlsSettings::default(),
+            unseal: None,
+        };
         client.exchange(&request, deadline_after(limit), &Cancel::new())
     };
     client.resolve_with(names(&["192.0.2.1"]));
     assert_eq!(site.inside(|| exchange(AMPLE)).unwrap().body, b"hi");
     client.resolve_with(names(&["192.0.2.2"]));
     let url = format!("http://other.example:{port}/adv");
-    let request =
-        HttpRequest { method: Method::Get, url: &url, content_type: None, body: &[], tls: &TlsFiles::default() };
+    let request = HttpRequest {
+        method: Method::Get,
+        url: &url,
+        content_type: None,
+        body: &[],
+        tls: &TlsSettings::default(),
+        unseal: None,
+    };
     let error = site.inside(|| client.exchange(&request, deadline_after(Duration::from_millis(500)), &Cancel::new()));
     let error = error.unwrap_err();
     let source = std::error::Error::source(&error).unwrap().to_string();
