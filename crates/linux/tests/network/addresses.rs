@@ -3,7 +3,7 @@
 use crate::site::{AMPLE, Site, soon};
 use linux::network::take_back;
 
-const RANGE: &str = "--dhcp-range=192.0.2.50,192.0.2.60,255.255.255.0,1h";
+const RANGE: &str = "--dhcp-range=192.0.2.50,192.0.2.59,255.255.255.0,1h";
 
 fn is_on(site: &Site, card: &str) -> bool {
     site.here(&["ip", "link", "show", card]).contains(",UP")

@@ -4,7 +4,7 @@ use crate::site::{AMPLE, Site, soon};
 use std::fs;
 use std::time::Duration;
 
-const RANGE: &str = "--dhcp-range=192.0.2.50,192.0.2.60,255.255.255.0,1h";
+const RANGE: &str = "--dhcp-range=192.0.2.50,192.0.2.59,255.255.255.0,1h";
 
 fn configure(site: &Site) {
     site.here(&["ip", "link", "set", "eth0", "up"]);
