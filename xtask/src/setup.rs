@@ -46,6 +46,7 @@ const NEEDED: &[Needed] = &[
     needed("qemu-img", "qemu-utils"),
     needed("sfdisk", "fdisk"),
     needed("curl", "curl"),
+    needed("openssl", "openssl"),
     needed("strace", "strace"),
     needed("prlimit", "util-linux"),
     needed("systemd-socket-activate", "systemd"),

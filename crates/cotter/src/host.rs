@@ -12,6 +12,7 @@ use clevis::{
 use crypto::{Secret, SystemRandom};
 use linux::{Client, HostFiles, Terminal, TpmDevice, WhyThisTpm, deadline_after};
 use luks::Accepted;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -155,6 +156,15 @@ impl Host {
     #[must_use]
     pub fn with_tpm2_signatures(self, path: Option<String>) -> Host {
         Host { tpm2_signatures: path, ..self }
+    }
+
+    /// The same, which believes the authorities in this file, if there is one, where a policy names none, or a file that is not here; and
+    /// none of the system's.
+    #[must_use]
+    pub fn trusting(self, authorities: Option<&Path>) -> Host {
+        let Some(path) = authorities else { return self };
+        let PhasedNet { client, phase } = self.net;
+        Host { net: PhasedNet { client: client.trusting(path.to_string_lossy().into_owned()), phase }, ..self }
     }
 
     /// Where the signatures are that systemd's policies want, if it was said.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
 
+use compliance::front::{Authority, Front, LOOPBACK};
 use compliance::program::{Ended, Running};
 use compliance::server::free_port;
 use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server, Version};
@@ -134,6 +135,37 @@ fn what_no_binding_opens_is_left_to_a_person() {
     let ended = agent(&disk, "").arg("--while-asked").limit(SOON).run().succeeded();
     assert!(ended.said().contains("stays closed: no keyslot is bound"), "{}", ended.said());
     // Nobody has answered.
+    asker.wait().failed_with(1);
+}
+
+/// `ca` in the settings stands for the machine's own authorities, and for a file that an image does not have.
+#[test]
+fn a_server_of_a_private_authority_is_known_by_the_settings() {
+    let _alone = alone();
+    let keys = KeyDirectory::new(Maker::Ours, Curve::P521);
+    let server = Server::start(Maker::Ours, &keys);
+    let authority = Authority::new();
+    let front = Front::start(&server, &authority.signs("keys", LOOPBACK, [2020, 2120]), None);
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    let copy = disk.beside("ca-of-the-machine.pem");
+    fs::copy(authority.certificate(), &copy).unwrap();
+    let config = format!(r#"{{"url":"{}","cacert":"{}"}}"#, front.url(), copy.display());
+    disk.bind(Maker::Ours, "tang", &config);
+    fs::remove_file(copy).unwrap();
+    let agent = |authority: &Authority| {
+        let settings = disk.beside("boot.json");
+        fs::write(&settings, format!(r#"{{"ca":"{}"}}"#, authority.certificate().display())).unwrap();
+        agent(&disk, "").arg("--settings").arg(settings)
+    };
+    let asker = ask(&disk, "--timeout=30");
+    question(&disk);
+    let running = agent(&authority).start();
+    assert!(disk.opens_with(&answered(asker)));
+    drop(said(running));
+    let asker = ask(&disk, "--timeout=2");
+    question(&disk);
+    let ended = agent(&Authority::new()).arg("--while-asked").limit(SOON).run().succeeded();
+    assert!(ended.said().contains("invalid peer certificate"), "{}", ended.said());
     asker.wait().failed_with(1);
 }
 

@@ -173,12 +173,13 @@ impl Agent<'_, '_> {
     fn fetch(&mut self, volume: String) {
         let cancel = self.cancel.child();
         let (args, until, sender) = (self.args, self.until, self.sender.clone());
-        let try_for = self.settings.try_for;
+        let (try_for, authorities) = (self.settings.try_for, self.settings.ca.as_deref());
         self.searches.insert(volume.clone(), (cancel.clone(), None));
         let (name, failed) = (volume.clone(), self.sender.clone());
         let look = move || {
             let tell = |text: &str| say(Some(&volume), text);
-            let secret = search(&PathBuf::from(&volume), args, &Limits { until, try_for, cancel: &cancel }, &tell);
+            let secret =
+                search(&PathBuf::from(&volume), args, &Limits { until, try_for, cancel: &cancel, authorities }, &tell);
             // A search that was dropped has nobody to tell; another one of the same name may be under way.
             if !cancel.is_cancelled() {
                 drop(sender.send((volume, secret)));

@@ -24,12 +24,14 @@ enum Closed {
     Never(String),
 }
 
-/// What ends a search.
+/// What ends a search, and what it goes by.
 pub struct Limits<'a> {
     pub until: Deadline,
     /// For one try.
     pub try_for: Duration,
     pub cancel: &'a Cancel,
+    /// Who may sign for servers, where a binding does not say.
+    pub authorities: Option<&'a Path>,
 }
 
 /// The secret of the volume, proved on its keyslot.
@@ -66,7 +68,7 @@ pub fn search(volume: &Path, args: &AgentArgs, limits: &Limits<'_>, tell: &dyn F
 fn attempt(volume: &Path, args: &AgentArgs, limits: &Limits<'_>, tell: &dyn Fn(&str)) -> Result<Unlocked, Closed> {
     let never = |error: crate::error::CommandError| Closed::Never(error.to_string().replace("\n  try: ", "; try: "));
     let disk = volume::open_disk(volume, Access::Read).map_err(|error| Closed::Later(error.to_string()))?;
-    let host = Host::new(limits.try_for).expecting(&args.expect).map_err(never)?;
+    let host = Host::new(limits.try_for).trusting(limits.authorities).expecting(&args.expect).map_err(never)?;
     let header =
         volume::read_header(&disk).map_err(|error| volume::not_a_volume(&disk, error, &host)).map_err(never)?;
     let header = volume::accept(header, disk.path(), &volume::allowed(&args.ceilings)).map_err(never)?;
