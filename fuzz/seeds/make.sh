@@ -272,3 +272,10 @@ mkdir -p bootimage
 for image in initramfs_tools.img dracut_systemd.img mkinitcpio.img small.zstd; do
     cp "../../crates/bootimage/vectors/$image" "bootimage/${image%.*}"
 done
+
+# Certificates of either version, with a name and with none.
+mkdir -p certificate
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$work/key" 2>/dev/null
+openssl req -x509 -key "$work/key" -days 30 -subj '/O=Company/CN=keys.example' -outform DER -out certificate/version_3
+openssl req -new -key "$work/key" -subj / -out "$work/request"
+openssl x509 -req -in "$work/request" -days 30 -signkey "$work/key" -outform DER -out certificate/version_1 2>/dev/null

@@ -19,6 +19,7 @@
 )]
 
 mod bootimage;
+mod certificate;
 mod change;
 mod command_line;
 mod conversation;
@@ -45,6 +46,7 @@ mod tpm_answers;
 mod volumes;
 
 pub use crate::bootimage::bootimage;
+pub use certificate::certificate;
 pub use command_line::command_line;
 pub use crypttab::crypttab;
 pub use dhcp4::dhcp4;
@@ -100,6 +102,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "network_files", run: network_files, farthest: Reached::Read },
     Target { name: "router_advertisement", run: router_advertisement, farthest: Reached::Accepted },
     Target { name: "bootimage", run: bootimage, farthest: Reached::Accepted },
+    Target { name: "certificate", run: certificate, farthest: Reached::Accepted },
     Target { name: "policy", run: policy, farthest: Reached::Read },
     Target { name: "systemd_token", run: systemd_token, farthest: Reached::Accepted },
     Target { name: "tpm_answers", run: tpm_answers, farthest: Reached::Accepted },

@@ -65,6 +65,11 @@ fn crypttab() {
 }
 
 #[test]
+fn certificate() {
+    replay_named("certificate");
+}
+
+#[test]
 fn policy() {
     replay_named("policy");
 }
