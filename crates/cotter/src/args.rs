@@ -11,7 +11,9 @@ mod luks;
 mod policy;
 mod tpm;
 
-pub use boot::{AgentArgs, BootCommand, NetworkArgs};
+pub use boot::{
+    AgentArgs, BootCommand, BootMode, CheckArgs, InstallArgs, NetworkArgs, ProveArgs, RemoveArgs, StatusArgs,
+};
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
 pub use luks::{
     AddArgs, BackupArgs, BindArgs, BindingChoice, Ceilings, ConfigArgs, Device, DumpArgs, EditArgs, EraseArgs, Expect,

@@ -3,17 +3,26 @@
 use crate::args::Expect;
 use crate::error::CommandError;
 use clevis::Files;
+use crypto::VolumeKey;
 use json::Object;
 use linux::HostFiles;
+use luks::{Header, KeyFingerprint};
 use std::io::ErrorKind;
 use std::path::Path;
-use unlock::identity::{Expectation, IdentityFault, Others};
+use unlock::identity::{self, Expectation, Expected, IdentityFault, Others};
 
 /// The list that counts where none is named, if it is there.
 pub const USUAL: &str = "/etc/cotter/volumes.json";
 
 /// The exit code where a volume is not the one that it should be.
 const NOT_EXPECTED: u8 = 3;
+
+/// What is to be expected of a volume that was opened with this key.
+pub fn of_volume(header: &Header, key: &VolumeKey, name: Option<String>) -> Expected {
+    // Where no binding names a key of the TPM there is nothing to hold them to, and the first one needs no new list.
+    let parents = Some(identity::parents(header, clevis::pins::ALL)).filter(|parents| !parents.is_empty());
+    Expected { uuid: header.uuid(), key: KeyFingerprint::of(key), name, parents }
+}
 
 /// The list that is named, or else the usual one.
 pub fn read(args: &Expect) -> Result<Expectation, CommandError> {

@@ -9,6 +9,7 @@ mod args;
 mod boot_settings;
 mod command;
 mod counters;
+mod crypttab_line;
 mod editor;
 mod error;
 mod expected;

@@ -29,6 +29,7 @@ mod program;
 mod random;
 mod resolver;
 mod serve_blocks;
+mod stack;
 mod stdin;
 mod sys;
 mod terminal;
@@ -49,11 +50,12 @@ pub use keyring::{KeyringError, ThreadKey};
 pub use link::{Link, LinkKind};
 pub use lock::{HeaderLock, Holder, LockError, LockMode};
 pub use loop_device::{LoopAccess, LoopDevice, LoopError};
-pub use mounts::mounted_at;
+pub use mounts::{mounted_at, unescaped};
 pub use output::{Reader, reader, stdout_reader, widen_stdout, write_all, write_stdout};
 pub use program::{Input, Output, ProgramError, Ran, Run};
 pub use resolver::{Names, NamesError};
 pub use serve_blocks::{BlockEvent, BlockListener, ServeBlocksError, StopBlocks};
+pub use stack::{OpenVolume, volumes_below_device, volumes_below_mount};
 pub use stdin::{StdinError, read_key_file, read_key_file_part, read_stdin, read_stdin_line};
 pub use sys::{
     Inherited, InheritedError, StopSignal, allow_many_open_files, forbid_dumps, named_output, on_stop_signal,

@@ -27,8 +27,8 @@ fn kind(table: &str, directory: &Path) -> Option<String> {
     })
 }
 
-/// Without the octal numbers that stand for white space and backslashes in these tables.
-pub(crate) fn unescaped(text: &str) -> PathBuf {
+/// Without the octal numbers that stand for white space and backslashes in these tables, and in fstab(5).
+pub fn unescaped(text: &str) -> PathBuf {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {

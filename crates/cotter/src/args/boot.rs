@@ -1,10 +1,14 @@
 //! `cotter boot …`
 
+mod install;
+
 use super::luks::{Ceilings, Expect};
 use crate::boot_settings;
 use clap::{Args, Subcommand};
 use std::net::IpAddr;
 use std::path::PathBuf;
+
+pub use install::{BootMode, CheckArgs, InstallArgs, ProveArgs, RemoveArgs, StatusArgs};
 
 /// `cotter boot …`
 #[derive(Debug, Subcommand)]
@@ -16,6 +20,20 @@ pub enum BootCommand {
     /// Bring the network up as a machine that starts does, or say what that would do
     #[command(after_long_help = NETWORK)]
     Network(NetworkArgs),
+    /// Let this machine open its volumes by itself when it starts: hooks, settings and images, proved, or taken back
+    #[command(after_long_help = install::INSTALL)]
+    Install(InstallArgs),
+    /// What is installed, what is in which image, and what opens which volume
+    #[command(after_long_help = install::STATUS_EXIT)]
+    Status(StatusArgs),
+    /// Prove with each boot image that the volumes would open by themselves
+    #[command(long_about = install::CHECK, after_long_help = install::CHECK_EXIT)]
+    Check(CheckArgs),
+    /// Take back what `install` has done, and make the images anew: a passphrase opens the volumes
+    Remove(RemoveArgs),
+    /// What `check` runs in an image
+    #[command(hide = true)]
+    Prove(ProveArgs),
 }
 
 const AGENT: &str = "\

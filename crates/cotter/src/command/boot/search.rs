@@ -114,7 +114,7 @@ fn wait(pause: Duration, limits: &Limits<'_>) {
 }
 
 /// While a machine starts the questions of pins have nobody to be put to: who is there is asked for a passphrase.
-struct Nobody;
+pub struct Nobody;
 
 impl Person for Nobody {
     fn confirm(&self, _: &str) -> Result<bool, PersonError> {

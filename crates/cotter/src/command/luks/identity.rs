@@ -8,11 +8,11 @@ use crate::opened;
 use crate::output;
 use crate::private_file;
 use crate::volume::Disks;
-use ::luks::{Accepted, Header, KeyFingerprint};
+use ::luks::{Accepted, Header};
 use crypto::VolumeKey;
 use linux::Access;
 use std::path::Path;
-use unlock::identity::{self, Closed, Expectation, Expected, IdentityFault};
+use unlock::identity::{Closed, Expectation, Expected, IdentityFault};
 
 /// Opens the volume and prints its line, or puts it into a list. What other lists say does not count here: one that expects something else
 /// is what this is for.
@@ -24,9 +24,7 @@ pub fn run(args: &IdentityArgs) -> Result<(), CommandError> {
     let closed = Closed { disk: disks.header(), header: &header, expected: &Expectation::default() };
     let key = opened::open(&closed, &args.key, None, &host)?.key;
     let uuid = header.header().uuid();
-    // Where no binding names a key of the TPM there is nothing to hold them to, and the first one needs no new list.
-    let parents = Some(identity::parents(header.header(), clevis::pins::ALL)).filter(|parents| !parents.is_empty());
-    let found = Expected { uuid, key: KeyFingerprint::of(&key), name: args.name.clone(), parents };
+    let found = expected::of_volume(header.header(), &key, args.name.clone());
     let (Some(path), Some(mut list)) = (&args.add, list) else {
         let mut alone = Expectation::default();
         alone.insert(found.clone());

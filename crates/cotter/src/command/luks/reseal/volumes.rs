@@ -3,14 +3,14 @@
 use super::boot_files::Compared;
 use super::literal::compared;
 use crate::args::{Device, ResealArgs};
+use crate::crypttab_line::device;
 use crate::error::{CommandError, visible, visible_error};
 use crate::output;
 use crate::volume::Disks;
 use linux::Access;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-use unlock::crypttab::{self, Entry, Kind, Setting};
+use unlock::crypttab::{self, Kind};
 
 /// Finds them, and the PCRs of all their signed policies.
 ///
@@ -70,35 +70,4 @@ fn compares(args: &ResealArgs, device: &Device, policies: &mut Compared) -> Resu
         }
     }
     Ok(any)
-}
-
-/// The disk of a line, and that of its header.
-fn device(root: &Path, entry: &Entry) -> Result<Device, &'static str> {
-    let header = entry.settings.iter().rev().find_map(|setting| match setting {
-        Setting::Header(place) => Some(place),
-        _ => None,
-    });
-    if header.is_some_and(|place| place.device.is_some()) {
-        return Err("its header is on a disk that has to be mounted for it");
-    }
-    let detached_header = header.map(|place| below(root, &place.path));
-    Ok(Device { path: place(root, &entry.device), detached_header })
-}
-
-/// The file of a device.
-fn place(root: &Path, device: &crypttab::Device) -> PathBuf {
-    let by = |kind: &str, value: &str| format!("dev/disk/by-{kind}/{value}");
-    let path = match device {
-        crypttab::Device::Path(path) => path.clone(),
-        crypttab::Device::Uuid(value) => by("uuid", &value.to_lowercase()),
-        crypttab::Device::PartUuid(value) => by("partuuid", &value.to_lowercase()),
-        crypttab::Device::Label(value) => by("label", value),
-        crypttab::Device::PartLabel(value) => by("partlabel", value),
-        crypttab::Device::Id(value) => by("id", value),
-    };
-    below(root, &path)
-}
-
-fn below(root: &Path, path: &str) -> PathBuf {
-    root.join(path.trim_start_matches('/'))
 }

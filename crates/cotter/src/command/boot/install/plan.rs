@@ -1,0 +1,275 @@
+//! What installing does, as a list of steps: a value that is printed, compared in a test, and carried out.
+
+use super::files;
+use super::state::{Kept, State};
+use crate::command::boot::system::System;
+use std::fmt;
+
+/// Settings and lists are for who starts the machine.
+const SETTINGS_MODE: u32 = 0o644;
+/// New directories.
+pub const DIRECTORY_MODE: u32 = 0o755;
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A directory is made.
+    Directory {
+        /// Its path in the system.
+        path: String,
+    },
+    /// A file is written.
+    Write {
+        /// Its path in the system.
+        path: String,
+        /// What was there.
+        before: State,
+        /// What is there then.
+        after: Kept,
+    },
+    /// The directory of a mount is made immutable.
+    Guard {
+        /// Its path in the system.
+        path: String,
+    },
+    /// A program of the system is run.
+    Run {
+        /// The program and its arguments.
+        words: Vec<String>,
+        /// Whether it makes images, those of before are kept until all is done.
+        makes_images: bool,
+    },
+}
+
+/// What a system is to have.
+#[derive(Debug, Default)]
+pub struct Wishes {
+    /// Contents of files by their paths, which are in the images: settings, the list, crypttab.
+    pub files: Vec<(&'static str, Vec<u8>)>,
+    /// Directories under mounts, to be made immutable.
+    pub guards: Vec<String>,
+    /// Whether an image lacks something that the system has.
+    pub images_are_stale: bool,
+}
+
+/// What is there now: the state of a path, and whether a directory exists.
+pub trait Present {
+    /// The state of a path.
+    fn state(&self, path: &str) -> Result<State, crate::error::CommandError>;
+    /// Whether there is such a directory.
+    fn has_directory(&self, path: &str) -> bool;
+}
+
+/// The steps that are still to be done: none if all is as it should be.
+pub fn plan(system: &System, wishes: Wishes, present: &dyn Present) -> Result<Vec<Step>, crate::error::CommandError> {
+    let mut steps = Vec::new();
+    let add = |steps: &mut Vec<Step>, path: &str, mode: u32, content: &[u8]| {
+        let before = present.state(path)?;
+        // Who and what may read a file that was there is its owner's affair; of ours it is said here.
+        let after = match &before {
+            State::File(file) if mode == SETTINGS_MODE => Kept { content: content.to_vec(), ..file.clone() },
+            _ => Kept::of_root(mode, content),
+        };
+        if before == State::File(after.clone()) {
+            return Ok(false);
+        }
+        directories(path, present, steps);
+        steps.push(Step::Write { path: path.to_owned(), before, after });
+        Ok(true)
+    };
+    let mut changed = wishes.images_are_stale;
+    for (path, content) in &wishes.files {
+        changed |= add(&mut steps, path, SETTINGS_MODE, content)?;
+    }
+    for file in files::of(system.framework).filter(|file| !file.is_called_after) {
+        changed |= add(&mut steps, file.path, file.mode, file.content.as_bytes())?;
+    }
+    steps.extend(wishes.guards.into_iter().map(|path| Step::Guard { path }));
+    if changed {
+        steps.extend(system.rebuild().into_iter().map(|words| Step::Run { words, makes_images: true }));
+    }
+    for file in files::of(system.framework).filter(|file| file.is_called_after) {
+        add(&mut steps, file.path, file.mode, file.content.as_bytes())?;
+    }
+    Ok(steps)
+}
+
+/// The directories on the way that there are not, each once.
+fn directories(path: &str, present: &dyn Present, steps: &mut Vec<Step>) {
+    let parents = path.match_indices('/').skip(1).filter_map(|(at, _)| path.get(..at));
+    for parent in parents {
+        let planned = |step: &Step| matches!(step, Step::Directory { path } if path == parent);
+        if !present.has_directory(parent) && !steps.iter().any(planned) {
+            steps.push(Step::Directory { path: parent.to_owned() });
+        }
+    }
+}
+
+impl Step {
+    /// How it is taken back.
+    pub fn taken_back(&self) -> &'static str {
+        match self {
+            Step::Directory { .. } | Step::Write { before: State::Absent, .. } => "removed again",
+            Step::Write { .. } => "put back as it was, to the last byte",
+            Step::Guard { .. } => "made writable again",
+            Step::Run { makes_images: true, .. } => "the images of before are kept, and put back",
+            Step::Run { .. } => "run again",
+        }
+    }
+}
+
+/// What it does, with the lines that a text changes in.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Directory { path } => write!(f, "make the directory {path}"),
+            Step::Write { path, before: State::Absent, after } => {
+                write!(f, "write {path}, mode {:o}, {} bytes", after.mode, after.content.len())
+            }
+            Step::Write { path, before: State::Link(to), after } => {
+                let to = to.display();
+                write!(
+                    f,
+                    "write {path} in the place of a link to {to}, mode {:o}, {} bytes",
+                    after.mode,
+                    after.content.len()
+                )
+            }
+            Step::Write { path, before: State::File(before), after } => {
+                write!(f, "change {path}")?;
+                if before.mode != after.mode {
+                    write!(f, ", mode {:o} becomes {:o}", before.mode, after.mode)?;
+                }
+                differences(f, &before.content, &after.content)
+            }
+            Step::Guard { path } => {
+                write!(
+                    f,
+                    "make the directory under the mount {path} immutable: nobody writes there while its volume is closed"
+                )
+            }
+            Step::Run { words, .. } => write!(f, "run {}", words.join(" ")),
+        }
+    }
+}
+
+/// The lines that go, and those that come.
+fn differences(f: &mut fmt::Formatter<'_>, before: &[u8], after: &[u8]) -> fmt::Result {
+    let (before, after) = (String::from_utf8_lossy(before), String::from_utf8_lossy(after));
+    let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
+    for (sign, lines, others) in [('-', &old, &new), ('+', &new, &old)] {
+        for line in lines.iter().filter(|line| !others.contains(line)) {
+            write!(f, "\n    {sign} {}", crate::error::visible(line))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::boot::system::Kernel;
+    use bootimage::Framework;
+    use std::collections::BTreeMap;
+
+    #[derive(Default)]
+    struct Tree(BTreeMap<String, State>);
+
+    impl Present for Tree {
+        fn state(&self, path: &str) -> Result<State, crate::error::CommandError> {
+            Ok(self.0.get(path).cloned().unwrap_or(State::Absent))
+        }
+
+        fn has_directory(&self, path: &str) -> bool {
+            let below = format!("{path}/");
+            ["/etc", "/usr", "/usr/share"].contains(&path) || self.0.keys().any(|file| file.starts_with(&below))
+        }
+    }
+
+    fn system(framework: Framework) -> System {
+        let image = Some("/boot/initrd.img-6.1".to_owned());
+        System { framework, systemd: Some(252), kernels: vec![Kernel { version: "6.1".into(), image }] }
+    }
+
+    fn wishes() -> Wishes {
+        let crypttab = b"root UUID=1 none luks,initramfs\ndata UUID=2 none\n".to_vec();
+        let files = vec![("/etc/cotter/boot.json", b"{\"mode\":\"map\"}\n".to_vec()), ("/etc/crypttab", crypttab)];
+        Wishes { files, guards: vec!["/srv/data".into()], images_are_stale: false }
+    }
+
+    fn tree() -> Tree {
+        let file = |mode, content: &[u8]| State::File(Kept::of_root(mode, content));
+        let mut tree = Tree::default();
+        tree.0.insert("/etc/crypttab".into(), file(0o600, b"root UUID=1 none luks\ndata UUID=2 none\n"));
+        for path in [
+            "/etc/initramfs-tools/hooks/x",
+            "/etc/initramfs-tools/scripts/panic/x",
+            "/usr/share/initramfs-tools/scripts/local-top/x",
+        ] {
+            tree.0.insert(path.into(), file(0o755, b""));
+        }
+        tree
+    }
+
+    /// A tree in which the steps are done.
+    fn done(mut tree: Tree, steps: &[Step]) -> Tree {
+        for step in steps {
+            if let Step::Write { path, after, .. } = step {
+                tree.0.insert(path.clone(), State::File(after.clone()));
+            }
+        }
+        tree
+    }
+
+    const GOLDEN: &str = "\
+make the directory /etc/cotter
+write /etc/cotter/boot.json, mode 644, 15 bytes
+change /etc/crypttab
+    - root UUID=1 none luks
+    + root UUID=1 none luks,initramfs
+write /etc/initramfs-tools/hooks/cotter, mode 755, N bytes
+make the directory /etc/initramfs-tools/scripts/init-premount
+write /etc/initramfs-tools/scripts/init-premount/cotter, mode 755, N bytes
+write /usr/share/initramfs-tools/scripts/local-top/cotter, mode 755, N bytes
+make the directory /usr/share/initramfs-tools/scripts/local-block
+write /usr/share/initramfs-tools/scripts/local-block/cotter, mode 755, N bytes
+make the directory /etc/initramfs-tools/scripts/init-bottom
+write /etc/initramfs-tools/scripts/init-bottom/cotter, mode 755, N bytes
+write /etc/initramfs-tools/scripts/panic/cotter, mode 755, N bytes
+make the directory under the mount /srv/data immutable: nobody writes there while its volume is closed
+run update-initramfs -u -k all
+make the directory /etc/initramfs
+make the directory /etc/initramfs/post-update.d
+write /etc/initramfs/post-update.d/zz-cotter-check, mode 755, N bytes
+";
+
+    #[test]
+    fn a_plan_is_what_is_still_to_be_done() {
+        let steps = plan(&system(Framework::InitramfsTools), wishes(), &tree()).unwrap();
+        let text: String = steps.iter().map(|step| format!("{step}\n")).collect();
+        let scripts: Vec<String> = text
+            .lines()
+            .map(|line| match line.split_once(", mode 755, ") {
+                Some((front, _)) => format!("{front}, mode 755, N bytes\n"),
+                None => format!("{line}\n"),
+            })
+            .collect();
+        assert_eq!(scripts.concat(), GOLDEN);
+        let kept = steps.iter().find_map(|step| match step {
+            Step::Write { path, after, .. } if path == "/etc/crypttab" => Some(after.mode),
+            _ => None,
+        });
+        assert_eq!(kept, Some(0o600), "whoever may read crypttab may read it still");
+        let then = Wishes { guards: Vec::new(), ..wishes() };
+        assert_eq!(plan(&system(Framework::InitramfsTools), then, &done(tree(), &steps)).unwrap(), []);
+    }
+
+    #[test]
+    fn images_are_made_anew_when_something_in_them_is_older() {
+        let steps = plan(&system(Framework::Dracut), wishes(), &tree()).unwrap();
+        let stale = Wishes { images_are_stale: true, guards: Vec::new(), ..wishes() };
+        let again = plan(&system(Framework::Dracut), stale, &done(tree(), &steps)).unwrap();
+        let text: Vec<String> = again.iter().map(ToString::to_string).collect();
+        assert_eq!(text, ["run dracut --force /boot/initrd.img-6.1 6.1"]);
+    }
+}
