@@ -10,7 +10,7 @@ use crate::store;
 use crypto::{Passphrase, Random, VolumeKey};
 use jose::Jwe;
 use json::Object;
-use luks::{Accepted, Edit, EditError, KdfCost, LEAST_ITERATIONS, NewKeyslot, Slot, TokenKind, Version};
+use luks::{Accepted, Edit, EditError, KdfCost, LEAST_ITERATIONS, NewKeyslot, Priority, Slot, TokenKind, Version};
 use std::fmt;
 use std::num::NonZeroU32;
 
@@ -80,7 +80,9 @@ pub fn bind_edit<'a>(
     let slot = match &prepared.place {
         Place::New { slot, .. } => {
             let slot = store::choose_slot(header.header(), *slot, None);
-            edit.add_keyslot(&new(slot)).map_err(CommitError::Edit)?
+            let slot = edit.add_keyslot(&new(slot)).map_err(CommitError::Edit)?;
+            prefer(&mut edit, version, slot)?;
+            slot
         }
         Place::Instead(old) => {
             still_bound(header, old)?;
@@ -102,6 +104,15 @@ pub fn bind_edit<'a>(
     };
     recovery.map_or(Ok(()), |slot| say_recovery(&mut edit, header, slot))?;
     Ok(BindPlan { edit, binding: Binding { slot, token, jwe }, recovery })
+}
+
+/// Has cryptsetup try a binding's keyslot before those of people: its derivation costs next to nothing, and a secret that is handed to
+/// cryptsetup while the machine starts need not wait for an Argon2 that it cannot pass. LUKS1 has no priorities.
+fn prefer(edit: &mut Edit<'_>, version: Version, slot: Slot) -> Result<(), CommitError> {
+    match version {
+        Version::Luks1 => Ok(()),
+        Version::Luks2 => edit.set_priority(slot, Priority::Prefer).map_err(CommitError::Edit),
+    }
 }
 
 /// Of PBKDF2 for a recovery key that comes with a binding: it is random, and needs no slow derivation. LUKS1 has no token that says what it

@@ -35,6 +35,14 @@ fn records(text: &str) -> Vec<Value> {
 }
 
 /// Opened by its policy and not mapped, and nothing is printed: words and exit codes of the original.
+/// cryptsetup, given the secret while a machine starts, does not first derive a key from it for the keyslot of a person.
+#[test]
+fn cryptsetup_tries_the_keyslot_of_a_binding_first() {
+    let site = Site::new();
+    let preferred = |maker| bound(&site, maker, Version::Luks2).dump().matches("Priority:   preferred").count();
+    assert_eq!((preferred(Maker::Ours), preferred(Maker::Theirs)), (1, 0));
+}
+
 #[test]
 fn a_binding_is_tried_without_unlocking() {
     let mut table = Table::new("luks unlock -t");

@@ -216,7 +216,7 @@ fn a_preset_passphrase_goes_once_the_binding_is_proved_and_not_before() {
     let plan =
         unlock::replace_edit(&header, &key, &prepare(TANG), (zero, LastHumanSlot::Remove), &SystemRandom).unwrap();
     let lines: Vec<String> = plan.to_string().lines().map(|line| line[..18].to_owned()).collect();
-    assert_eq!(lines, ["add keyslot 1 (pbk", "add token 0 (\"clev", "remove keyslot 0, "]);
+    assert_eq!(lines, ["add keyslot 1 (pbk", "set the priority o", "add token 0 (\"clev", "remove keyslot 0, "]);
     assert!(disk.to_vec() == before);
     let made = replace(prepare(TANG), LastHumanSlot::Remove).unwrap();
     let header = accepted(&disk);
