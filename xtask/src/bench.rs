@@ -9,7 +9,7 @@ use std::process::Command;
 pub(crate) fn run(workspace: &Workspace, words: &[&str]) -> Result<(), Failure> {
     setup::run()?;
     eprintln!("building for release");
-    let binary = release::build(workspace)?;
+    let binary = release::build(workspace, &release::FULL)?;
     program::run(program::cargo(&workspace.root).args(["build", "--package", "benches", "--release", "--locked"]))?;
     let benches = workspace.target.join("release/benches");
     program::run(Command::new(benches).current_dir(&workspace.root).env("COTTER", binary.path).args(words))

@@ -28,7 +28,7 @@ usage: cargo xtask COMMAND
   test       setup, fmt, clippy, tidy, the static release, and every test but the long boots
   test boot  every whole boot of a Debian, one after the other
   tidy       the rules of the workspace that no compiler checks
-  release    the static binary
+  release    the static binary; with --boot the smaller one for images that start machines
   pairings   run the pairing tests and write docs/pairings.md
   newer      the same pairing tests against the newest originals that can be had
   bench      measure ours and the originals side by side; markdown on standard output
@@ -53,7 +53,8 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ["test"] => suite::run(&Workspace::load()?),
         ["test", "boot"] => suite::run_boots(&Workspace::load()?),
         ["tidy"] => tidy::run(&Workspace::load()?),
-        ["release"] => release::run(&Workspace::load()?),
+        ["release"] => release::run(&Workspace::load()?, &release::FULL),
+        ["release", "--boot"] => release::run(&Workspace::load()?, &release::BOOT),
         ["pairings"] => pairings::run(&Workspace::load()?),
         ["newer", rest @ ..] => newer::run(&Workspace::load()?, rest),
         ["bench", rest @ ..] => bench::run(&Workspace::load()?, rest),

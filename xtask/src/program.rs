@@ -21,13 +21,18 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     if status.success() { Ok(()) } else { Err(Failure::Program { command: words(command), status }) }
 }
 
-/// Runs to the end and returns standard output as text; standard error stays ours.
-pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
+/// Runs to the end and returns standard output; standard error stays ours.
+pub(crate) fn bytes(command: &mut Command) -> Result<Vec<u8>, Failure> {
     let output = command.stderr(Stdio::inherit()).output().map_err(|source| start_failed(command, source))?;
     if !output.status.success() {
         return Err(Failure::Program { command: words(command), status: output.status });
     }
-    String::from_utf8(output.stdout)
+    Ok(output.stdout)
+}
+
+/// As [`bytes`], as text.
+pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
+    String::from_utf8(bytes(command)?)
         .map_err(|_| Failure::Answer { program: "a program", what: format!("`{}` wrote no UTF-8", words(command)) })
 }
 

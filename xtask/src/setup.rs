@@ -59,6 +59,7 @@ const NEEDED: &[Needed] = &[
     needed("busybox", "busybox-static"),
     needed("strip", "binutils"),
     needed("shellcheck", "shellcheck"),
+    needed("zstd", "zstd"),
     // Roots of Debian that are booted whole, and what is around them.
     needed("mmdebstrap", "mmdebstrap"),
     needed("zstd", "zstd"),

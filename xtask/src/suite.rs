@@ -5,8 +5,9 @@ use crate::workspace::Workspace;
 use crate::{program, release, setup, tidy};
 use std::time::Instant;
 
-/// Tells the tests which file to put into an empty root, and into the images of guests.
+/// Tell the tests which files to put into an empty root, and into the images of guests: the program, and its boot build.
 const STATIC_PROGRAM: &str = "COTTER_STATIC";
+const BOOT_PROGRAM: &str = "COTTER_BOOT";
 
 /// In the names of tests that take most of an hour together: whole boots, in every combination.
 const LONG: &str = "matrix::";
@@ -20,14 +21,18 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     step("tidy", || tidy::run(workspace))?;
     step("clippy", || {
         let words = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+        program::run(program::cargo(&workspace.root).args(words))?;
+        let words = ["clippy", "--package", "program", "--no-default-features", "--locked", "--", "-D", "warnings"];
         program::run(program::cargo(&workspace.root).args(words))
     })?;
-    // Before the tests, because one of them starts this file in an empty root: it is built once.
-    let binary = step("static release", || release::build(workspace))?;
-    println!("{}: {} bytes", binary.path.display(), binary.bytes);
+    // Before the tests, because some of them start these files in an empty root: they are built once.
+    let full = step("static release", || release::build(workspace, &release::FULL))?;
+    let boot = step("boot build", || release::build(workspace, &release::BOOT))?;
+    println!("{full}\n{boot}");
     step("unit, vector and pairing tests", || {
         let mut cargo = program::cargo(&workspace.root);
-        cargo.env(STATIC_PROGRAM, &binary.path).args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+        cargo.env(STATIC_PROGRAM, &full.path).env(BOOT_PROGRAM, &boot.path);
+        cargo.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
         cargo.args(["--", "--skip", LONG]);
         program::watch(&mut cargo, |line| count.see(line))
     })?;
@@ -38,10 +43,13 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
 /// Runs every whole boot, the long list included.
 pub(crate) fn run_boots(workspace: &Workspace) -> Result<(), Failure> {
     step("setup", setup::run)?;
-    let binary = step("static release", || release::build(workspace))?;
+    let full = step("static release", || release::build(workspace, &release::FULL))?;
+    let boot = step("boot build", || release::build(workspace, &release::BOOT))?;
     step("whole boots", || {
         let words = ["test", "--package", "boot", "--test", "whole", "--locked", "--no-fail-fast"];
-        program::run(program::cargo(&workspace.root).env(STATIC_PROGRAM, &binary.path).args(words))
+        let mut cargo = program::cargo(&workspace.root);
+        cargo.env(STATIC_PROGRAM, &full.path).env(BOOT_PROGRAM, &boot.path);
+        program::run(cargo.args(words))
     })
 }
 

@@ -6,53 +6,90 @@
 //! comes last, and would take the place of what the list of commands says: comments on structs are therefore none of documentation.
 
 mod boot;
+#[cfg(feature = "full")]
+mod demo;
+#[cfg(feature = "full")]
+mod encrypt;
+#[cfg(feature = "full")]
 mod image;
 mod luks;
+#[cfg(feature = "full")]
+mod manual;
+#[cfg(feature = "full")]
+mod pins;
 mod policy;
+#[cfg(feature = "full")]
+mod server;
 mod tpm;
 
-pub use boot::{
-    AgentArgs, BootCommand, BootMode, CheckArgs, InstallArgs, NetworkArgs, ProveArgs, RemoveArgs, StatusArgs,
-};
+pub use boot::{AgentArgs, BootCommand, NetworkArgs, ProveArgs};
+#[cfg(feature = "full")]
+pub use boot::{BootMode, CheckArgs, InstallArgs, RemoveArgs, StatusArgs};
+#[cfg(feature = "full")]
+pub use demo::DemoArgs;
+#[cfg(feature = "full")]
+pub use encrypt::{EncryptArgs, Policy};
+#[cfg(feature = "full")]
 pub use image::{CatArgs, ExportArgs, ImageCommand, InfoArgs, Volume};
+#[cfg(feature = "full")]
 pub use luks::{
-    AddArgs, BackupArgs, BindArgs, BindingChoice, Ceilings, ConfigArgs, Device, DumpArgs, EditArgs, EraseArgs, Expect,
-    FingerprintArgs, FlagName, FormatArgs, IdentityArgs, KdfArgs, KeyFilePart, KeyInstead, KeySource, KillArgs,
-    ListArgs, LockArgs, LuksCommand, LuksType, MetaAction, MetaArgs, NewKey, Opener, PassArgs, PasswdArgs, Pbkdf,
-    PriorityName, Quoted, Rebinding, RegenArgs, RepairArgs, ReportArgs, ResealArgs, RestoreArgs, SealArgs, TokenChoice,
-    TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs, UnbindArgs, UnlockArgs,
+    AddArgs, BackupArgs, BindArgs, ConfigArgs, DumpArgs, EditArgs, EraseArgs, FingerprintArgs, FlagName, FormatArgs,
+    IdentityArgs, KdfArgs, KillArgs, LuksType, MetaAction, MetaArgs, NewKey, PasswdArgs, Pbkdf, PriorityName,
+    Rebinding, RegenArgs, RepairArgs, ReportArgs, ResealArgs, RestoreArgs, SealArgs, TokenChoice, TokenCommand,
+    TokenExportArgs, TokenImportArgs, TokenRemoveArgs, UnbindArgs,
 };
+pub use luks::{
+    BindingChoice, Ceilings, Device, Expect, KeyFilePart, KeyInstead, KeySource, ListArgs, LockArgs, LuksCommand,
+    Opener, PassArgs, Quoted, UnlockArgs,
+};
+#[cfg(feature = "full")]
+pub use manual::CompletionArgs;
 pub use policy::{ExplainArgs, Goals, PolicyCommand};
-pub use tpm::{KeygenArgs, LatchArgs, LogFile, PredictArgs, TpmCommand, TpmExplainArgs, TpmStatusArgs, UpdateArgs};
+#[cfg(feature = "full")]
+pub use server::{KeysCommand, KeysInitArgs, KeysListArgs, KeysPinArgs, KeysRotateArgs, KeysShowArgs, ServeArgs};
+#[cfg(feature = "full")]
+pub use tpm::{KeygenArgs, PredictArgs, UpdateArgs};
+pub use tpm::{LatchArgs, LogFile, TpmCommand, TpmExplainArgs, TpmStatusArgs};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use crypto::ec::Curve;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use clap::{Args, Parser, Subcommand};
 use std::time::Duration;
 
 /// Opens LUKS-encrypted disks unattended, and says beforehand that it will.
 #[derive(Debug, Parser)]
 #[command(name = "cotter", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "See it work in ten seconds, without root and without a network: cotter demo")]
+#[command(after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
 
+#[cfg(feature = "full")]
+const AFTER_HELP: &str = "See it work in ten seconds, without root and without a network: cotter demo";
+#[cfg(not(feature = "full"))]
+const AFTER_HELP: &str = BOOT_BUILD;
+
+/// What the boot build says of itself, and to whoever asks for a command that it leaves out.
+#[cfg(not(feature = "full"))]
+pub const BOOT_BUILD: &str = "This is the boot build of cotter: it has what a machine needs while it starts. \
+/usr/bin/cotter of the system that has started has every command.";
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Command {
+    #[cfg(feature = "full")]
     /// Show the whole thing: a server, an encrypted disk, a binding, an unattended opening
     Demo(DemoArgs),
+    #[cfg(feature = "full")]
     /// Run a key server
     Serve(ServeArgs),
+    #[cfg(feature = "full")]
     /// Make, show, list and rotate the keys of a server
     #[command(subcommand)]
     Keys(KeysCommand),
+    #[cfg(feature = "full")]
     /// Encrypt standard input so that only a machine that meets a policy can decrypt it
-    #[command(after_long_help = PINS)]
+    #[command(after_long_help = pins::PINS)]
     Encrypt(EncryptArgs),
     /// Decrypt standard input, if this machine meets the policy in it
     Decrypt(DecryptArgs),
@@ -65,14 +102,17 @@ pub enum Command {
     /// Look at the TPM of this machine, and shut it
     #[command(subcommand)]
     Tpm(TpmCommand),
+    #[cfg(feature = "full")]
     /// Read and serve encrypted disk images without root and without the kernel
     #[command(subcommand)]
     Image(ImageCommand),
     /// Open volumes while the machine starts
     #[command(subcommand)]
     Boot(BootCommand),
+    #[cfg(feature = "full")]
     /// Print a completion script
     Completion(CompletionArgs),
+    #[cfg(feature = "full")]
     /// Print the manual page (roff)
     Manual,
 }
@@ -100,187 +140,6 @@ impl Patience {
     }
 }
 
-// `cotter demo`
-#[derive(Debug, Args)]
-pub struct DemoArgs {
-    /// Keep the directory with the image and the keys, and say where it is
-    #[arg(long)]
-    pub keep: bool,
-}
-
-// `cotter serve`
-#[derive(Debug, Args)]
-pub struct ServeArgs {
-    /// Listen here; may be given several times. Without it the server takes what it was started with: listening sockets
-    /// (systemd), or one connection on standard input (inetd, and units with `Accept=yes`)
-    #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
-    pub listen: Vec<SocketAddr>,
-    /// The directory with the server's keys
-    #[arg(long, value_name = "DIR")]
-    pub keys: PathBuf,
-    /// Most connections at the same time
-    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub connections: u32,
-    /// Close a connection that asks nothing for this long
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    pub idle: u32,
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| "write it as 0.0.0.0:7500, 127.0.0.1:7500 or [::]:7500; names are not looked up".to_owned())
-}
-
-/// `cotter keys …`
-#[derive(Debug, Subcommand)]
-#[command(defer = true)]
-pub enum KeysCommand {
-    /// Make a directory with a new pair of keys
-    Init(KeysInitArgs),
-    /// Print the thumbprints of the keys that sign the advertisement, of a directory or of a server
-    Show(KeysShowArgs),
-    /// Print the pin of the key that a server of https:// holds, for the option `pin` of the pin tang; or of those in a PEM file
-    Pin(KeysPinArgs),
-    /// Make a new pair and hide the old one, which still answers those who are bound to it
-    Rotate(KeysRotateArgs),
-    /// Print every key of a directory with its state, without any private part
-    List(KeysListArgs),
-}
-
-// `cotter keys init`
-#[derive(Debug, Args)]
-pub struct KeysInitArgs {
-    /// The directory; it may exist, but not hold keys
-    pub dir: PathBuf,
-    /// The curve; P-521 is what the original uses
-    #[arg(long, value_enum, default_value_t = CurveName::P521)]
-    pub curve: CurveName,
-}
-
-// `cotter keys show`
-#[derive(Debug, Args)]
-pub struct KeysShowArgs {
-    /// A directory, or the address of a server
-    #[arg(value_name = "DIR|URL")]
-    pub source: String,
-    #[command(flatten)]
-    pub format: Format,
-    #[command(flatten)]
-    pub patience: Patience,
-}
-
-// `cotter keys pin`
-#[derive(Debug, Args)]
-pub struct KeysPinArgs {
-    /// The address of a server, https://HOST:PORT; or a file with certificates or public keys. What a server shows, somebody in its place
-    /// may show: compare it with what the file on the server says
-    #[arg(value_name = "URL|FILE")]
-    pub source: String,
-    #[command(flatten)]
-    pub format: Format,
-    #[command(flatten)]
-    pub patience: Patience,
-}
-
-// `cotter keys rotate`
-#[derive(Debug, Args)]
-pub struct KeysRotateArgs {
-    /// The directory
-    pub dir: PathBuf,
-    /// The curve of the new pair
-    #[arg(long, value_enum, default_value_t = CurveName::P521)]
-    pub curve: CurveName,
-}
-
-// `cotter keys list`
-#[derive(Debug, Args)]
-pub struct KeysListArgs {
-    /// The directory
-    pub dir: PathBuf,
-    #[command(flatten)]
-    pub format: Format,
-}
-
-/// A curve by its name in JOSE.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum CurveName {
-    #[value(name = "P-256")]
-    P256,
-    #[value(name = "P-384")]
-    P384,
-    #[value(name = "P-521")]
-    P521,
-}
-
-impl From<CurveName> for Curve {
-    fn from(name: CurveName) -> Curve {
-        match name {
-            CurveName::P256 => Curve::P256,
-            CurveName::P384 => Curve::P384,
-            CurveName::P521 => Curve::P521,
-        }
-    }
-}
-
-// `cotter encrypt`
-#[derive(Debug, Args)]
-pub struct EncryptArgs {
-    #[command(flatten)]
-    pub policy: Policy,
-    #[command(flatten)]
-    pub patience: Patience,
-}
-
-/// The options of each pin, for `--help`.
-const PINS: &str = r#"Pins and their configuration (JSON):
-  tang  a key server must answer
-        url     its address, required: "http://keys.example:7500"
-        thp     thumbprint of its signing key (`cotter keys show`): no question is asked
-        adv     its advertisement, as an object or the name of a file: it need not answer now
-        pin     of a server of https://, instead of a CA: its key, "sha256//…" (`cotter keys pin URL`), or up to four in an array; no
-                certificate, name or clock has a say then. A spare one is for a key that the server does not use yet
-        cacert, cert, key   files for TLS: the CA of the server, certificate and key of this client; the key as PEM, or sealed to the
-                TPM: `cotter encrypt tpm2 '{}' < key.pem > key.jwe`
-  tpm2  the TPM of this machine must be there, and what was booted must be the same
-        pcr_ids     the PCRs that must hold what they hold now: "7", "4,7", [4,7]; without them any system on this machine opens it
-        pcr_bank    their bank: sha256 where the TPM has it
-        pcr_digest  their values one behind the other, in base64url, instead of those of now; with pcr_bank
-        key         ecc (the default) or rsa: the parent key
-        hash        sha256 (the default), sha1, sha384, sha512: the hash of the parent key
-        The TPM is the first /dev/tpmrm*, or what TPM2TOOLS_TCTI names: device:FILE, swtpm:host=IP,port=N, swtpm:path=SOCKET
-  cotter-tpm2  what the TPM can do beyond tpm2; Clevis does not know it
-        pcr_ids, pcr_bank, pcr_digest, key   as above; the bank is sha256 if not given
-        accept      further sets of values, at most 7: [{"7":"HEX"}, …]
-        pin         true: a person is asked for a PIN; wrong ones lock the TPM for a while
-        latch       true, or a PCR from 8 to 15: `cotter tpm latch` shuts it until the machine starts again
-        signed      {"key": JWK or FILE, "reference": TEXT}: what pcr_ids may hold is what this key has approved (LUKS2 only)
-        counter     true: copies of a binding open no more once it was made anew (with signed: once revoked); "0x…": that counter of the TPM
-  tpm2plus  as tpm2, and a signed policy in a file says which PCRs are right: change it and nothing is sealed again
-        policy_pubkey_path, policy_path, policy_ref   whose signature, in which file, for what purpose; key and hash as above
-  sss   t of several policies must be met
-        t       how many, 1 if not given
-        pins    {"PIN": CFG or [CFG, …], …}
-        Two of three servers: '{"t":2,"pins":{"tang":[{"url":"a"},{"url":"b"},{"url":"c"}]}}'
-  file  a file of this machine must be there
-        name    the file, which is made and must not exist; keep it on another disk
-  null  no protection at all, for tests
-        fail    true: decryption fails"#;
-
-// A pin and its configuration, the two words of every policy.
-#[derive(Debug, Args)]
-pub struct Policy {
-    /// The kind of policy: tang, tpm2, cotter-tpm2, tpm2plus, sss (several, of which some number must agree), file, null (no protection, for tests)
-    #[arg(value_name = "PIN")]
-    pub pin: String,
-    /// Its configuration in JSON, such as '{"url":"http://keys.example:7500"}'
-    #[arg(value_name = "CFG")]
-    pub config: String,
-    /// Answer yes to every question: trust the servers' keys, and on a LUKS1 volume without LUKSMeta let `luks bind` make it,
-    /// whatever lies in the gap behind the key material
-    #[arg(short = 'y', long)]
-    pub yes: bool,
-}
-
 // `cotter decrypt`
 #[derive(Debug, Args)]
 pub struct DecryptArgs {
@@ -288,14 +147,7 @@ pub struct DecryptArgs {
     pub patience: Patience,
 }
 
-// `cotter completion`
-#[derive(Debug, Args)]
-pub struct CompletionArgs {
-    /// The shell
-    pub shell: clap_complete::Shell,
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "full"))]
 mod tests {
     use super::*;
     use clap::CommandFactory;

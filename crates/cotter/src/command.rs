@@ -1,12 +1,19 @@
 //! One chapter a command: arguments in, requests to the core, text or JSON out.
 
 pub mod boot;
-pub mod clevis;
+pub mod decrypt;
+#[cfg(feature = "full")]
 pub mod demo;
+#[cfg(feature = "full")]
+pub mod encrypt;
+#[cfg(feature = "full")]
 pub mod image;
+#[cfg(feature = "full")]
 pub mod keys;
 pub mod luks;
+#[cfg(feature = "full")]
 pub mod manual;
 pub mod policy;
+#[cfg(feature = "full")]
 pub mod serve;
 pub mod tpm;

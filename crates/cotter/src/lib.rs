@@ -4,12 +4,17 @@
 // Nothing but `main` is reachable from outside; here `pub` says what a module offers to the others, and the command line's
 // definitions carry their help as documentation.
 #![allow(unreachable_pub, missing_docs)]
+// The boot build leaves out commands, and what they alone call stays where it is: the full build tells what nobody calls.
+#![cfg_attr(not(feature = "full"), allow(dead_code, unused_imports))]
 
 mod args;
 mod boot_settings;
 mod command;
+#[cfg(feature = "full")]
 mod counters;
+#[cfg(feature = "full")]
 mod crypttab_line;
+#[cfg(feature = "full")]
 mod editor;
 mod error;
 mod expected;
@@ -17,11 +22,15 @@ mod expected;
 mod hints;
 mod host;
 mod opened;
+#[cfg(feature = "full")]
 mod opening;
 mod output;
 mod passphrase;
+#[cfg(feature = "full")]
 mod private_dir;
+#[cfg(feature = "full")]
 mod private_file;
+#[cfg(feature = "full")]
 mod progress;
 mod verdict;
 mod volume;
@@ -62,6 +71,10 @@ fn usage(words: &clap::Error) -> ExitCode {
     if words.kind() == ErrorKind::UnknownArgument && begins(["luks", "bind"]) {
         output::say("\nThe disk is given with -d; the words behind it are PIN and CFG.");
     }
+    #[cfg(not(feature = "full"))]
+    if words.kind() == ErrorKind::InvalidSubcommand {
+        output::say(&format!("\n{}", args::BOOT_BUILD));
+    }
     match asked_for {
         true => ExitCode::SUCCESS,
         // As luksmeta has it.
@@ -72,17 +85,24 @@ fn usage(words: &clap::Error) -> ExitCode {
 
 fn run(command: Command) -> Result<(), CommandError> {
     match command {
+        #[cfg(feature = "full")]
         Command::Demo(args) => command::demo::run(&args),
+        #[cfg(feature = "full")]
         Command::Serve(args) => command::serve::run(args),
+        #[cfg(feature = "full")]
         Command::Keys(which) => command::keys::run(which),
-        Command::Encrypt(args) => command::clevis::encrypt(&args),
-        Command::Decrypt(args) => command::clevis::decrypt(&args),
+        #[cfg(feature = "full")]
+        Command::Encrypt(args) => command::encrypt::run(&args),
+        Command::Decrypt(args) => command::decrypt::run(&args),
         Command::Policy(which) => command::policy::run(which),
         Command::Luks(which) => command::luks::run(which),
         Command::Tpm(which) => command::tpm::run(which),
         Command::Boot(which) => command::boot::run(which),
+        #[cfg(feature = "full")]
         Command::Image(which) => command::image::run(which),
+        #[cfg(feature = "full")]
         Command::Completion(args) => command::manual::completion(args.shell),
+        #[cfg(feature = "full")]
         Command::Manual => command::manual::manual(),
     }
 }

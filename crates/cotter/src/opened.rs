@@ -1,15 +1,15 @@
 //! A volume that is opened to be used: mapped, read, served.
 
-use crate::args::KeyInstead;
+use crate::args::{KeyInstead, KeySource};
 use crate::error::CommandError;
+use crate::expected;
 use crate::host::Host;
-use crate::opening;
 use crate::passphrase;
 use crate::volume::{self, Seal};
 use crypto::{Passphrase, VolumeKey};
 use luks::{SealState, Slot};
 use unlock::identity::Closed;
-use unlock::{ByPassphrase, Unlocked};
+use unlock::{ByPassphrase, NotOpened, Reading, Unlocked};
 
 /// A volume that may be used.
 pub struct Opened {
@@ -33,6 +33,38 @@ pub fn open(closed: &Closed<'_>, key: &KeyInstead, only: Option<Slot>, host: &Ho
     let given = passphrase::existing(&source, host.person())?;
     let opened = volume::open_by_passphrase(closed, &given, only, Seal::Counts);
     let ByPassphrase { slot, key, seal, meant } =
-        opened.map_err(|failed| opening::not_opened("the volume stays closed".to_owned(), &source, &given, failed))?;
+        opened.map_err(|failed| not_opened("the volume stays closed".to_owned(), &source, &given, failed))?;
     Ok(Opened { passphrase: meant.unwrap_or(given), slot, key, seal })
+}
+
+/// In words why a passphrase did not open the volume for `what`, with what may be wrong with it.
+pub fn not_opened(what: String, key: &KeySource, passphrase: &Passphrase, failed: NotOpened) -> CommandError {
+    let hint = match failed.hint() {
+        Some(hint) => hint.to_owned(),
+        None if failed.is_wrong_passphrase() => slip(key, passphrase),
+        None => String::new(),
+    };
+    let fault = if let NotOpened::Identity(fault) = &failed { Some(fault.clone()) } else { None };
+    let error = CommandError::failed(what, failed).hint(hint);
+    match fault {
+        Some(fault) => expected::alarm(error, &fault),
+        None => error,
+    }
+}
+
+/// More wrong groups than this are no slips: it is another key, or one of systemd's, which has no checks.
+const MOST_SLIPS: usize = 2;
+
+fn slip(key: &KeySource, passphrase: &Passphrase) -> String {
+    match unlock::read_recovery_key(passphrase) {
+        Some(Reading::Mistyped { groups, .. }) if groups.len() <= MOST_SLIPS => {
+            let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+            format!("it looks like a recovery key with a slip in group {}", groups.join(" and "))
+        }
+        Some(Reading::WrongLength { found }) => {
+            format!("it looks like a recovery key, but has {found} letters instead of 64")
+        }
+        Some(_) => "it looks like a recovery key, but not like one of this volume".to_owned(),
+        None => passphrase::likely_slip(key, passphrase).to_owned(),
+    }
 }

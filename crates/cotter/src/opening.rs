@@ -2,8 +2,8 @@
 
 use crate::args::{KeySource, Opener};
 use crate::error::CommandError;
-use crate::expected;
 use crate::host::Host;
+use crate::opened;
 use crate::output;
 use crate::passphrase;
 use crate::volume::{self, Disks, Seal};
@@ -11,7 +11,7 @@ use crypto::{Passphrase, VolumeKey};
 use linux::Terminal;
 use luks::{Accepted, Slot, TokenId};
 use unlock::identity::Closed;
-use unlock::{ByPassphrase, NotOpened, Reading};
+use unlock::{ByPassphrase, NotOpened};
 
 /// What a person named to open the volume with, read but not tried.
 pub enum Given {
@@ -65,39 +65,7 @@ pub fn open(
 
 /// In words why a passphrase did not open the volume, with what may be wrong with it.
 pub fn told(disks: &Disks, key: &KeySource, passphrase: &Passphrase, failed: NotOpened) -> CommandError {
-    not_opened(format!("cannot open {}", disks.header().path().display()), key, passphrase, failed)
-}
-
-/// The same of something else that was to be done.
-pub fn not_opened(what: String, key: &KeySource, passphrase: &Passphrase, failed: NotOpened) -> CommandError {
-    let hint = match failed.hint() {
-        Some(hint) => hint.to_owned(),
-        None if failed.is_wrong_passphrase() => slip(key, passphrase),
-        None => String::new(),
-    };
-    let fault = if let NotOpened::Identity(fault) = &failed { Some(fault.clone()) } else { None };
-    let error = CommandError::failed(what, failed).hint(hint);
-    match fault {
-        Some(fault) => expected::alarm(error, &fault),
-        None => error,
-    }
-}
-
-/// More wrong groups than this are no slips: it is another key, or one of systemd's, which has no checks.
-const MOST_SLIPS: usize = 2;
-
-fn slip(key: &KeySource, passphrase: &Passphrase) -> String {
-    match unlock::read_recovery_key(passphrase) {
-        Some(Reading::Mistyped { groups, .. }) if groups.len() <= MOST_SLIPS => {
-            let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
-            format!("it looks like a recovery key with a slip in group {}", groups.join(" and "))
-        }
-        Some(Reading::WrongLength { found }) => {
-            format!("it looks like a recovery key, but has {found} letters instead of 64")
-        }
-        Some(_) => "it looks like a recovery key, but not like one of this volume".to_owned(),
-        None => passphrase::likely_slip(key, passphrase).to_owned(),
-    }
+    opened::not_opened(format!("cannot open {}", disks.header().path().display()), key, passphrase, failed)
 }
 
 /// Opens the volume, or this slot, with a passphrase; what its seal tells is told.

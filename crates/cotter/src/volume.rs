@@ -5,6 +5,7 @@ use crate::error::CommandError;
 use crate::expected;
 use crate::host::Host;
 use crate::output;
+#[cfg(feature = "full")]
 use crate::progress::Progress;
 use block::BlockRead;
 use clevis::{Remark, TrustPolicy};
@@ -373,11 +374,13 @@ pub fn open_by_passphrase(
     only: Option<Slot>,
     seal: Seal,
 ) -> Result<ByPassphrase, NotOpened> {
+    #[cfg(feature = "full")]
     let progress = Progress::spinner("trying the passphrase");
     let opened = match seal {
         Seal::Counts => unlock::open_by_passphrase(closed, passphrase, only),
         Seal::IsRenewed => unlock::open_by_passphrase_unsealed(closed, passphrase, only),
     }?;
+    #[cfg(feature = "full")]
     drop(progress);
     if seal == Seal::Counts {
         tell_differences(&opened.seal);

@@ -5,7 +5,7 @@
 
 use compliance::program::cotter;
 use compliance::secret::{Trace, files_below};
-use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server};
+use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server, Version};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -15,25 +15,37 @@ use std::time::Duration;
 
 const PLAINTEXT: &[u8] = b"a plaintext";
 
-/// What `cargo xtask release` left; `cargo xtask test` names it in `COTTER_STATIC`.
-fn static_program() -> PathBuf {
-    if let Some(file) = std::env::var_os("COTTER_STATIC") {
-        return file.into();
-    }
-    let test = std::env::current_exe().unwrap();
-    let target = test.ancestors().nth(3).unwrap();
-    let file = target.join(format!("{}-unknown-linux-gnu/release/cotter", std::env::consts::ARCH));
-    assert!(file.is_file(), "{} is not there; this makes it: cargo xtask release", file.display());
-    file
+/// A static program, as `cargo xtask release` makes it; `cargo xtask test` names the files.
+#[derive(Clone, Copy)]
+enum Static {
+    Full,
+    Boot,
 }
 
-/// A directory that holds the static program and nothing else, to be the root of a process.
+impl Static {
+    fn file(self) -> PathBuf {
+        let (variable, profile, makes) = match self {
+            Static::Full => ("COTTER_STATIC", "release", "cargo xtask release"),
+            Static::Boot => ("COTTER_BOOT", "boot", "cargo xtask release --boot"),
+        };
+        if let Some(file) = std::env::var_os(variable) {
+            return file.into();
+        }
+        let test = std::env::current_exe().unwrap();
+        let target = test.ancestors().nth(3).unwrap();
+        let file = target.join(format!("{}-unknown-linux-gnu/{profile}/cotter", std::env::consts::ARCH));
+        assert!(file.is_file(), "{} is not there; this makes it: {makes}", file.display());
+        file
+    }
+}
+
+/// A directory that holds a static program and nothing else, to be the root of a process.
 struct EmptyRoot(tempfile::TempDir);
 
 impl EmptyRoot {
-    fn new() -> EmptyRoot {
+    fn new(which: Static) -> EmptyRoot {
         let root = tempfile::tempdir().unwrap();
-        fs::copy(static_program(), root.path().join("cotter")).unwrap();
+        fs::copy(which.file(), root.path().join("cotter")).unwrap();
         EmptyRoot(root)
     }
 
@@ -54,7 +66,7 @@ impl EmptyRoot {
 /// Encrypt, decrypt, bind, unlock and read, with no file in the root but the program and the disk.
 #[test]
 fn the_static_program_needs_no_other_file() {
-    let root = EmptyRoot::new();
+    let root = EmptyRoot::new(Static::Full);
     let keys = KeyDirectory::new(Maker::Theirs, Curve::P521);
     let server = Server::start(Maker::Theirs, &keys);
     let encrypt = root.cotter().args(["encrypt", "tang", &server.config(), "-y"]).input(PLAINTEXT);
@@ -75,14 +87,60 @@ fn the_static_program_needs_no_other_file() {
 /// A name is resolved without the C library's plug-ins: from our own reading of `/etc/hosts`, and failing with words.
 #[test]
 fn the_static_program_resolves_names() {
-    let root = EmptyRoot::new();
+    let root = EmptyRoot::new(Static::Full);
     let keys = KeyDirectory::new(Maker::Theirs, Curve::P521);
     let server = Server::start(Maker::Theirs, &keys);
     fs::create_dir(root.path().join("etc")).unwrap();
     fs::write(root.path().join("etc/hosts"), "127.0.0.1 keys.example\n").unwrap();
     let config = format!(r#"{{"url":"http://keys.example:{}"}}"#, server.port());
     let jwe = root.cotter().args(["encrypt", "tang", &config, "-y"]).input(PLAINTEXT).succeed().stdout;
+    assert_eq!(root.cotter().arg("decrypt").input(jwe.clone()).succeed().stdout, PLAINTEXT);
+    // The boot build has a resolver of its own.
+    fs::copy(Static::Boot.file(), root.path().join("cotter")).unwrap();
     assert_eq!(root.cotter().arg("decrypt").input(jwe).succeed().stdout, PLAINTEXT);
+}
+
+/// The boot build opens what Clevis has bound, over the network and by a typed passphrase, of both versions.
+#[test]
+fn the_boot_build_opens_volumes_in_an_empty_root() {
+    let root = EmptyRoot::new(Static::Boot);
+    let keys = KeyDirectory::new(Maker::Theirs, Curve::P521);
+    let server = Server::start(Maker::Theirs, &keys);
+    let jwe = Maker::Theirs.encrypt("tang", &server.config(), PLAINTEXT);
+    assert_eq!(root.cotter().arg("decrypt").input(jwe).succeed().stdout, PLAINTEXT);
+    for disk in Version::BOTH.map(|version| Disk::of(Maker::Theirs, version)) {
+        disk.bind(Maker::Theirs, "tang", &server.config());
+        fs::copy(disk.path(), root.path().join("disk.img")).unwrap();
+        let unlock = root.cotter().args(["luks", "unlock", "--print-key", "-d", "/disk.img"]);
+        assert_eq!(unlock.succeed().stdout, disk.pass(Maker::Theirs, "1"));
+        assert!(root.cotter().args(["luks", "list", "-d", "/disk.img"]).succeed().text().contains(&server.url()));
+    }
+    let names: BTreeSet<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, BTreeSet::from(["cotter".into(), "disk.img".into()]), "something was left in the root");
+}
+
+/// It lists what it has, and who asks for more is told where that is.
+#[test]
+fn the_boot_build_knows_what_it_is() {
+    let root = EmptyRoot::new(Static::Boot);
+    let commands = |words: &[&str]| -> BTreeSet<String> {
+        let help = root.cotter().args(words).arg("--help").succeed().text();
+        let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+        listed.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
+    };
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(commands(&[]), set(&["decrypt", "policy", "luks", "tpm", "boot", "help"]));
+    assert_eq!(commands(&["luks"]), set(&["list", "pass", "unlock", "lock", "help"]));
+    assert_eq!(commands(&["tpm"]), set(&["latch", "status", "explain", "help"]));
+    assert!(!commands(&["boot"]).contains("install"));
+    assert!(root.cotter().args(["boot", "agent", "--help"]).succeed().text().contains("--questions"));
+    for left_out in [&["serve", "--keys", "/k"][..], &["luks", "format", "-d", "/f"], &["tpm", "predict"], &["manual"]]
+    {
+        let ended = root.cotter().args(left_out).run();
+        assert_eq!(ended.status.code(), Some(2), "{left_out:?}");
+        assert!(ended.said().contains("This is the boot build of cotter"), "{left_out:?}: {}", ended.said());
+    }
+    assert!(!Program::cotter().arg("frobnicate").run().said().contains("boot build"));
 }
 
 /// One demo at a time, because each looks for what the others might leave.

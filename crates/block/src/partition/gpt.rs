@@ -4,6 +4,7 @@
 //! The first good copy decides. The other is looked at all the same, and what is wrong with it is reported in
 //! [`super::Scheme::Gpt`], because a disk that boots today from its only good copy does not boot after the next bad sector.
 
+mod checksum;
 mod format;
 mod read;
 mod write;

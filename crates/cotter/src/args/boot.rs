@@ -20,15 +20,19 @@ pub enum BootCommand {
     /// Bring the network up as a machine that starts does, or say what that would do
     #[command(after_long_help = NETWORK)]
     Network(NetworkArgs),
+    #[cfg(feature = "full")]
     /// Let this machine open its volumes by itself when it starts: hooks, settings and images, proved, or taken back
     #[command(after_long_help = install::INSTALL)]
     Install(InstallArgs),
+    #[cfg(feature = "full")]
     /// What is installed, what is in which image, and what opens which volume
     #[command(after_long_help = install::STATUS_EXIT)]
     Status(StatusArgs),
+    #[cfg(feature = "full")]
     /// Prove with each boot image that the volumes would open by themselves
     #[command(long_about = install::CHECK, after_long_help = install::CHECK_EXIT)]
     Check(CheckArgs),
+    #[cfg(feature = "full")]
     /// Take back what `install` has done, and make the images anew: a passphrase opens the volumes
     Remove(RemoveArgs),
     /// What `check` runs in an image

@@ -17,9 +17,11 @@ pub enum TpmCommand {
     /// Say whether a binding would open now, and if not, which PCR moved and what moved it
     #[command(after_long_help = EXPLAIN)]
     Explain(TpmExplainArgs),
+    #[cfg(feature = "full")]
     /// Say what the PCRs will be after an update
     #[command(after_long_help = PREDICT)]
     Predict(PredictArgs),
+    #[cfg(feature = "full")]
     /// Make a key that signs which values of PCRs are right, and print its public half
     Keygen(KeygenArgs),
 }

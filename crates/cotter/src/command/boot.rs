@@ -1,17 +1,26 @@
 //! `cotter boot`: what a machine needs while it starts.
 
 mod agent;
+#[cfg(feature = "full")]
 mod check;
+#[cfg(feature = "full")]
 mod images;
+#[cfg(feature = "full")]
 mod install;
+#[cfg(feature = "full")]
 mod mount_points;
 mod network;
 mod prove;
+#[cfg(feature = "full")]
 mod remove;
 mod search;
+#[cfg(feature = "full")]
 mod status;
+#[cfg(feature = "full")]
 mod system;
+#[cfg(feature = "full")]
 mod target;
+#[cfg(feature = "full")]
 mod volumes;
 
 use crate::args::BootCommand;
@@ -22,9 +31,13 @@ pub fn run(which: BootCommand) -> Result<(), CommandError> {
     match which {
         BootCommand::Agent(args) => agent::run(&args),
         BootCommand::Network(args) => network::run(&args),
+        #[cfg(feature = "full")]
         BootCommand::Install(args) => install::run(&args),
+        #[cfg(feature = "full")]
         BootCommand::Status(args) => status::run(&args),
+        #[cfg(feature = "full")]
         BootCommand::Check(args) => check::run(&args),
+        #[cfg(feature = "full")]
         BootCommand::Remove(args) => remove::run(&args),
         BootCommand::Prove(args) => prove::run(&args),
     }

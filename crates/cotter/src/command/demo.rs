@@ -8,7 +8,7 @@ mod tar;
 mod workshop;
 
 use crate::args::DemoArgs;
-use crate::command::clevis::pin_error;
+use crate::command::decrypt::pin_error;
 use crate::command::keys::make_keys;
 use crate::error::CommandError;
 use crate::host::Host;

@@ -13,7 +13,7 @@ use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpStream};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -65,8 +65,22 @@ fn lookup_by(own: Option<&resolver::Names>, place: &Place, patience: &Patience) 
 }
 
 /// What the system knows of a name: its hosts file and its name servers.
+#[cfg(feature = "name-service")]
 fn system_resolver(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    (host, port).to_socket_addrs().map(Iterator::collect)
+    std::net::ToSocketAddrs::to_socket_addrs(&(host, port)).map(Iterator::collect)
+}
+
+/// How long our own resolver works for one name, nobody waiting.
+#[cfg(not(feature = "name-service"))]
+const LONGEST_LOOKUP: Duration = Duration::from_secs(30);
+
+/// The same by our own resolver. It ends by itself, for a caller that has gone away.
+#[cfg(not(feature = "name-service"))]
+fn system_resolver(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let names = crate::network::names_of_files();
+    let found =
+        names.look_up(host, crate::deadline_after(LONGEST_LOOKUP), &clevis::Cancel::new()).map_err(io::Error::other)?;
+    Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect())
 }
 
 /// The addresses of `place`, at least one. A resolver cannot be interrupted, so it works in a thread that is left behind when

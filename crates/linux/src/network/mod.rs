@@ -145,6 +145,17 @@ fn go_on(engine: Engine) -> io::Result<OwnedFd> {
     Ok(stop)
 }
 
+/// Names by what the kernel's command line and files of this machine say, for a program without the C library's resolver.
+#[cfg(not(feature = "name-service"))]
+pub(crate) fn names_of_files() -> Names {
+    let words = std::fs::read("/proc/cmdline").unwrap_or_default();
+    let Ok(plan) = NetworkPlan::of(&words, None) else { return Names::default() };
+    let names = names_of(&plan);
+    let view = Links::open().and_then(|mut links| links.view()).unwrap_or_default();
+    found::learn_names(&names, &plan.places, &view);
+    names
+}
+
 /// The names and servers that the machine's owner has written down.
 fn names_of(plan: &NetworkPlan) -> Names {
     let mut hosts = plan.hosts.clone();

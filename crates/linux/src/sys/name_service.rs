@@ -9,7 +9,7 @@
 ///
 /// The price: no users of a directory service and no multicast DNS. systemd-resolved still answers, on its local address.
 pub fn use_own_name_service() {
-    #[cfg(target_env = "gnu")]
+    #[cfg(all(target_env = "gnu", feature = "name-service"))]
     for (database, services) in [(c"hosts", c"files dns"), (c"passwd", c"files"), (c"group", c"files")] {
         // SAFETY: both are strings that end in zero and live for ever; glibc copies what it keeps.
         let refused = unsafe { __nss_configure_lookup(database.as_ptr(), services.as_ptr()) };
@@ -17,7 +17,7 @@ pub fn use_own_name_service() {
     }
 }
 
-#[cfg(target_env = "gnu")]
+#[cfg(all(target_env = "gnu", feature = "name-service"))]
 unsafe extern "C" {
     /// Overrides one line of nsswitch.conf for this process (glibc, `nss.h`).
     fn __nss_configure_lookup(database: *const std::ffi::c_char, services: *const std::ffi::c_char) -> std::ffi::c_int;

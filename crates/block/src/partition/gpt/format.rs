@@ -1,5 +1,6 @@
 //! What reading and writing have in common: the numbers of the format.
 
+use super::checksum::crc32;
 use crate::unit::Bytes;
 use uuid::{Uuid, uuid};
 
@@ -26,10 +27,6 @@ pub(super) const NAME_UNITS: usize = 36;
 
 /// The checksum of a header, its own field taken as zero.
 pub(super) fn header_crc(header: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
     let (before, rest) = header.split_at_checked(16).unwrap_or((header, &[]));
-    hasher.update(before);
-    hasher.update(&[0; 4]);
-    hasher.update(rest.get(4..).unwrap_or_default());
-    hasher.finalize()
+    crc32(&[before, &[0; 4], rest.get(4..).unwrap_or_default()])
 }

@@ -1,5 +1,6 @@
 //! Reading a table, and judging both of its copies.
 
+use super::checksum::crc32;
 use super::format::{
     ENTRY_LENGTH, HEADER_LENGTH, MOST_ENTRIES, MOST_ENTRY_BYTES, NAME_UNITS, REVISION_1_0, SIGNATURE, header_crc,
 };
@@ -91,7 +92,7 @@ impl Copy {
         // At most a mebibyte, by `check`.
         let mut entries = vec![0; usize::try_from(header.entries_length()).unwrap_or_default()];
         disk.read_at(Bytes(header.entries_at.saturating_mul(unit)), &mut entries).map_err(HeaderFault::Unreadable)?;
-        if crc32fast::hash(&entries) != header.entries_crc {
+        if crc32(&[&entries]) != header.entries_crc {
             return Err(HeaderFault::EntriesChecksum);
         }
         Ok(Copy { header, entries })
@@ -293,7 +294,7 @@ mod tests {
     /// Changes bytes of the first entry and makes both checksums of the primary copy right again.
     fn patch_entry(bytes: &mut [u8], offset: usize, value: &[u8]) {
         bytes[1024 + offset..][..value.len()].copy_from_slice(value);
-        let crc = crc32fast::hash(&bytes[1024..1024 + 128 * 128]);
+        let crc = crc32(&[&bytes[1024..1024 + 128 * 128]]);
         patch_header(bytes, 88, &crc.to_le_bytes());
     }
 

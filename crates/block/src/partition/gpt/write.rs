@@ -1,5 +1,6 @@
 //! Writing a fresh table.
 
+use super::checksum::crc32;
 use super::format::{ENTRY_LENGTH, HEADER_LENGTH, NAME_UNITS, REVISION_1_0, SIGNATURE, header_crc};
 use crate::disk::{BlockError, BlockWrite};
 use crate::partition::table::{Copies, Kind, Partition, PartitionError, SectorSize, check_apart};
@@ -142,7 +143,7 @@ impl Layout {
         }
         after.extend_from_slice(&disk_uuid.to_bytes_le());
         after.extend_from_slice(&entries_at.to_le_bytes());
-        for number in [ENTRIES, ENTRY_LENGTH, crc32fast::hash(entries)] {
+        for number in [ENTRIES, ENTRY_LENGTH, crc32(&[entries])] {
             after.extend_from_slice(&number.to_le_bytes());
         }
         let crc = header_crc(&[before.as_slice(), &[0; 4], &after].concat());

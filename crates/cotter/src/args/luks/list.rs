@@ -1,6 +1,6 @@
 //! `cotter luks list` and `pass`
 
-use super::binding::BindingChoice;
+use super::choice::BindingChoice;
 use super::device::{Ceilings, Device};
 use super::identity::Expect;
 use crate::args::{Format, Patience};

@@ -1,6 +1,6 @@
 //! `cotter luks regen`, `edit` and `report`: bindings made anew in their place
 
-use super::binding::BindingChoice;
+use super::choice::BindingChoice;
 use super::device::{Ceilings, Device};
 use super::key::KeyInstead;
 use crate::args::{Format, Patience};

@@ -4,7 +4,7 @@ use super::change;
 use super::chosen::with_token;
 use super::rebind::waits_for_approval;
 use crate::args::BindArgs;
-use crate::command::clevis::{config, trust};
+use crate::command::encrypt::{config, trust};
 use crate::counters;
 use crate::error::CommandError;
 use crate::host::Host;

@@ -5,7 +5,7 @@
 use crate::args::FingerprintArgs;
 use crate::error::CommandError;
 use crate::host::Host;
-use crate::opening;
+use crate::opened;
 use crate::output;
 use crate::passphrase;
 use crate::volume::{self, Seal};
@@ -86,7 +86,7 @@ fn volume_key(
     let what = || format!("{} stays closed", disk.path().display());
     let opened = volume::open_by_passphrase(&host.closed(disk, header)?, passphrase, None, Seal::Counts);
     let source = || args.key.source().unwrap_or_default();
-    opened.map(|opened| opened.key).map_err(|failed| opening::not_opened(what(), &source(), passphrase, failed))
+    opened.map(|opened| opened.key).map_err(|failed| opened::not_opened(what(), &source(), passphrase, failed))
 }
 
 /// All pairs that share something.

@@ -1,7 +1,7 @@
 //! `cotter tpm predict`: what the PCRs will be after an update.
 
-use super::log;
-use super::update::{self, Update};
+use super::update::Update;
+use super::{bank, log};
 use crate::args::PredictArgs;
 use crate::error::{CommandError, visible};
 use crate::host::Host;
@@ -21,7 +21,7 @@ const PCRS: u8 = 24;
 
 /// Prints the values, or why not.
 pub fn run(args: &PredictArgs) -> Result<(), CommandError> {
-    let bank = update::bank(&args.bank)?;
+    let bank = bank::named(&args.bank)?;
     let log = log::read(&args.update.log)?;
     if log.end == End::Absent {
         let error = CommandError::plain("nothing can be predicted: there is no log of the boot");

@@ -1,6 +1,6 @@
 //! `cotter tpm status`: what the TPM is, how it is, and what the log of the boot explains.
 
-use super::{log, update};
+use super::{bank, log};
 use crate::args::TpmStatusArgs;
 use crate::error::{CommandError, one_line, visible};
 use crate::host::Host;
@@ -29,7 +29,7 @@ struct Said {
 
 /// Prints it. No TPM at all is a failure; a TPM that may not be talked to is described by what the kernel shows.
 pub fn run(args: &TpmStatusArgs) -> Result<(), CommandError> {
-    let wanted = args.bank.as_deref().map(update::bank).transpose()?;
+    let wanted = args.bank.as_deref().map(bank::named).transpose()?;
     let log = log::read(&args.log)?;
     let host = Host::new(args.patience.limit());
     host.cancel_on_signal()?;

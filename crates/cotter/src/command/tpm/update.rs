@@ -3,7 +3,6 @@
 use crate::args::UpdateArgs;
 use crate::error::CommandError;
 use std::path::Path;
-use tpm2::Bank;
 use tpm2::event_log::{NewFile, Part, SECURITY_DATABASE, Variable, is_signature_lists};
 
 /// The files, read.
@@ -102,10 +101,4 @@ fn variable(path: &Path, mut content: Vec<u8>) -> Result<Vec<u8>, CommandError> 
         );
     }
     Ok(content)
-}
-
-/// The bank of this name.
-pub fn bank(name: &str) -> Result<Bank, CommandError> {
-    Bank::from_name(name)
-        .ok_or_else(|| CommandError::usage(format!("there is no bank {}", name.escape_debug())).hint("sha256"))
 }

@@ -1,23 +1,18 @@
-//! `cotter encrypt` and `cotter decrypt`: any bytes, tied to a policy.
+//! `cotter encrypt`: any bytes, tied to a policy.
 
-use crate::args::{DecryptArgs, EncryptArgs, Policy};
+use crate::args::{EncryptArgs, Policy};
+use crate::command::decrypt::{pin_error, read_stdin};
 use crate::counters;
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
-use clevis::{Config, PinError, TrustPolicy};
-use crypto::Secret;
-use jose::Jwe;
+use clevis::{Config, TrustPolicy};
 use json::Value;
-use linux::{StdinError, Terminal};
 
 /// Longest plaintext that is encrypted. A policy is for keys and passphrases; data belongs on a disk.
 const LONGEST_PLAINTEXT: usize = 512 << 10;
-/// Longest JWE that is read.
-const LONGEST_JWE: usize = 1 << 20;
-
 /// Standard input to a compact JWE on standard output, with a newline on a terminal only.
-pub fn encrypt(args: &EncryptArgs) -> Result<(), CommandError> {
+pub fn run(args: &EncryptArgs) -> Result<(), CommandError> {
     let config = config(&args.policy)?;
     refuse_signed(&args.policy.pin, &config)?;
     let plaintext = read_stdin("what to encrypt", LONGEST_PLAINTEXT)?;
@@ -54,20 +49,6 @@ fn is_signed(pin: &str, config: &Value) -> bool {
         }),
         _ => false,
     }
-}
-
-/// A compact JWE on standard input to its plaintext on standard output, once the tag of all of it has been verified.
-pub fn decrypt(args: &DecryptArgs) -> Result<(), CommandError> {
-    let jwe = read_stdin("a JWE", LONGEST_JWE)?;
-    if jwe.expose().trim_ascii().is_empty() {
-        return Err(CommandError::plain("there is no JWE: standard input is empty"));
-    }
-    let jwe = Jwe::parse_compact(jwe.expose()).map_err(|source| CommandError::failed("cannot read the JWE", source))?;
-    let host = Host::new(args.patience.limit());
-    let opened = clevis::open(&jwe, &host.ports(TrustPolicy::Ask));
-    let opened = opened.map_err(|error| pin_error("cannot decrypt", error))?;
-    opened.wrong.iter().for_each(|share| output::say(&share.to_string()));
-    output::data(opened.secret.expose())
 }
 
 /// Pins of the original that are still missing here.
@@ -109,18 +90,4 @@ fn unknown_pin(name: &str) -> Option<CommandError> {
 /// How the server's keys are trusted.
 pub fn trust(policy: &Policy) -> TrustPolicy {
     if policy.yes { TrustPolicy::Yes } else { TrustPolicy::Ask }
-}
-
-/// The error of a pin, with what to do about it.
-pub fn pin_error(what: impl Into<String>, error: PinError) -> CommandError {
-    let hint = error.hint();
-    CommandError::failed(what, error).hint(hint)
-}
-
-/// The keys of a person are not typed blindly into a command that waits for data.
-fn read_stdin(what: &str, most: usize) -> Result<Secret, CommandError> {
-    if Terminal::types_stdin() {
-        return Err(CommandError::usage(format!("give {what} on standard input")).hint("< FILE, or COMMAND |"));
-    }
-    linux::read_stdin(most).map_err(|source: StdinError| CommandError::failed(format!("cannot read {what}"), source))
 }
