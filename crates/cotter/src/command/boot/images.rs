@@ -78,9 +78,9 @@ impl OfSystem {
                 None => absent.push(relative(path)),
             }
         }
-        files.extend(files::inside(self.framework, Init::of(image)).map(|(path, content)| match content {
-            Some(content) => WantedFile::bytes(path, content.as_bytes()),
-            None => WantedFile::any(path),
+        files.extend(files::inside(self.framework, Init::of(image)).filter_map(|(paths, content)| {
+            let there = paths.iter().find(|path| image.find(path).is_some());
+            Some(WantedFile::bytes(there.or(paths.first())?, content.as_bytes()))
         }));
         let other = Framework::of(image).filter(|made| *made != self.framework);
         let other = other.map(|made| format!("it was made by {made}"));

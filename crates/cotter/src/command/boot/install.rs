@@ -3,6 +3,7 @@
 mod carry_out;
 pub mod files;
 pub mod journal;
+mod mkinitcpio;
 mod plan;
 pub mod state;
 mod wishes;
@@ -93,7 +94,7 @@ fn journaled(target: &Target, steps: &[Step], options: Vec<(String, String)>) ->
         match step {
             Step::Directory { path } => add(&mut journal.directories, path),
             Step::Guard { path } => add(&mut journal.guards, path),
-            Step::Write { path, before, after } => journal.note(path, before, &after.content),
+            Step::Write { path, before, after } => journal.note(path, before, after),
             Step::Run { .. } => {}
         }
     }

@@ -1,10 +1,11 @@
 //! `cotter boot remove`: everything that the journal names is as it was before, and the images are made anew.
 
 use super::images;
-use super::install::journal::{self, Changed, Journal, digest};
+use super::install::files;
+use super::install::journal::{self, Changed, Journal};
 use super::install::state::State;
 use super::system::System;
-use super::target::{How, Target};
+use super::target::{How, Target, systemd_runs};
 use super::volumes::TABLE;
 use crate::args::RemoveArgs;
 use crate::error::CommandError;
@@ -51,6 +52,9 @@ pub fn run(args: &RemoveArgs) -> Result<(), CommandError> {
         step.carry_out(&target)?;
         output::line(&step.text())?;
     }
+    if target.is_live() && systemd_runs() && journal.files.iter().any(|file| file.path.starts_with(files::UNITS)) {
+        target.run(&["systemctl", "daemon-reload"], &How::asked(host.cancel()))?;
+    }
     make_images(&target, &system, host.cancel())?;
     // Last: until here it says what is left to do.
     State::Absent.put(&target, journal::PATH)?;
@@ -84,7 +88,7 @@ fn undone(target: &Target, changed: &Changed, journal: &Journal) -> Result<Optio
         return Ok(None);
     }
     match &now {
-        State::File(file) if digest(&file.content) != *after => {
+        State::File(file) if now.digest() != *after => {
             if path == TABLE {
                 let content = without_options(&file.content, journal)?;
                 return Ok(Some(State::File(super::install::state::Kept { content, ..file.clone() }))

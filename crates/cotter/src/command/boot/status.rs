@@ -1,7 +1,7 @@
 //! `cotter boot status`: what is installed, what is in which image, what opens which volume, and which promise holds.
 
 use super::images::{self, OfSystem};
-use super::install::journal::{Journal, digest};
+use super::install::journal::Journal;
 use super::install::state::State;
 use super::mount_points::{self, Guard};
 use super::system::System;
@@ -70,10 +70,10 @@ fn installed(target: &Target, report: &mut Report) -> Result<(), CommandError> {
     let mut files = Vec::new();
     for changed in &journal.files {
         let now = State::read(target, &changed.path)?;
-        let state = match now.content() {
-            Some(content) if digest(content) == changed.after => "as installed",
-            Some(_) => "changed since",
-            None => "gone",
+        let state = match now {
+            State::Absent => "gone",
+            now if now.digest() == changed.after => "as installed",
+            _ => "changed since",
         };
         if state != "as installed" {
             report.say(format!("{}: {state}", changed.path));

@@ -142,6 +142,11 @@ impl Target {
     }
 }
 
+/// Whether this machine's systemd runs (sd_booted(3)).
+pub fn systemd_runs() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
 fn reversed(path: &Path) -> Vec<OsString> {
     let words = path.components().filter_map(|component| match component {
         Component::Normal(word) => Some(word.to_owned()),

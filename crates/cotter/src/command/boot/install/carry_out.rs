@@ -40,12 +40,14 @@ pub struct Work<'a> {
     system: &'a System,
     cancel: &'a Cancel,
     done: Vec<Done>,
+    /// What is run again when all is taken back: it reads what is put back.
+    again: Vec<Vec<String>>,
 }
 
 impl<'a> Work<'a> {
     /// Nothing is done yet.
     pub fn new(target: &'a Target, system: &'a System, cancel: &'a Cancel) -> Work<'a> {
-        Work { target, system, cancel, done: Vec::new() }
+        Work { target, system, cancel, done: Vec::new(), again: Vec::new() }
     }
 
     /// Does the steps, and then `proof`; `journal` says what was changed when they are done. If one fails all are taken back, and the error says
@@ -89,12 +91,16 @@ impl<'a> Work<'a> {
     fn step(&mut self, step: &Step) -> Result<(), CommandError> {
         match step {
             Step::Directory { path } => self.make_directory(path),
-            Step::Write { path, before, after } => self.write(path, before, State::File(after.clone())),
+            Step::Write { path, before, after } => self.write(path, before, after.clone()),
             Step::Guard { path } => self.guard(path),
-            Step::Run { words, .. } => {
+            Step::Run { words, makes_images } => {
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 let how = How { input: &[], output: Output::Shown, limit: PATIENCE, cancel: self.cancel };
-                self.target.run(&words, &how).map(drop)
+                self.target.run(&words, &how).map(drop)?;
+                if !makes_images {
+                    self.again.push(words.into_iter().map(str::to_owned).collect());
+                }
+                Ok(())
             }
         }
     }
@@ -157,6 +163,12 @@ impl<'a> Work<'a> {
         while let Some(done) = self.done.pop() {
             if let Err((path, why)) = self.undo(&done) {
                 left.push(format!("{}: {why}", self.target.shown(&path)));
+            }
+        }
+        for words in &self.again {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            if let Err(error) = self.target.run(&words, &How::asked(&Cancel::new())) {
+                left.push(error.to_string());
             }
         }
         if left.is_empty() {

@@ -11,7 +11,6 @@
 use super::state::{Kept, State};
 use crate::command::boot::target::Target;
 use crate::error::CommandError;
-use crypto::Hash;
 use json::{Field, FieldError, Limits, Object, Value};
 
 /// Where it is.
@@ -40,13 +39,8 @@ pub struct Changed {
     pub path: String,
     /// What was there.
     pub before: State,
-    /// SHA-256 of what was written, in hexadecimal digits.
+    /// SHA-256 of what was written, or of where a link leads to, in hexadecimal digits.
     pub after: String,
-}
-
-/// SHA-256 in hexadecimal digits.
-pub fn digest(content: &[u8]) -> String {
-    Hash::Sha256.digest(&[content]).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Journal {
@@ -69,8 +63,8 @@ impl Journal {
     }
 
     /// Notes a file; what was there before the first change counts.
-    pub fn note(&mut self, path: &str, before: &State, after: &[u8]) {
-        let after = digest(after);
+    pub fn note(&mut self, path: &str, before: &State, after: &State) {
+        let after = after.digest();
         match self.files.iter_mut().find(|file| file.path == path) {
             Some(file) => file.after = after,
             None => self.files.push(Changed { path: path.to_owned(), before: before.clone(), after }),
@@ -165,13 +159,14 @@ mod tests {
         let mut journal =
             Journal { directories: vec!["/etc/cotter".into()], guards: vec!["/srv".into()], ..Journal::default() };
         journal.options.push(("root".into(), "initramfs".into()));
+        let file = |content: &[u8]| State::File(Kept::of_root(0o644, content));
         let before = State::File(Kept { owner: (1, 2), ..Kept::of_root(0o600, *b"\xffbefore") });
-        journal.note("/etc/crypttab", &before, b"after");
-        journal.note("/etc/link", &State::Link("there".into()), b"after");
-        journal.note("/etc/new", &State::Absent, b"after");
-        journal.note("/etc/crypttab", &State::Absent, b"later");
+        journal.note("/etc/crypttab", &before, &file(b"after"));
+        journal.note("/etc/link", &State::Link("there".into()), &State::Link("here".into()));
+        journal.note("/etc/new", &State::Absent, &file(b"after"));
+        journal.note("/etc/crypttab", &State::Absent, &file(b"later"));
         assert_eq!((&journal.files[0].before, journal.files.len()), (&before, 3), "the first state counts");
-        assert_eq!(journal.files[0].after, digest(b"later"));
+        assert_eq!(journal.files[0].after, file(b"later").digest());
         let path = directory.path().join("var/lib/cotter/boot.json");
         fs::write(&path, journal.to_text()).unwrap();
         assert_eq!(Journal::read(&target).unwrap(), journal);

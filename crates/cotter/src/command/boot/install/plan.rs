@@ -3,6 +3,7 @@
 use super::files;
 use super::state::{Kept, State};
 use crate::command::boot::system::System;
+use crate::error::CommandError;
 use std::fmt;
 
 /// Settings and lists are for who starts the machine.
@@ -24,8 +25,8 @@ pub enum Step {
         path: String,
         /// What was there.
         before: State,
-        /// What is there then.
-        after: Kept,
+        /// What is there then: a file, or the link that enables a unit.
+        after: State,
     },
     /// The directory of a mount is made immutable.
     Guard {
@@ -48,50 +49,80 @@ pub struct Wishes {
     pub files: Vec<(&'static str, Vec<u8>)>,
     /// Directories under mounts, to be made immutable.
     pub guards: Vec<String>,
+    /// Whether the key socket is used.
+    pub key_socket: bool,
     /// Whether an image lacks something that the system has.
     pub images_are_stale: bool,
+    /// Whether a systemd runs that has to be told of units.
+    pub systemd_runs: bool,
 }
 
 /// What is there now: the state of a path, and whether a directory exists.
 pub trait Present {
     /// The state of a path.
-    fn state(&self, path: &str) -> Result<State, crate::error::CommandError>;
+    fn state(&self, path: &str) -> Result<State, CommandError>;
     /// Whether there is such a directory.
     fn has_directory(&self, path: &str) -> bool;
 }
 
 /// The steps that are still to be done: none if all is as it should be.
-pub fn plan(system: &System, wishes: Wishes, present: &dyn Present) -> Result<Vec<Step>, crate::error::CommandError> {
-    let mut steps = Vec::new();
-    let add = |steps: &mut Vec<Step>, path: &str, mode: u32, content: &[u8]| {
-        let before = present.state(path)?;
-        // Who and what may read a file that was there is its owner's affair; of ours it is said here.
-        let after = match &before {
-            State::File(file) if mode == SETTINGS_MODE => Kept { content: content.to_vec(), ..file.clone() },
-            _ => Kept::of_root(mode, content),
-        };
-        if before == State::File(after.clone()) {
-            return Ok(false);
-        }
-        directories(path, present, steps);
-        steps.push(Step::Write { path: path.to_owned(), before, after });
-        Ok(true)
-    };
+pub fn plan(system: &System, wishes: Wishes, present: &dyn Present) -> Result<Vec<Step>, CommandError> {
+    let mut plan = Planned { steps: Vec::new(), present };
     let mut changed = wishes.images_are_stale;
     for (path, content) in &wishes.files {
-        changed |= add(&mut steps, path, SETTINGS_MODE, content)?;
+        changed |= plan.settings(path, content)?;
     }
-    for file in files::of(system.framework).filter(|file| !file.is_called_after) {
-        changed |= add(&mut steps, file.path, file.mode, file.content.as_bytes())?;
+    let files = || files::of(system.framework, system.systemd, wishes.key_socket);
+    let mut units_changed = false;
+    for file in files().filter(|file| !file.is_called_after) {
+        let path = file.path();
+        let written = plan.write(&path, State::File(Kept::of_root(file.mode, file.content)))?;
+        let is_unit = path.starts_with(files::UNITS);
+        changed |= written && !is_unit;
+        units_changed |= written && is_unit;
+        for link in file.enabled_by() {
+            units_changed |= plan.write(&link, State::Link(path.clone().into()))?;
+        }
     }
-    steps.extend(wishes.guards.into_iter().map(|path| Step::Guard { path }));
+    plan.steps.extend(wishes.guards.into_iter().map(|path| Step::Guard { path }));
+    if units_changed && wishes.systemd_runs {
+        let words = ["systemctl", "daemon-reload"].map(str::to_owned).to_vec();
+        plan.steps.push(Step::Run { words, makes_images: false });
+    }
     if changed {
-        steps.extend(system.rebuild().into_iter().map(|words| Step::Run { words, makes_images: true }));
+        plan.steps.extend(system.rebuild().into_iter().map(|words| Step::Run { words, makes_images: true }));
     }
-    for file in files::of(system.framework).filter(|file| file.is_called_after) {
-        add(&mut steps, file.path, file.mode, file.content.as_bytes())?;
+    for file in files().filter(|file| file.is_called_after) {
+        plan.write(&file.path(), State::File(Kept::of_root(file.mode, file.content)))?;
     }
-    Ok(steps)
+    Ok(plan.steps)
+}
+
+struct Planned<'a> {
+    steps: Vec<Step>,
+    present: &'a dyn Present,
+}
+
+impl Planned<'_> {
+    /// A file of the system's own: who and what may read one that was there is its owner's affair.
+    fn settings(&mut self, path: &str, content: &[u8]) -> Result<bool, CommandError> {
+        let after = match self.present.state(path)? {
+            State::File(file) => Kept { content: content.to_vec(), ..file },
+            _ => Kept::of_root(SETTINGS_MODE, content),
+        };
+        self.write(path, State::File(after))
+    }
+
+    /// Tells whether that is a change.
+    fn write(&mut self, path: &str, after: State) -> Result<bool, CommandError> {
+        let before = self.present.state(path)?;
+        if before == after {
+            return Ok(false);
+        }
+        directories(path, self.present, &mut self.steps);
+        self.steps.push(Step::Write { path: path.to_owned(), before, after });
+        Ok(true)
+    }
 }
 
 /// The directories on the way that there are not, each once.
@@ -123,24 +154,17 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::Directory { path } => write!(f, "make the directory {path}"),
-            Step::Write { path, before: State::Absent, after } => {
-                write!(f, "write {path}, mode {:o}, {} bytes", after.mode, after.content.len())
-            }
-            Step::Write { path, before: State::Link(to), after } => {
-                let to = to.display();
-                write!(
-                    f,
-                    "write {path} in the place of a link to {to}, mode {:o}, {} bytes",
-                    after.mode,
-                    after.content.len()
-                )
-            }
-            Step::Write { path, before: State::File(before), after } => {
+            Step::Write { path, after: State::Link(to), .. } => write!(f, "link {path} to {}", to.display()),
+            Step::Write { path, after: State::Absent, .. } => write!(f, "remove {path}"),
+            Step::Write { path, before: State::File(before), after: State::File(after) } => {
                 write!(f, "change {path}")?;
                 if before.mode != after.mode {
                     write!(f, ", mode {:o} becomes {:o}", before.mode, after.mode)?;
                 }
                 differences(f, &before.content, &after.content)
+            }
+            Step::Write { path, after: State::File(after), .. } => {
+                write!(f, "write {path}, mode {:o}, {} bytes", after.mode, after.content.len())
             }
             Step::Guard { path } => {
                 write!(
@@ -176,13 +200,14 @@ mod tests {
     struct Tree(BTreeMap<String, State>);
 
     impl Present for Tree {
-        fn state(&self, path: &str) -> Result<State, crate::error::CommandError> {
+        fn state(&self, path: &str) -> Result<State, CommandError> {
             Ok(self.0.get(path).cloned().unwrap_or(State::Absent))
         }
 
         fn has_directory(&self, path: &str) -> bool {
             let below = format!("{path}/");
-            ["/etc", "/usr", "/usr/share"].contains(&path) || self.0.keys().any(|file| file.starts_with(&below))
+            ["/etc", "/usr", "/usr/share", "/etc/systemd", "/etc/systemd/system"].contains(&path)
+                || self.0.keys().any(|file| file.starts_with(&below))
         }
     }
 
@@ -194,7 +219,7 @@ mod tests {
     fn wishes() -> Wishes {
         let crypttab = b"root UUID=1 none luks,initramfs\ndata UUID=2 none\n".to_vec();
         let files = vec![("/etc/cotter/boot.json", b"{\"mode\":\"map\"}\n".to_vec()), ("/etc/crypttab", crypttab)];
-        Wishes { files, guards: vec!["/srv/data".into()], images_are_stale: false }
+        Wishes { files, guards: vec!["/srv/data".into()], ..Wishes::default() }
     }
 
     fn tree() -> Tree {
@@ -215,7 +240,7 @@ mod tests {
     fn done(mut tree: Tree, steps: &[Step]) -> Tree {
         for step in steps {
             if let Step::Write { path, after, .. } = step {
-                tree.0.insert(path.clone(), State::File(after.clone()));
+                tree.0.insert(path.clone(), after.clone());
             }
         }
         tree
@@ -236,7 +261,22 @@ write /usr/share/initramfs-tools/scripts/local-block/cotter, mode 755, N bytes
 make the directory /etc/initramfs-tools/scripts/init-bottom
 write /etc/initramfs-tools/scripts/init-bottom/cotter, mode 755, N bytes
 write /etc/initramfs-tools/scripts/panic/cotter, mode 755, N bytes
+write /etc/systemd/system/cotter-boot-agent.path, mode 644, N bytes
+make the directory /etc/systemd/system/sysinit.target.wants
+link /etc/systemd/system/sysinit.target.wants/cotter-boot-agent.path to /etc/systemd/system/cotter-boot-agent.path
+write /etc/systemd/system/cotter-boot-agent.service, mode 644, N bytes
+write /etc/systemd/system/cotter-latch.service, mode 644, N bytes
+make the directory /etc/systemd/system/emergency.target.wants
+link /etc/systemd/system/emergency.target.wants/cotter-latch.service to /etc/systemd/system/cotter-latch.service
+make the directory /etc/systemd/system/rescue.target.wants
+link /etc/systemd/system/rescue.target.wants/cotter-latch.service to /etc/systemd/system/cotter-latch.service
+make the directory /etc/systemd/system/debug-shell.service.wants
+link /etc/systemd/system/debug-shell.service.wants/cotter-latch.service to /etc/systemd/system/cotter-latch.service
+make the directory /etc/systemd/system/dracut-emergency.service.wants
+link /etc/systemd/system/dracut-emergency.service.wants/cotter-latch.service to /etc/systemd/system/cotter-latch.service
+write /etc/systemd/system/cotter-unlock@.service, mode 644, N bytes
 make the directory under the mount /srv/data immutable: nobody writes there while its volume is closed
+run systemctl daemon-reload
 run update-initramfs -u -k all
 make the directory /etc/initramfs
 make the directory /etc/initramfs/post-update.d
@@ -245,18 +285,17 @@ write /etc/initramfs/post-update.d/zz-cotter-check, mode 755, N bytes
 
     #[test]
     fn a_plan_is_what_is_still_to_be_done() {
+        let wishes = || Wishes { systemd_runs: true, ..wishes() };
         let steps = plan(&system(Framework::InitramfsTools), wishes(), &tree()).unwrap();
         let text: String = steps.iter().map(|step| format!("{step}\n")).collect();
-        let scripts: Vec<String> = text
-            .lines()
-            .map(|line| match line.split_once(", mode 755, ") {
-                Some((front, _)) => format!("{front}, mode 755, N bytes\n"),
-                None => format!("{line}\n"),
-            })
-            .collect();
-        assert_eq!(scripts.concat(), GOLDEN);
+        let is_ours = |line: &str| line.starts_with("write /") && !line.contains("boot.json");
+        let lines = text.lines().map(|line| match line.rsplit_once(", ").filter(|_| is_ours(line)) {
+            Some((front, _)) => format!("{front}, N bytes\n"),
+            None => format!("{line}\n"),
+        });
+        assert_eq!(lines.collect::<String>(), GOLDEN);
         let kept = steps.iter().find_map(|step| match step {
-            Step::Write { path, after, .. } if path == "/etc/crypttab" => Some(after.mode),
+            Step::Write { path, after: State::File(after), .. } if path == "/etc/crypttab" => Some(after.mode),
             _ => None,
         });
         assert_eq!(kept, Some(0o600), "whoever may read crypttab may read it still");

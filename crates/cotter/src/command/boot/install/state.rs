@@ -2,6 +2,7 @@
 
 use crate::command::boot::target::Target;
 use crate::error::CommandError;
+use crypto::Hash;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
@@ -58,12 +59,14 @@ impl State {
         Ok(State::File(Kept { mode: about.mode() & 0o7777, owner: (about.uid(), about.gid()), content }))
     }
 
-    /// The content, if it is a file.
-    pub fn content(&self) -> Option<&[u8]> {
-        match self {
-            State::File(file) => Some(&file.content),
-            _ => None,
-        }
+    /// SHA-256 of what a file says or where a link leads to, in hexadecimal digits.
+    pub fn digest(&self) -> String {
+        let content = match self {
+            State::File(file) => file.content.as_slice(),
+            State::Link(to) => to.as_os_str().as_encoded_bytes(),
+            State::Absent => b"",
+        };
+        Hash::Sha256.digest(&[content]).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Makes it so, in one step for who reads meanwhile, and durable.

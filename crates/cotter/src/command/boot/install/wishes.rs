@@ -1,11 +1,12 @@
 //! What the system is to have: settings, the list of expected volumes, options of crypttab, guarded mount points.
 
+use super::mkinitcpio;
 use super::plan::Wishes;
 use crate::args::{BootMode, InstallArgs};
 use crate::boot_settings::{Mode, Settings, USUAL};
 use crate::command::boot::mount_points::{self, Guard};
 use crate::command::boot::system::System;
-use crate::command::boot::target::Target;
+use crate::command::boot::target::{Target, systemd_runs};
 use crate::command::boot::volumes::{Asked, Found, Stage, TABLE, Volume};
 use crate::error::CommandError;
 use crate::expected;
@@ -21,7 +22,7 @@ use unlock::identity::{Closed, Expectation};
 /// Where a CA of the system's own lies.
 const CA: &str = "/etc/cotter/ca.pem";
 /// Where the key socket is.
-const KEY_SOCKET: &str = "/run/cotter/key.socket";
+const KEY_SOCKET: &str = "/run/cotter/key";
 /// The first systemd that reads keys from a socket.
 const FIRST_WITH_SOCKET: u32 = 248;
 /// Longest file of certificates.
@@ -49,8 +50,21 @@ pub fn gather(
     settings(args, target, system, &mut wanted)?;
     list(args, target, found, host, &mut wanted)?;
     table(args, target, system, found, &mut wanted)?;
+    if system.framework == Framework::Mkinitcpio {
+        hooks(target, &mut wanted)?;
+    }
     guards(target, found, &mut wanted)?;
     Ok(wanted)
+}
+
+fn hooks(target: &Target, wanted: &mut Wanted) -> Result<(), CommandError> {
+    let text = target.read(mkinitcpio::PATH)?.unwrap_or_default();
+    let with_hook = mkinitcpio::with_hook(&String::from_utf8_lossy(&text)).map_err(|why| {
+        let error = CommandError::plain(format!("{} cannot be changed: {why}", target.shown(mkinitcpio::PATH)));
+        error.hint("have it open volumes first, by `encrypt` or `sd-encrypt`")
+    })?;
+    wanted.wishes.files.extend(with_hook.map(|text| (mkinitcpio::PATH, text.into_bytes())));
+    Ok(())
 }
 
 fn settings(args: &InstallArgs, target: &Target, system: &System, wanted: &mut Wanted) -> Result<(), CommandError> {
@@ -77,6 +91,8 @@ fn settings(args: &InstallArgs, target: &Target, system: &System, wanted: &mut W
         }
     }
     settings.command_line = args.command_line.clone().unwrap_or(settings.command_line);
+    wanted.wishes.key_socket = settings.key_socket;
+    wanted.wishes.systemd_runs = target.is_live() && systemd_runs();
     if settings != before {
         let text = settings.to_text();
         Settings::parse(text.as_bytes()).map_err(|source| {
