@@ -22,7 +22,7 @@ mod policy;
 mod server;
 mod tpm;
 
-pub use boot::{AgentArgs, BootCommand, NetworkArgs, ProveArgs};
+pub use boot::{AgentArgs, BootCommand, EndArgs, NetworkArgs, ProveArgs};
 #[cfg(feature = "full")]
 pub use boot::{BootMode, CheckArgs, InstallArgs, RemoveArgs, StatusArgs};
 #[cfg(feature = "full")]

@@ -50,7 +50,16 @@ fn question(disk: &Disk) -> PathBuf {
 fn agent(disk: &Disk, command_line: &str) -> Program {
     let file = disk.beside("cmdline");
     fs::write(&file, command_line).unwrap();
-    Program::cotter().args(["boot", "agent", "--timeout", "30", "--command-line"]).arg(file)
+    let run = disk.beside("run");
+    let settings = disk.beside("boot.json");
+    let program = Program::cotter().args(["boot", "agent", "--timeout", "30", "--command-line"]).arg(file);
+    program.arg("--run").arg(run).arg("--settings").arg(settings)
+}
+
+/// The end of it, as a script of an initramfs asks for it.
+fn end(disk: &Disk) -> Ended {
+    let program = Program::cotter().args(["boot", "end", "--run"]).arg(disk.beside("run"));
+    program.arg("--command-line").arg(disk.beside("cmdline")).run().succeeded()
 }
 
 fn answered(asker: Running) -> Vec<u8> {
@@ -185,4 +194,45 @@ fn where_somebody_may_reach_a_shell_nothing_is_given() {
         let said = refused(line).said();
         assert!(said.contains("nothing is opened without a person") && !said.contains("answered"), "{line}: {said}");
     }
+}
+
+#[test]
+fn in_the_background_it_serves_until_its_end_is_asked_for() {
+    let _alone = alone();
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    disk.bind(Maker::Ours, "null", "{}");
+    let pid = disk.beside("run").join("agent.pid");
+    let start = Instant::now();
+    // What it says goes where the words of the program go that has started it, and so that is waited for at the end.
+    let started = agent(&disk, "").arg("--daemon").start();
+    while !fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n')) {
+        assert!(start.elapsed() < SOON, "it does not serve");
+        std::thread::yield_now();
+    }
+    let process = PathBuf::from(format!("/proc/{}", fs::read_to_string(&pid).unwrap().trim()));
+    assert!(process.exists());
+    assert!(agent(&disk, "").run().succeeded().said().contains("another agent serves already"));
+    let asker = ask(&disk, "--timeout=30");
+    assert!(disk.opens_with(&answered(asker)));
+    assert_eq!(end(&disk).said(), "");
+    assert!(!pid.exists());
+    while process.exists() {
+        assert!(start.elapsed() < SOON, "it is still there");
+        std::thread::yield_now();
+    }
+    assert_eq!(end(&disk).said(), "", "there is none any more");
+    assert!(started.wait().succeeded().said().contains("answered systemd"));
+}
+
+#[test]
+fn settings_that_are_not_understood_leave_all_to_a_person() {
+    let _alone = alone();
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    disk.bind(Maker::Ours, "null", "{}");
+    fs::write(disk.beside("boot.json"), r#"{"netwrok":"never"}"#).unwrap();
+    let asker = ask(&disk, "--timeout=1");
+    question(&disk);
+    let said = agent(&disk, "").limit(SOON).run().succeeded().said();
+    assert!(said.contains("nothing is opened without a person") && said.contains("\"netwrok\" is not known"), "{said}");
+    asker.wait().failed_with(1);
 }

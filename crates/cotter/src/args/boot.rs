@@ -17,6 +17,8 @@ pub enum BootCommand {
     /// Answer whoever asks for the passphrase of a volume while the machine starts, as its bindings allow
     #[command(after_long_help = AGENT)]
     Agent(AgentArgs),
+    /// End the agent, and give the network back that it has brought up, unless the next stage wants it
+    End(EndArgs),
     /// Bring the network up as a machine that starts does, or say what that would do
     #[command(after_long_help = NETWORK)]
     Network(NetworkArgs),
@@ -51,6 +53,23 @@ Nothing is given where the kernel command line lets somebody reach a shell, as i
 Each event is one line on standard error, with the seconds since the machine was started. The exit code is 0 whether anybody was answered or
 not: what starts this must not fail over it.";
 
+/// The directory of the stages.
+const RUN: &str = "/run/cotter";
+
+// `cotter boot end`
+#[derive(Debug, Args)]
+pub struct EndArgs {
+    /// Where the stages of a start leave what they have done
+    #[arg(long, value_name = "DIR", default_value = RUN)]
+    pub run: PathBuf,
+    /// The kernel's command line, which may say that the root is on the network
+    #[arg(long, value_name = "FILE", default_value = "/proc/cmdline")]
+    pub command_line: PathBuf,
+    /// Leave the network as it is
+    #[arg(long)]
+    pub keep_network: bool,
+}
+
 // `cotter boot agent`
 #[derive(Debug, Args)]
 pub struct AgentArgs {
@@ -75,6 +94,12 @@ pub struct AgentArgs {
     /// The kernel's command line
     #[arg(long, value_name = "FILE", default_value = "/proc/cmdline")]
     pub command_line: PathBuf,
+    /// Where the stages of a start leave what they have done
+    #[arg(long, value_name = "DIR", default_value = RUN)]
+    pub run: PathBuf,
+    /// Go on in the background
+    #[arg(long)]
+    pub daemon: bool,
     /// End when nobody asks for anything
     #[arg(long)]
     pub while_asked: bool,

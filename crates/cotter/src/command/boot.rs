@@ -3,6 +3,10 @@
 mod agent;
 #[cfg(feature = "full")]
 mod check;
+mod daemon;
+mod end;
+mod events;
+mod handover;
 #[cfg(feature = "full")]
 mod images;
 #[cfg(feature = "full")]
@@ -10,6 +14,7 @@ mod install;
 #[cfg(feature = "full")]
 mod mount_points;
 mod network;
+mod place;
 mod prove;
 #[cfg(feature = "full")]
 mod remove;
@@ -30,6 +35,7 @@ use crate::error::CommandError;
 pub fn run(which: BootCommand) -> Result<(), CommandError> {
     match which {
         BootCommand::Agent(args) => agent::run(&args),
+        BootCommand::End(args) => end::run(&args),
         BootCommand::Network(args) => network::run(&args),
         #[cfg(feature = "full")]
         BootCommand::Install(args) => install::run(&args),

@@ -1,13 +1,14 @@
 //! `cotter boot agent`: the questions of a machine that starts, answered.
 
+use super::events::{one_line, say};
 use super::search::{Limits, search};
+use super::{daemon, place};
 use crate::args::AgentArgs;
 use crate::boot_settings::Settings;
 use crate::error::CommandError;
-use crate::output;
 use clevis::{Cancel, Deadline};
 use crypto::Passphrase;
-use linux::{DirectoryWatch, deadline_after, is_past, since_start};
+use linux::{DirectoryWatch, PidFile, deadline_after, is_past, since_start};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,11 +24,15 @@ const ASKPASS: &str = "/lib/cryptsetup/askpass";
 
 /// Answers until there is no time left, a signal comes, or nobody asks.
 pub fn run(args: &AgentArgs) -> Result<(), CommandError> {
+    if args.daemon {
+        return daemon::start();
+    }
     if let Some(why) = attended(&args.command_line) {
         say(None, &why);
         return Ok(());
     }
     let Some(settings) = settings(args) else { return Ok(()) };
+    let Some(_alone) = alone(args) else { return Ok(()) };
     let cancel = Cancel::new();
     let stop = cancel.clone();
     linux::on_stop_signal(move |_| stop.cancel())
@@ -52,6 +57,21 @@ pub fn run(args: &AgentArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// The right to be the agent of this machine; where it cannot be had because the file cannot be made, the machine is served all the same.
+fn alone(args: &AgentArgs) -> Option<Option<PidFile>> {
+    match PidFile::claim(&place::pid_file(&args.run)) {
+        Ok(Some(alone)) => Some(Some(alone)),
+        Ok(None) => {
+            say(None, "another agent serves already");
+            None
+        }
+        Err(error) => {
+            say(None, &format!("{}: {error}", place::pid_file(&args.run).display()));
+            Some(None)
+        }
+    }
+}
+
 /// What holds, with what the arguments say of it. Settings that cannot be followed may have forbidden whatever would be done without them.
 fn settings(args: &AgentArgs) -> Option<Settings> {
     let seconds = |number: Option<u32>| number.map(|number| Duration::from_secs(number.into()));
@@ -62,8 +82,7 @@ fn settings(args: &AgentArgs) -> Option<Settings> {
             ..settings
         }),
         Err(error) => {
-            let why = error.to_string().replace("\n  try: ", "; try: ");
-            say(None, &format!("nothing is opened without a person: {why}"));
+            say(None, &format!("nothing is opened without a person: {}", one_line(&error)));
             None
         }
     }
@@ -220,12 +239,4 @@ fn name_of(who: &Who) -> String {
 /// The same volume has one path, by whatever link it is asked for.
 fn canonical(path: &Path) -> String {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
-}
-
-/// One line, with the time since the machine was started.
-fn say(volume: Option<&str>, text: &str) {
-    let now = since_start();
-    let about = volume.map(|volume| format!("{volume}: ")).unwrap_or_default();
-    let line = format!("cotter [{}.{:03}] {about}{text}", now.as_secs(), now.subsec_millis());
-    output::say(&crate::error::visible(&line));
 }
