@@ -141,9 +141,11 @@ impl Wanted {
     }
 
     /// The rules for one interface that exists, by the name it has or is to have (`ifname=`) and its hardware address. What is for all is not
-    /// for the cards of a bond: they have no addresses of their own.
+    /// for the cards of a bond: they have no addresses of their own. A hardware address means the card: a VLAN or a bond has that of what it
+    /// stands on.
     pub fn rules_for(&self, name: &LinkName, mac: Option<Mac>) -> Vec<LinkRule> {
-        let renamed = self.renames.iter().find(|rename| Some(rename.mac) == mac).map(|rename| &rename.name);
+        let mac = mac.filter(|_| self.made(name).is_none());
+        let renamed = self.renames.iter().find(|rename| mac == Some(rename.mac)).map(|rename| &rename.name);
         let name = renamed.unwrap_or(name);
         let is_member = self.bonds.iter().any(|bond| bond.members.contains(name));
         let is_meant = |rule: &LinkRule| match &rule.which {

@@ -86,6 +86,11 @@ fn rules_find_their_interface() {
     let bond = "ip=dhcp bond=bond0:a,b";
     assert_eq!((count(bond, "bond0", mac), count(bond, "a", mac), count(bond, "c", mac)), (1, 0, 1));
     assert_eq!((count("", "eth0", mac), count("ip=off", "eth0", mac)), (1, 0));
+    // A VLAN has the address of its card.
+    let vlan = "ip=vlan5:dhcp vlan=vlan5:net ifname=net:52:54:00:12:34:56";
+    assert_eq!((count(vlan, "vlan5", mac), count(vlan, "net", mac)), (1, 0));
+    let address = "ip=52-54-00-12-34-56:dhcp vlan=vlan5:eth0";
+    assert_eq!((count(address, "vlan5", mac), count(address, "eth0", mac)), (0, 1));
 }
 
 #[test]
