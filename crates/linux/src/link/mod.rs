@@ -179,18 +179,13 @@ impl Links {
         Ok(())
     }
 
-    /// Gives a setting for IPv6 a value if it has another; false if the kernel has no such setting.
-    pub(crate) fn set(&mut self, link: &Link, name: &str, value: u32) -> bool {
-        let Some(setting) = change::SETTINGS.iter().find(|known| **known == name) else { return false };
+    /// Switches a setting for IPv6 on where it is off; without it, or without IPv6, things take longer or do not come, and are told then.
+    pub(crate) fn switch_on(&mut self, link: &Link, name: &str) {
+        let Some(setting) = change::SETTINGS.iter().find(|known| **known == name) else { return };
         let path = setting_path(&link.name, setting);
-        let before = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u32>().ok());
-        match before {
-            Some(before) if before == value => true,
-            Some(before) if std::fs::write(&path, value.to_string()).is_ok() => {
-                self.done(link, What::Setting(setting, before));
-                true
-            }
-            _ => false,
+        let is_off = std::fs::read_to_string(&path).is_ok_and(|text| text.trim() == "0");
+        if is_off && std::fs::write(&path, "1").is_ok() {
+            self.done(link, What::Setting(setting, 0));
         }
     }
 

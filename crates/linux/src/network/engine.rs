@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// How long a card is waited for that is not there.
 const CARD: Duration = Duration::from_secs(30);
 /// How long udev may take to name a card; whoever switches it on before takes the name away from it.
-const NAMING: Duration = Duration::from_secs(10);
+const NAMING: Duration = Duration::from_secs(5);
 /// How long one family waits for the other if it alone does not lead to where it should.
 const GRACE: Duration = Duration::from_secs(3);
 /// Nothing else is due: as good as for ever.

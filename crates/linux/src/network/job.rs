@@ -155,8 +155,8 @@ impl Job {
             }
             if self.wants(Family::V6) {
                 // So that an address is used while it is found out whether it is somebody else's: that takes a second or two.
-                shared.links.set(&link, "optimistic_dad", 1);
-                shared.links.set(&link, "use_optimistic", 1);
+                shared.links.switch_on(&link, "optimistic_dad");
+                shared.links.switch_on(&link, "use_optimistic");
             }
             if !link.is_up {
                 shared.links.bring_up(&link)?;
@@ -227,7 +227,7 @@ impl Job {
     }
 
     fn begin6(&mut self, now: Duration, shared: &mut Shared) -> io::Result<()> {
-        shared.links.set(&self.link, "accept_ra", 1);
+        shared.links.switch_on(&self.link, "accept_ra");
         self.routers = Some(Routers::begin(self.link.index, now)?);
         if self.has(&[Method::Dhcp6]) { self.ask_dhcp6(Purpose::Address, now) } else { Ok(()) }
     }
@@ -247,23 +247,25 @@ impl Job {
         self.tell_address(subnet, shared);
         let on_link: Vec<Subnet> = [Some(subnet), rule.peer].into_iter().flatten().map(|net| net.network()).collect();
         let routes: Vec<Route> = rule.gateway.map(Route::default_by).into_iter().collect();
-        self.set_routes(routes, &on_link, shared)?;
+        self.set_routes(routes, &on_link, shared);
         self.leave_net_conf(Origin::ByHand(rule), subnet, rule.gateway, shared);
         Ok(())
     }
 
     /// Sets routes, and those of the command line that are for this interface.
-    fn set_routes(&mut self, mut routes: Vec<Route>, on_link: &[Subnet], shared: &mut Shared) -> io::Result<()> {
+    fn set_routes(&mut self, mut routes: Vec<Route>, on_link: &[Subnet], shared: &mut Shared) {
         let named = |route: &&Route| match (&route.link, route.gateway) {
             (Some(link), _) => *link == self.link.name,
             (None, gateway) => gateway.is_some_and(|gateway| on_link.iter().any(|net| net.contains(gateway))),
         };
         routes.extend(shared.plan.wanted.routes.iter().filter(named).cloned());
         for route in in_order(&routes, on_link) {
-            shared.links.add_route(&self.link, &route)?;
-            shared.tell(&self.link, Milestone::Route(route));
+            match shared.links.add_route(&self.link, &route) {
+                Ok(()) => shared.tell(&self.link, Milestone::Route(route)),
+                // A route that makes no sense takes neither the others nor the address with it.
+                Err(error) => shared.trouble(format!("{}: the route {route} cannot be set: {error}", self.link.name)),
+            }
         }
-        Ok(())
     }
 
     /// Everything that is due now is sent.
@@ -321,7 +323,7 @@ impl Job {
         self.tell_address(own, shared);
         let is_new = !shared.has_routes_of(index);
         if is_new {
-            self.set_routes(lease.routes.clone(), &[own.network()], shared)?;
+            self.set_routes(lease.routes.clone(), &[own.network()], shared);
         }
         if shared.plan.wanted.peer_dns {
             let servers: Vec<_> = lease.name_servers.iter().map(|server| behind(*server, &self.link.name)).collect();
@@ -389,9 +391,10 @@ impl Job {
         dues.into_iter().flatten().min().unwrap_or(Duration::MAX)
     }
 
-    /// Nobody is asked any more, and no lease is to be kept.
+    /// Nobody is asked any more, no lease is to be kept, and no carrier is waited for.
     pub(super) fn is_quiet(&self) -> bool {
-        self.due() == Duration::MAX
+        let is_begun = self.begun.is_some() || self.refused.is_some() || self.is_bare();
+        is_begun && self.due() == Duration::MAX
     }
 
     pub(super) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {

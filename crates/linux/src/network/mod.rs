@@ -42,6 +42,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use shared::Shared;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -63,7 +64,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// The interface that counts.
+    /// The interface that counts; none if it is this machine alone that is to be reached.
     pub fn link(&self) -> Option<&LinkName> {
         self.link.as_ref()
     }
@@ -116,6 +117,11 @@ pub fn bring_up(
     let mut links = Links::open().map_err(seen)?;
     plan.wanted.faults.iter().for_each(|fault| on_event(&NetworkEvent::Word(fault.clone())));
     let names = names_of(plan);
+    if plan.reach.iter().any(IpAddr::is_loopback) {
+        // This machine itself needs no card.
+        let changes = links.changes();
+        return Ok(Network { link: None, names, changes, _stop: None });
+    }
     if let Some(link) = reuse(plan, &mut links, &names, &news, until, cancel, &on_event)? {
         let changes = links.changes();
         return Ok(Network { link: Some(link), names, changes, _stop: None });

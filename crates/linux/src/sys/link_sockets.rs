@@ -1,11 +1,12 @@
 //! Sockets below and beside the kernel's own IP (packet(7), raw(7), ipv6(7)), whose addresses and control messages have no safe binding.
 
+use rustix::net::netdevice::index_to_name;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with};
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::mem::{size_of, size_of_val, zeroed};
 use std::net::Ipv6Addr;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Room for the control messages that are asked for here: one of twenty bytes, one of four.
 const CONTROL: usize = 128;
@@ -117,16 +118,23 @@ pub(crate) fn receive_advertisement(socket: BorrowedFd<'_>, into: &mut [u8]) -> 
 ///
 /// # Errors
 /// What the system says.
-pub(crate) fn bind_to_link(socket: &impl AsRawFd, index: u32) -> io::Result<()> {
+pub(crate) fn bind_to_link(socket: &(impl AsRawFd + AsFd), index: u32) -> io::Result<()> {
     bind_to_index(socket, c_int::try_from(index).map_err(io::Error::other)?)
 }
 
-/// Linux before 5.0 does not know the numbers; what is sent there names its interface besides.
-fn bind_to_index(socket: &impl AsRawFd, index: c_int) -> io::Result<()> {
+/// Linux before 5.1 wants the name.
+fn bind_to_index(socket: &(impl AsRawFd + AsFd), index: c_int) -> io::Result<()> {
     match set(socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, &index) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(()),
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => bind_to_name(socket, index),
         done => done,
     }
+}
+
+fn bind_to_name(socket: &(impl AsRawFd + AsFd), index: c_int) -> io::Result<()> {
+    let found = index_to_name(socket, u32::try_from(index).map_err(io::Error::other)?)?;
+    let mut name = [0_u8; libc::IFNAMSIZ];
+    name.iter_mut().zip(found.bytes()).for_each(|(place, byte)| *place = byte);
+    set(socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &name)
 }
 
 fn link_address(index: u32) -> libc::sockaddr_ll {
@@ -189,5 +197,27 @@ fn receive<A, C: Copy>(
             header = libc::CMSG_NXTHDR(&raw const message, header);
         }
         Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Loopback is the first interface of every network.
+    #[test]
+    fn older_kernels_are_told_the_name() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        bind_to_name(&socket, 1).unwrap();
+        let mut name = [0_u8; libc::IFNAMSIZ];
+        let mut length = length_of(&name);
+        // SAFETY: the kernel writes at most as many bytes as is said, into memory that outlives the call.
+        let done = unsafe {
+            let (place, level) = (name.as_mut_ptr().cast(), libc::SOL_SOCKET);
+            libc::getsockopt(socket.as_raw_fd(), level, libc::SO_BINDTODEVICE, place, &raw mut length)
+        };
+        assert_eq!((done, &name[..3]), (0, b"lo\0".as_slice()));
+        assert!(bind_to_name(&socket, 0x7fff_fff0).is_err());
     }
 }

@@ -124,6 +124,8 @@ fn a_router_is_asked_and_the_kernel_makes_the_address() {
     let (network, events) = outcome.up();
     assert!(events.iter().any(|event| event.contains("a router answers, a way to everywhere")), "{events:?}");
     assert!(site.here(&["ip", "-6", "address"]).contains("2001:db8:1:"));
+    // Its own address is used before it is known that nobody else has it: that takes a second or two.
+    assert!(network.changes().iter().any(|change| change.ends_with("optimistic_dad 0")));
     assert_eq!(network.names().servers()[0].to_string(), "2001:db8:1::1");
 }
 
@@ -141,6 +143,30 @@ fn dhcp_of_ipv6_gives_an_address_where_a_router_says_so() {
         drop(network);
         assert_eq!(site.inside(|| take_back(&changes)), [""; 0], "{changes:?}");
     }
+}
+
+#[test]
+fn a_second_card_that_is_named_is_set_up_when_its_carrier_comes() {
+    let site = Site::new(2);
+    site.there(&["ip", "link", "set", "p1", "down"]);
+    let command_line = "ip=192.0.2.7::192.0.2.1:24::eth0:none:192.0.2.53 ip=198.51.100.7:::24::eth1:none";
+    let (network, _) = site.bring_up(&site.plan(command_line), AMPLE).up();
+    assert!(!site.here(&["ip", "address"]).contains("198.51.100.7"));
+    site.there(&["ip", "link", "set", "p1", "up"]);
+    soon(|| site.here(&["ip", "address"]).contains("198.51.100.7"));
+    soon(|| network.changes().iter().any(|change| change.contains(" eth1 address")));
+}
+
+#[test]
+fn a_route_that_makes_no_sense_takes_no_other_with_it() {
+    let site = Site::new(1);
+    // This card has no IPv6.
+    let plan = site.plan("ip=192.0.2.7::192.0.2.1:24::eth0:none rd.route=[2001:db8:9::/64]:[2001:db8:1::1]:eth0");
+    site.here(&["sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6"]);
+    let outcome = site.bring_up(&plan, AMPLE);
+    assert!(outcome.told("cannot be set"), "{:?}", outcome.events());
+    outcome.up();
+    assert!(site.here(&["ip", "route"]).contains("default via 192.0.2.1"));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod failures;
+mod leases;
 mod names;
 mod others;
 mod site;

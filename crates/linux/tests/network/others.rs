@@ -40,11 +40,24 @@ fn what_is_there_is_used_and_not_touched() {
 fn what_leads_elsewhere_is_not_enough() {
     let site = Site::new(2);
     site.here(&["ip", "link", "set", "eth0", "up"]);
-    site.here(&["ip", "address", "add", "198.51.100.9/24", "dev", "eth0"]);
+    // All that is wanted, but in the other family.
+    site.here(&["ip", "address", "add", "2001:db8::9/64", "dev", "eth0", "nodad"]);
+    site.here(&["ip", "route", "add", "default", "via", "2001:db8::1"]);
+    fs::write(site.directory("etc").join("resolv.conf"), "nameserver 2001:db8::53\n").unwrap();
+    soon(|| site.here(&["ip", "link", "show", "eth0"]).contains("LOWER_UP"));
     let mut plan = site.plan("ip=192.0.2.7::192.0.2.1:24::eth1:none");
     plan.reach = vec!["192.0.2.200".parse().unwrap()];
     let (network, events) = site.bring_up(&plan, AMPLE).up();
     assert_eq!(network.link().unwrap().as_str(), "eth1", "{events:?}");
+}
+
+#[test]
+fn this_machine_itself_needs_no_network() {
+    let site = Site::new(1);
+    let mut plan = site.plan("ip=dhcp");
+    plan.reach = vec!["127.0.0.1".parse().unwrap()];
+    let (network, events) = site.bring_up(&plan, AMPLE).up();
+    assert_eq!((network.link(), network.changes(), events), (None, Vec::new(), Vec::new()));
 }
 
 #[test]

@@ -178,15 +178,24 @@ impl Site {
 
     /// Does something in a thread that is in the network of the machine.
     pub(crate) fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let network = File::open(Path::new("/run/netns").join(&self.machine)).unwrap();
-        thread::scope(|scope| {
-            let thread = scope.spawn(move || {
-                move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-                work()
-            });
-            thread.join().unwrap()
-        })
+        within(&self.machine, work)
     }
+
+    /// The same on the other side.
+    pub(crate) fn over_there<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        within(&self.other, work)
+    }
+}
+
+fn within<T: Send>(side: &str, work: impl FnOnce() -> T + Send) -> T {
+    let network = File::open(Path::new("/run/netns").join(side)).unwrap();
+    thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            work()
+        });
+        thread.join().unwrap()
+    })
 }
 
 impl Drop for Site {
