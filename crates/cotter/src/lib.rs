@@ -28,7 +28,6 @@ mod output;
 mod passphrase;
 #[cfg(feature = "full")]
 mod private_dir;
-#[cfg(feature = "full")]
 mod private_file;
 #[cfg(feature = "full")]
 mod progress;
