@@ -5,7 +5,7 @@
 # A plain root is bootstrapped from the sources that this machine's own apt knows. Others are a layer above the plain one BASE:
 #   NAME-clevis      with the original installed
 #   NAME-crowd       with the original and others who want the network, the disks or the console as early
-#   NAME-cotter      with what is in `integration`, and PROGRAM; NAME may be one with a crowd
+#   NAME-cotter      with what is in `integration`, and PROGRAM, a boot build; NAME may be one with a crowd
 # Left behind are
 #   tree or layer    the file system, or what is above BASE/tree
 #   kernel, initrd   what boots it; beside the initrd of dracut with cotter one without systemd
@@ -101,13 +101,13 @@ packages() {
 
 # Puts cotter into a root: each file of `integration` where its first lines say.
 cotter() {
-    install -D -m 755 "$program" "$1/usr/bin/cotter"
+    install -D -m 755 "$program" "$1/usr/lib/cotter/boot/cotter"
     files=$here/../../../integration
     case $framework in
         initramfs-tools)
             hooks=$files/initramfs-tools packaged=$1/usr/share/initramfs-tools own=$1/etc/initramfs-tools
             install -D -m 755 "$hooks/hook" "$own/hooks/cotter"
-            for stage in init-premount init-bottom panic; do
+            for stage in init-top init-bottom panic; do
                 install -D -m 755 "$hooks/scripts/$stage" "$own/scripts/$stage/cotter"
             done
             for stage in local-top local-block; do

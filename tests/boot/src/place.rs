@@ -18,11 +18,11 @@ pub(crate) fn beside(provided_name: &str, name: &str) -> PathBuf {
     directory
 }
 
-/// The program that is put into images: what `cargo xtask test` has built and names, or else the last release.
+/// The program that is put into images: what `cargo xtask test` has built and names, or else what was built last.
 pub(crate) fn boot_program() -> PathBuf {
-    let named = std::env::var_os("COTTER_STATIC").map(PathBuf::from);
-    let found = named.or_else(|| above(&format!("{}-unknown-linux-gnu/release/cotter", std::env::consts::ARCH)));
-    found.expect("no static program below the target directory; this provides it: cargo xtask release")
+    let named = std::env::var_os("COTTER_BOOT").map(PathBuf::from);
+    let found = named.or_else(|| above(&format!("{}-unknown-linux-gnu/boot/cotter", std::env::consts::ARCH)));
+    found.expect("no boot build below the target directory; this provides it: cargo xtask release --boot")
 }
 
 fn above(name: &str) -> Option<PathBuf> {

@@ -11,6 +11,7 @@ mod wire;
 pub use console::Mark;
 pub use wire::Frame;
 
+use crate::binding;
 use crate::disk::{DataDisk, RootDisk, Wanted};
 use crate::names::Names;
 use crate::place;
@@ -96,6 +97,12 @@ impl<'t> System<'t> {
     pub fn file(mut self, path: &str, mode: u32, bytes: impl Into<Vec<u8>>) -> Self {
         self.files.file(path.trim_start_matches('/'), mode, bytes);
         self
+    }
+
+    /// Puts these settings of cotter into the initramfs, and what is expected of these volumes.
+    pub fn settings(self, settings: &str, volumes: &[&compliance::Disk]) -> Self {
+        let expected = binding::expected(volumes);
+        self.file("etc/cotter/boot.json", 0o644, settings).file("etc/cotter/volumes.json", 0o644, expected)
     }
 
     /// Gives it a network card.

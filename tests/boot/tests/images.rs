@@ -4,6 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use boot::root::{Framework, Root};
+use compliance::Program;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -31,15 +32,13 @@ fn assert_in_order(image: &Path, stage: &str, names: &[&str]) {
     assert!(places.is_sorted(), "{stage}: {order:?}, not {names:?}");
 }
 
-/// The agent is there before anybody asks or waits, volumes are mapped when every disk is there and before cryptroot asks,
+/// The agent is there before anybody waits for anything, volumes are mapped when every disk is there and before cryptroot asks,
 /// and all ends before the devices are moved.
 #[test]
 fn beside_others_every_script_has_its_place() {
     let image = Root::with_cotter_in_a_crowd(Framework::InitramfsTools).unpacked(&["scripts/*/ORDER"]);
     let image = image.path();
-    for other in ["dropbear", "plymouth"] {
-        assert_in_order(image, "init-premount", &["cotter", other]);
-    }
+    assert_in_order(image, "init-top", &["cotter", "udev"]);
     for other in ["iscsi", "cryptopensc", "clevis"] {
         assert_in_order(image, "local-top", &[other, "cotter", "cryptroot"]);
     }
@@ -55,6 +54,16 @@ fn beside_others_every_script_has_its_place() {
 fn alone_volumes_are_mapped_before_cryptroot_asks() {
     let image = Root::with_cotter(Framework::InitramfsTools).unpacked(&["scripts/*/ORDER"]);
     assert_in_order(image.path(), "local-top", &["cryptopensc", "cotter", "cryptroot"]);
+}
+
+/// What the scripts and units of an image call is in the build for boot.
+#[test]
+fn the_program_in_an_image_has_the_commands_that_are_called_there() {
+    let image = Root::with_cotter(Framework::InitramfsTools).unpacked(&["usr/bin/cotter"]);
+    for command in ["boot agent", "boot end --keep-network", "tpm latch"] {
+        let program = Program::at(&image.path().join("usr/bin/cotter"));
+        program.args(command.split(' ')).arg("--help").succeed();
+    }
 }
 
 #[test]

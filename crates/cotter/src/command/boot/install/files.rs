@@ -98,7 +98,7 @@ const MAPS: Option<(Option<Init>, &[&str])> = Some((
 
 const FILES: &[Placed] = &[
     placed!(TOOLS, "initramfs-tools/hook" => "/etc/initramfs-tools/hooks", "cotter", 0o755),
-    stage!("init-premount", "/etc/initramfs-tools"),
+    stage!("init-top", "/etc/initramfs-tools"),
     stage!("local-top", "/usr/share/initramfs-tools"),
     stage!("local-block", "/usr/share/initramfs-tools"),
     stage!("init-bottom", "/etc/initramfs-tools"),

@@ -253,8 +253,8 @@ change /etc/crypttab
     - root UUID=1 none luks
     + root UUID=1 none luks,initramfs
 write /etc/initramfs-tools/hooks/cotter, mode 755, N bytes
-make the directory /etc/initramfs-tools/scripts/init-premount
-write /etc/initramfs-tools/scripts/init-premount/cotter, mode 755, N bytes
+make the directory /etc/initramfs-tools/scripts/init-top
+write /etc/initramfs-tools/scripts/init-top/cotter, mode 755, N bytes
 write /usr/share/initramfs-tools/scripts/local-top/cotter, mode 755, N bytes
 make the directory /usr/share/initramfs-tools/scripts/local-block
 write /usr/share/initramfs-tools/scripts/local-block/cotter, mode 755, N bytes
