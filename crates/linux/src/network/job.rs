@@ -21,6 +21,8 @@ const CARRIER: Duration = Duration::from_secs(30);
 const ROUTER: Duration = Duration::from_secs(4);
 /// How long it may take to find out that nobody else has an address of IPv6.
 const DUPLICATE: Duration = Duration::from_secs(3);
+/// Less is not obeyed of a lease: every machine takes packets of that size (RFC 791), and anybody can offer one.
+const SMALLEST_MTU: u32 = 576;
 
 /// One interface with all that is done for it.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(super) struct Job {
     v4: Option<Dhcp4>,
     v6: Option<Dhcp6>,
     routers: Option<Routers>,
+    /// The address of the lease that is kept.
+    held: Option<Subnet>,
     /// What was set, and has been told.
     told: Vec<Subnet>,
     /// What the system refused; nothing more is done.
@@ -49,8 +53,8 @@ pub(super) enum Family {
 
 impl Job {
     pub(super) fn new(link: Link, rules: Vec<LinkRule>, now: Duration) -> Job {
-        let (told, refused) = (Vec::new(), None);
-        Job { link, rules, up_since: now, begun: None, v4: None, v6: None, routers: None, told, refused }
+        let (held, told, refused) = (None, Vec::new(), None);
+        Job { link, rules, up_since: now, begun: None, v4: None, v6: None, routers: None, held, told, refused }
     }
 
     fn has(&self, wanted: &[Method]) -> bool {
@@ -311,17 +315,22 @@ impl Job {
     }
 
     fn take_lease(&mut self, lease: &dhcp4::Lease, shared: &mut Shared) -> io::Result<()> {
-        let (index, own) = (self.link.index, lease.address);
+        let own = lease.address;
+        let is_new = self.held != Some(own);
         // Another address than before takes the place of the old one, with all that came with it.
-        shared.forget_v4(index, own);
+        if let Some(old) = self.held.filter(|_| is_new) {
+            shared.forget_lease(self.link.index, old);
+            self.told.retain(|told| *told != old);
+        }
         let address = NewAddress { subnet: own, peer: None, valid: lease.valid, preferred: lease.valid };
-        let small = lease.mtu.filter(|mtu| *mtu < self.link.mtu && self.rules.iter().all(|rule| rule.mtu.is_none()));
-        if let Some(mtu) = small {
-            shared.links.set_mtu(&self.link, mtu)?;
+        let is_free = self.rules.iter().all(|rule| rule.mtu.is_none());
+        let small = lease.mtu.filter(|mtu| is_free && (SMALLEST_MTU..self.link.mtu).contains(mtu));
+        if let Some(Err(error)) = small.map(|mtu| shared.links.set_mtu(&self.link, mtu)) {
+            shared.trouble(format!("{}: the MTU of the lease cannot be set: {error}", self.link.name));
         }
         shared.links.add_address(&self.link, &address)?;
+        self.held = Some(own);
         self.tell_address(own, shared);
-        let is_new = !shared.has_routes_of(index);
         if is_new {
             self.set_routes(lease.routes.clone(), &[own.network()], shared);
         }

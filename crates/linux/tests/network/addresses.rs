@@ -66,6 +66,19 @@ fn dhcp_gives_an_address_routes_and_servers() {
 }
 
 #[test]
+fn an_address_by_hand_and_a_lease_stand_side_by_side() {
+    let mut site = Site::new(1);
+    site.address(0, "192.0.2.1/24");
+    // A size that no machine need take is not obeyed.
+    site.dnsmasq(0, &["--dhcp-option=option:dns-server,192.0.2.1", "--dhcp-option=option:mtu,300", RANGE]);
+    let plan = site.plan("ip=198.51.100.7:::24::eth0:none ip=eth0:dhcp");
+    let (network, _) = site.bring_up(&plan, AMPLE).up();
+    soon(|| network.changes().iter().any(|change| change.contains("address 192.0.2.5")));
+    let state = site.here(&["ip", "address", "show", "dev", "eth0"]);
+    assert!(state.contains("198.51.100.7/24") && state.contains("mtu 1500"), "{state}");
+}
+
+#[test]
 fn of_all_cards_the_one_with_a_server_is_taken_and_the_others_are_put_back() {
     let mut site = Site::new(3);
     site.address(1, "192.0.2.1/24");
