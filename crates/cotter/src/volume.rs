@@ -367,6 +367,19 @@ pub fn reasons(error: &dyn std::error::Error) -> String {
     crate::error::visible(&causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
 }
 
+/// Why the one binding that was tried gave no passphrase, in its own words, on one line.
+pub fn attempt_reasons(error: &CommandError) -> String {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        match inner.downcast_ref::<AttemptError>() {
+            Some(AttemptError::Pin(why)) => return reasons(why),
+            Some(attempt) => return reasons(attempt),
+            None => cause = inner.source(),
+        }
+    }
+    error.to_string()
+}
+
 /// Opens the volume with a person's passphrase; what its seal tells is told.
 pub fn open_by_passphrase(
     closed: &Closed<'_>,

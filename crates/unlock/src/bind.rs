@@ -241,8 +241,8 @@ impl BindError {
                  it; of a cotter-tpm2, `cotter luks reseal -d DEVICE -s SLOT -k -`"
                     .into()
             }
-            BindError::Encrypt(error)
-            | BindError::NotProved(error)
+            BindError::Encrypt(error) => error.making_hint(),
+            BindError::NotProved(error)
             | BindError::Unreadable(error)
             | BindError::Renew(error) => error.hint(),
             BindError::Incomplete { .. } => "say what it shall be: `cotter luks edit`".into(),

@@ -274,9 +274,52 @@ fn a_passphrase_that_was_named_is_not_asked_for() {
         "{said}"
     );
     assert!(!said.contains("try:"), "{said}");
+    // The volume is open by then.
+    assert!(!said.contains("stays closed") && !said.contains("did not open the volume"), "{said}");
     tpm.extend(7, 1);
+    let said = luks(&tpm, &disk, "regen", &["-q", "-s", "1"]).run().failed_with(1).said();
+    assert!(said.contains("keyslot 1 does not open by its binding: the PCRs sha256:7 are not what"), "{said}");
+    assert!(said.matches("try:").count() == 1 && !said.contains("then `cotter luks regen"), "{said}");
     let said = regen("/dev/null").failed_with(1).said();
     assert!(said.contains("did not open by its binding") && !said.contains("opened by the passphrase"), "{said}");
+}
+
+/// What opened instead is said.
+#[test]
+fn another_binding_that_opened_the_volume_is_named() {
+    let tpm = Swtpm::start();
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    bind(&tpm, &disk, r#"{"pcr_ids":"7"}"#);
+    disk.bind(Maker::Ours, "null", "{}");
+    tpm.extend(7, 1);
+    let said = luks(&tpm, &disk, "regen", &["-q", "-s", "1"]).succeed().said();
+    assert!(said.contains("keyslot 1 does not open by its binding: the PCRs sha256:7"), "{said}");
+    assert!(said.contains("keyslot 2 has opened the volume by its binding"), "{said}");
+    assert!(!said.contains("stays closed") && !said.contains("try:"), "{said}");
+}
+
+/// Nothing is there yet to be opened or made anew, and no volume where a JWE is all there is.
+#[test]
+fn hints_are_for_what_was_being_done() {
+    let tpm = Swtpm::start();
+    let disk = Disk::of(Maker::Theirs, Version::Luks2);
+    let bind = |config: &str| tpm.give(disk.bind_program(Maker::Ours, PIN, config)).run().failed_with(1).said();
+    let said = bind(r#"{"pcr_ids":"7","counter":"0x0180c0ff"}"#);
+    assert!(
+        said.contains("there is no counter of this number in this TPM") && !said.contains("use a passphrase"),
+        "{said}"
+    );
+    let said = bind(r#"{"pcr_ids":"7","pin":true}"#);
+    assert!(said.contains("try: do it at a terminal, where the PIN can be typed"), "{said}");
+    let jwe =
+        tpm.give(Program::cotter().args(["encrypt", PIN, r#"{"pcr_ids":"7"}"#])).input(PLAINTEXT).succeed().stdout;
+    tpm.extend(7, 1);
+    let said = tpm.give(Program::cotter().arg("decrypt")).input(jwe).run().failed_with(1).said();
+    assert!(said.contains("make the JWE anew") && !said.contains("volume"), "{said}");
+    for words in [["--sign", "nothere"], ["--sign", "/dev/null"], ["--kernel", "nothere"]] {
+        let said = luks(&tpm, &disk, "reseal", &words).run().failed_with(1).said();
+        assert!(said.contains("try: "), "{words:?}: {said}");
+    }
 }
 
 /// A signed policy may be bound before anything is approved; LUKS1 has no place for approvals, and nothing is written.

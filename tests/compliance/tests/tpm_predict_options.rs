@@ -43,7 +43,7 @@ fn predicted(log: &str, words: &[(&str, &Path)]) -> BTreeMap<String, Value> {
     let predict = words.iter().fold(predict, |predict, (option, path)| predict.arg(option).arg(path));
     let found: Value = serde_json::from_slice(&predict.succeed().stdout).unwrap();
     assert_eq!(found["unpredictable"].to_string(), "{}");
-    found["accept"].as_object().unwrap().clone().into_iter().collect()
+    found["accept"][0].as_object().unwrap().clone().into_iter().collect()
 }
 
 /// These PCRs and no others are predicted, with these values; and those that are to move have moved.

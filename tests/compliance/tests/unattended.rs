@@ -318,6 +318,8 @@ fn a_person_is_asked_before_an_unapproved_boot_is_signed() {
     let before = system.volume();
     let ended = system.sign(&[]).run().failed_with(1).said();
     assert!(ended.contains("is it one that you trust?") && ended.contains("-y approves it"), "{ended}");
+    let values: Vec<&str> = ended.lines().filter(|line| line.starts_with("keyslot 1: sha256:")).collect();
+    assert!(values.len() == 3 && !ended.contains("approved last"), "nothing was approved before: {ended}");
     assert!(before == system.volume());
     let mut screen = Screen::start(system.sign(&[]));
     screen.answers("approve what runs now?", "n");
@@ -336,7 +338,11 @@ fn a_person_is_asked_before_an_unapproved_boot_is_signed() {
     assert!(system.opens());
     // What is approved already needs no question, and stays.
     system.restart(&|_| None);
-    system.approve();
+    let said = system.approve();
+    let told = |pcr: &str, word: &str| {
+        said.lines().any(|line| line.starts_with(&format!("keyslot 1: sha256:{pcr} ")) && line.ends_with(word))
+    };
+    assert!(told("9", "  not as approved last") && told("4", "  as approved last"), "{said}");
     assert!(system.sign(&["--file", &file]).succeed().said().contains("0 approved"));
     assert!(system.opens());
 }

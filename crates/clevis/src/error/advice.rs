@@ -185,6 +185,32 @@ impl PinError {
         }
     }
 
+    /// The same for who is about to bind or to encrypt: nothing is there yet that could be opened or made anew.
+    pub fn making_hint(&self) -> String {
+        match self {
+            PinError::Share { source, .. } => source.making_hint(),
+            PinError::Tpm { source, .. } if source.meaning() == Some(Meaning::NoIndex) => {
+                "there is no counter of this number in this TPM, which may have been cleared: correct it, `tpm2_getcap handles-nv-index` lists \
+                 them, or give \"counter\":true for a new one; of a binding that is there by `cotter luks edit -d DEVICE -s SLOT`"
+                    .into()
+            }
+            PinError::NobodyForPin { .. } => "do it at a terminal, where the PIN can be typed".into(),
+            other => other.hint(),
+        }
+    }
+
+    /// The same where there is no volume, but a JWE alone.
+    pub fn lone_hint(&self) -> String {
+        match self {
+            PinError::Share { source, .. } => source.lone_hint(),
+            PinError::NobodyForPin { .. } => "do it at a terminal, where the PIN can be typed".into(),
+            PinError::PcrMismatch { .. } => {
+                "if the change was meant, make the JWE anew from what it holds, `cotter encrypt PIN CFG`; if it was not, look into it first".into()
+            }
+            other => other.hint(),
+        }
+    }
+
     /// Whether it stays so until what the TPM seals is sealed anew: something else was booted, it is another TPM, or the binding is damaged.
     pub fn is_stale(&self) -> bool {
         match self {

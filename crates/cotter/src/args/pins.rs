@@ -24,7 +24,7 @@ pub const PINS: &str = r#"Pins and their configuration (JSON):
         latch       true, or a PCR from 8 to 15: `cotter tpm latch` shuts it until the machine starts again
         signed      {"key": JWK or FILE, "reference": TEXT}: what pcr_ids may hold is what this key has approved (LUKS2 only)
         counter     true: copies of a binding open no more once it was made anew (with signed: once revoked); "0x…": that counter of the TPM
-  tpm2plus  as tpm2, and a signed policy in a file says which PCRs are right: change it and nothing is sealed again
+  tpm2plus  the TPM, and a signed policy in a file that says which PCRs are right: change it and nothing is sealed again
         policy_pubkey_path, policy_path, policy_ref   whose signature, in which file, for what purpose; key and hash as above
   sss   t of several policies must be met
         t       how many, 1 if not given

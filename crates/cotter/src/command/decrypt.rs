@@ -26,9 +26,9 @@ pub fn run(args: &DecryptArgs) -> Result<(), CommandError> {
     output::data(opened.secret.expose())
 }
 
-/// The error of a pin, with what to do about it.
+/// The error of a pin, with what to do about it where a JWE is all there is.
 pub fn pin_error(what: impl Into<String>, error: PinError) -> CommandError {
-    let hint = error.hint();
+    let hint = error.lone_hint();
     CommandError::failed(what, error).hint(hint)
 }
 

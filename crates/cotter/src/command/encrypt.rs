@@ -1,12 +1,12 @@
 //! `cotter encrypt`: any bytes, tied to a policy.
 
 use crate::args::{EncryptArgs, Policy};
-use crate::command::decrypt::{pin_error, read_stdin};
+use crate::command::decrypt::read_stdin;
 use crate::counters;
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::output;
-use clevis::{Config, TrustPolicy};
+use clevis::{Config, PinError, TrustPolicy};
 use json::Value;
 
 /// Longest plaintext that is encrypted. A policy is for keys and passphrases; data belongs on a disk.
@@ -18,13 +18,18 @@ pub fn run(args: &EncryptArgs) -> Result<(), CommandError> {
     let plaintext = read_stdin("what to encrypt", LONGEST_PLAINTEXT)?;
     let host = Host::new(args.patience.limit());
     let jwe = clevis::encrypt(&args.policy.pin, &config, &plaintext, &host.ports(trust(&args.policy)));
-    let made = jwe.map_err(|error| pin_error("cannot encrypt", error)).and_then(|jwe| {
+    let made = jwe.map_err(cannot).and_then(|jwe| {
         let compact = jwe.to_compact().map_err(|source| CommandError::failed("cannot encrypt", source))?;
         output::data(compact.as_bytes())
     });
     made.inspect_err(|_| counters::take_back(&host))?;
     counters::tell(&host);
     if output::is_seen() { output::line("") } else { Ok(()) }
+}
+
+fn cannot(error: PinError) -> CommandError {
+    let hint = error.making_hint();
+    CommandError::failed("cannot encrypt", error).hint(hint)
 }
 
 /// A policy for approvals opens with those that lie beside it on a volume. What a configuration has wrong is better said first, by the pin.

@@ -164,11 +164,10 @@ fn open(args: &Rebinding, found: &Found, host: &Host) -> Result<Opened, CommandE
         }
         Ok(unlocked) => return Ok(Opened::Another(unlocked.key)),
         Err(error) if error.as_alarm().is_some() => return Err(error),
-        Err(error) => error,
+        Err(error) => volume::attempt_reasons(&error),
     };
     if let Some(source) = args.key.source() {
         // Somebody knew, and has named what to do.
-        let why = why.without_hint();
         let opened = by_passphrase(found, &source, host);
         let then = if opened.is_ok() { "; opened by the passphrase" } else { "" };
         output::say(&format!("keyslot {slot} did not open by its binding: {why}{then}"));
@@ -177,7 +176,10 @@ fn open(args: &Rebinding, found: &Found, host: &Host) -> Result<Opened, CommandE
     output::say(&format!("keyslot {slot} does not open by its binding: {why}"));
     let others = unlock::bindings(found.header.header()).iter().any(|binding| binding.slot != slot);
     match if others { by_slot(found, None, host) } else { Err(nothing_else(slot)) } {
-        Ok(unlocked) => Ok(Opened::Another(unlocked.key)),
+        Ok(unlocked) => {
+            output::say(&format!("keyslot {} has opened the volume by its binding", unlocked.slot));
+            Ok(Opened::Another(unlocked.key))
+        }
         Err(error) if error.as_alarm().is_some() => Err(error),
         Err(_) if Terminal::types_stdin() => by_passphrase(found, &KeySource::default(), host),
         Err(error) => Err(error),

@@ -84,6 +84,12 @@ fn ids(predicted: &Predicted) -> String {
     predicted.values.keys().map(u8::to_string).collect::<Vec<String>>().join(",")
 }
 
+/// As a configuration takes it: an array of sets, here of one.
+fn accept(predicted: &Predicted) -> Vec<json::Value> {
+    let set = (!predicted.values.is_empty()).then(|| measured::digests_to_json(&predicted.values).into());
+    set.into_iter().collect()
+}
+
 fn digest(predicted: &Predicted) -> String {
     jose::b64::encode(&predicted.values.values().map(Vec::as_slice).collect::<Vec<&[u8]>>().concat())
 }
@@ -94,7 +100,7 @@ fn record(predicted: &Predicted, held: &PcrDigests) -> Object {
     let why = |json: Object, (pcr, why): &(u8, _)| json.with(&pcr.to_string(), ToString::to_string(why));
     Object::new()
         .with("pcr_bank", predicted.bank.name())
-        .with("accept", measured::digests_to_json(&predicted.values))
+        .with("accept", accept(predicted))
         .with("pcr_ids", ids(predicted))
         .with("pcr_digest", digest(predicted))
         .with("moves", moves)
@@ -115,8 +121,7 @@ fn text(predicted: &Predicted, held: &PcrDigests) -> String {
             .map(|(pcr, why)| visible(&format!("{bank}:{pcr:<2} cannot be predicted: {why}"))),
     );
     if !predicted.values.is_empty() {
-        let accept = json::Value::from(measured::digests_to_json(&predicted.values)).to_compact().to_string();
-        lines.push(format!("accept      {accept}"));
+        lines.push(format!("accept      {}", json::Value::from(accept(predicted)).to_compact().as_str()));
         lines.push(format!("pcr_digest  {} with pcr_bank {bank}, pcr_ids {}", digest(predicted), ids(predicted)));
     }
     lines.join("\n")

@@ -76,8 +76,10 @@ impl Update {
 }
 
 fn content(path: &Path) -> Result<Vec<u8>, CommandError> {
-    linux::read_regular_file(path, LONGEST)
-        .map_err(|source| CommandError::failed(format!("cannot read {}", path.display()), source))
+    linux::read_regular_file(path, LONGEST).map_err(|source| {
+        CommandError::failed(format!("cannot read {}", path.display()), source)
+            .hint("name a file of the boot that comes")
+    })
 }
 
 /// The content of a variable: a file of efivarfs has its attributes before it, and one with a signature around it is no content.

@@ -20,6 +20,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use unlock::{Approved, Binding, Count, Old};
 
+/// What a file is that signs.
+const SIGNER: &str = "the file that `cotter tpm keygen FILE` has made";
+
 /// Reads the private key that signs.
 pub fn key(path: &Path) -> Result<Jwk, CommandError> {
     let what = || format!("cannot read the key in {}", path.display());
@@ -29,7 +32,7 @@ pub fn key(path: &Path) -> Result<Jwk, CommandError> {
             path.display()
         )));
     }
-    let bytes = linux::read_key_file(path).map_err(|source| CommandError::failed(what(), source))?;
+    let bytes = linux::read_key_file(path).map_err(|source| CommandError::failed(what(), source).hint(SIGNER))?;
     signer(&bytes, path)
 }
 
@@ -44,7 +47,7 @@ pub fn private_key(path: &Path) -> Result<Jwk, CommandError> {
 
 fn signer(bytes: &Secret, path: &Path) -> Result<Jwk, CommandError> {
     let what = || format!("cannot read the key in {}", path.display());
-    let key = Jwk::parse(bytes.expose()).map_err(|source| CommandError::failed(what(), source))?;
+    let key = Jwk::parse(bytes.expose()).map_err(|source| CommandError::failed(what(), source).hint(SIGNER))?;
     match key.private() {
         Some(_) => Ok(key),
         None => Err(CommandError::plain(format!("{}: it has no private half", what())).hint("cotter tpm keygen FILE")),
@@ -277,11 +280,34 @@ fn wish<'a>(
             return Err(told(slot, not_yet(format!("`cotter luks reseal {device} --sign FILE`"))));
         }
         let passed = there.iter().any(|one| policy.is_meant_by(one) && Some(one.values()) == wanted.first());
+        let held = wanted.first().cloned();
+        held.iter().for_each(|held| show(slot, held, last_approved(&policy, there), device));
         by_consent(next, slot, &mut wanted, (passed, unexplained))?;
     }
     let count = counted.map(|now| Count { now, until: now.saturating_add(u64::from(next.args.revoke)) });
     let now = if known { Now::Approved } else { Now::ApprovedFromHereOn };
     Ok(Wish { binding, policy, key, wanted, count, now, old: next.old() })
+}
+
+/// The values that were approved last for the policy.
+fn last_approved<'a>(policy: &SignedPolicy, there: &'a [Approval]) -> Option<&'a PcrState> {
+    there.iter().rfind(|one| policy.is_meant_by(one)).map(Approval::values)
+}
+
+/// What a person is to say yes to: each value, and which of them are not those that were approved last.
+fn show(slot: Slot, held: &PcrState, last: Option<&PcrState>, device: &Device) {
+    let moved = last.map(|last| last.moved(held));
+    for (pcr, value) in held.iter() {
+        let word = match &moved {
+            Some(moved) if moved.contains(&pcr) => "  not as approved last",
+            Some(_) => "  as approved last",
+            None => "",
+        };
+        output::say(&format!("keyslot {slot}: {}:{pcr} {}{word}", held.bank().name(), measured::to_hex(value)));
+    }
+    output::say(&format!(
+        "  what each of them is made of: cotter tpm status -v; what moved: cotter tpm explain {device} -s {slot}"
+    ));
 }
 
 /// What nobody has approved is approved by a person alone. The next boot is this one with other files in it, so that is asked for it too; and
