@@ -40,6 +40,13 @@ impl RootDisk {
     /// The UUID of its LUKS header, on every one of them: an initramfs is made before the disk.
     pub const UUID: &'static str = "11111111-1111-4111-8111-111111111111";
 
+    /// A logical volume over two encrypted ones, each with one keyslot: the second is opened like a volume of data.
+    pub fn over_two() -> (RootDisk, DataDisk) {
+        let [luks, second] = layered::lvm_over_two();
+        luks.name(RootDisk::UUID);
+        (RootDisk { luks, layout: Layout::LvmOnLuks }, DataDisk::of(second, 1))
+    }
+
     /// With one keyslot, for [`compliance::disk::PASSPHRASE`].
     pub fn new(layout: Layout) -> RootDisk {
         let luks = match layout {
@@ -59,7 +66,7 @@ impl RootDisk {
     pub fn files(&self) -> Vec<PathBuf> {
         match self.layout {
             Layout::Plain | Layout::LvmOnLuks => vec![self.luks.path()],
-            Layout::LuksOnMd => layered::mirror(&self.luks),
+            Layout::LuksOnMd => layered::mirror(&self.luks, layered::ROOT_MIRROR),
         }
     }
 
@@ -69,11 +76,11 @@ impl RootDisk {
     }
 
     /// Words of the kernel's command line that lead to the root file system.
-    pub fn command_line(&self) -> &'static str {
+    pub fn command_line(&self) -> String {
         match self.layout {
-            Layout::Plain => "root=/dev/mapper/root",
-            Layout::LvmOnLuks => "root=/dev/mapper/system-root rd.lvm.vg=system",
-            Layout::LuksOnMd => "root=/dev/mapper/root rd.md.uuid=33333333:33333333:33333333:33333333",
+            Layout::Plain => "root=/dev/mapper/root".into(),
+            Layout::LvmOnLuks => "root=/dev/mapper/system-root rd.lvm.vg=system".into(),
+            Layout::LuksOnMd => format!("root=/dev/mapper/root rd.md.uuid={}", layered::ROOT_MIRROR),
         }
     }
 }
@@ -92,6 +99,7 @@ pub struct DataDisk {
     /// The encrypted volume.
     pub luks: Disk,
     wanted: Wanted,
+    on_mirror: bool,
 }
 
 impl DataDisk {
@@ -101,9 +109,28 @@ impl DataDisk {
             Version::One => layered::data("luks1", small::PERSON_LUKS1),
             Version::Two => layered::data("luks2", small::PERSON),
         };
+        DataDisk::of(luks, number)
+    }
+
+    /// LUKS2 on a mirror of two disks of its own.
+    pub fn on_mirror(number: u8) -> DataDisk {
+        DataDisk { on_mirror: true, ..DataDisk::new(Version::Two, number) }
+    }
+
+    fn of(luks: Disk, number: u8) -> DataDisk {
         let uuid = format!("22222222-2222-4222-8222-22222222222{number}");
         luks.name(&uuid);
-        DataDisk { luks, wanted: Wanted { name: format!("data{number}"), uuid } }
+        DataDisk { luks, wanted: Wanted { name: format!("data{number}"), uuid }, on_mirror: false }
+    }
+
+    /// The files that a machine gets as its disks, as they are now.
+    pub fn files(&self) -> Vec<PathBuf> {
+        if self.on_mirror { layered::mirror(&self.luks, layered::DATA_MIRROR) } else { vec![self.luks.path()] }
+    }
+
+    /// The UUID of the mirror it is on.
+    pub(crate) fn mirror(&self) -> Option<&'static str> {
+        self.on_mirror.then_some(layered::DATA_MIRROR)
     }
 
     /// What the system has to open.

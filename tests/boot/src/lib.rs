@@ -14,7 +14,10 @@
 )]
 
 pub mod binding;
+pub mod cover;
 pub mod disk;
+
+pub mod means;
 pub mod names;
 mod place;
 pub mod qemu;

@@ -19,38 +19,42 @@ const BACKSTOP: Duration = Duration::from_secs(900);
 pub struct Names {
     address: String,
     configuration: NamedTempFile,
-    server: Running,
+    _served: Served,
+}
+
+/// Who has the port.
+enum Served {
+    ByOriginal { _server: Running },
+    ByNobody { _socket: UdpSocket },
 }
 
 impl Names {
     /// Each name with its address.
     pub fn serve(names: &[(&str, &str)]) -> Names {
-        // QEMU asks at port 53 and nowhere else, so the address has to be one that no other test has.
-        static COUNT: AtomicU8 = AtomicU8::new(FIRST_NET);
-        let (net, process) = (COUNT.fetch_add(1, Ordering::Relaxed), std::process::id());
-        let address = format!("127.{net}.{}.{}", process >> 8 & 0xff, (process & 0xff).clamp(1, 254));
+        let address = own_address();
         let known = names.iter().map(|(name, address)| format!("--address=/{name}/{address}"));
-        let server = Program::new("dnsmasq")
+        let mut server = Program::new("dnsmasq")
             .args(["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file="])
             .args(["--bind-interfaces", "--port=53", "--user=root"])
             .arg(format!("--listen-address={address}"))
             .args(known)
             .limit(BACKSTOP)
             .start();
-        let configuration = NamedTempFile::new().expect("no temporary file");
-        std::fs::write(configuration.path(), format!("nameserver {address}\n")).expect("cannot write a temporary file");
-        let mut names = Names { address, configuration, server };
-        names.wait();
-        names
+        wait(&mut server, &address);
+        Names::at(address, Served::ByOriginal { _server: server })
     }
 
-    /// Until somebody has its port.
-    fn wait(&mut self) {
-        let start = Instant::now();
-        while UdpSocket::bind((self.address.as_str(), 53)).is_ok() {
-            assert!(self.server.is_alive() && start.elapsed() < START_LIMIT, "no name server at {}", self.address);
-            std::thread::sleep(GLANCE);
-        }
+    /// Takes every question and answers none.
+    pub fn silent() -> Names {
+        let address = own_address();
+        let socket = UdpSocket::bind((address.as_str(), 53)).expect("cannot listen for questions");
+        Names::at(address, Served::ByNobody { _socket: socket })
+    }
+
+    fn at(address: String, served: Served) -> Names {
+        let configuration = NamedTempFile::new().expect("no temporary file");
+        std::fs::write(configuration.path(), format!("nameserver {address}\n")).expect("cannot write a temporary file");
+        Names { address, configuration, _served: served }
     }
 
     /// A `resolv.conf` that names it.
@@ -61,6 +65,22 @@ impl Names {
     /// Where it listens.
     pub fn address(&self) -> &str {
         &self.address
+    }
+}
+
+/// QEMU asks at port 53 and nowhere else, so the address has to be one that no other test has.
+fn own_address() -> String {
+    static COUNT: AtomicU8 = AtomicU8::new(FIRST_NET);
+    let (net, process) = (COUNT.fetch_add(1, Ordering::Relaxed), std::process::id());
+    format!("127.{net}.{}.{}", process >> 8 & 0xff, (process & 0xff).clamp(1, 254))
+}
+
+/// Until somebody has its port.
+fn wait(server: &mut Running, address: &str) {
+    let start = Instant::now();
+    while UdpSocket::bind((address, 53)).is_ok() {
+        assert!(server.is_alive() && start.elapsed() < START_LIMIT, "no name server at {address}");
+        std::thread::sleep(GLANCE);
     }
 }
 

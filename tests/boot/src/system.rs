@@ -70,6 +70,7 @@ pub struct System<'t> {
     files: Archive,
     network: Network<'t>,
     tpm: Option<&'t Tpm>,
+    clock: Option<&'static str>,
 }
 
 impl<'t> System<'t> {
@@ -77,13 +78,16 @@ impl<'t> System<'t> {
     pub fn new(root: &'t Root, disk: &RootDisk) -> System<'t> {
         let command_line = format!("{COMMAND_LINE} {}", disk.command_line());
         let (disks, wanted, files) = (disk.files(), vec![disk.wanted()], Archive::empty());
-        System { root, disks, wanted, command_line, files, network: Network::None, tpm: None }
+        System { root, disks, wanted, command_line, files, network: Network::None, tpm: None, clock: None }
     }
 
     /// One more disk, which the initramfs is to open as well.
     pub fn data(mut self, disk: &DataDisk) -> Self {
-        self.disks.push(disk.luks.path());
+        self.disks.extend(disk.files());
         self.wanted.push(disk.wanted());
+        if let Some(mirror) = disk.mirror() {
+            self.command_line.push_str(&format!(" rd.md.uuid={mirror}"));
+        }
         self
     }
 
@@ -103,6 +107,12 @@ impl<'t> System<'t> {
     pub fn settings(self, settings: &str, volumes: &[&compliance::Disk]) -> Self {
         let expected = binding::expected(volumes);
         self.file("etc/cotter/boot.json", 0o644, settings).file("etc/cotter/volumes.json", 0o644, expected)
+    }
+
+    /// Sets its clock to this day when it is switched on: `YYYY-MM-DD`.
+    pub fn clock(mut self, day: &'static str) -> Self {
+        self.clock = Some(day);
+        self
     }
 
     /// Gives it a network card.
@@ -200,6 +210,7 @@ impl<'t> System<'t> {
             .args(["-chardev", &format!("socket,id=line,path={}", at("console")), "-serial", "chardev:line"])
             .args(self.card(&at("wire")))
             .args(self.tpm.map(Tpm::words).into_iter().flatten())
+            .args(self.clock.iter().flat_map(|day| ["-rtc".to_owned(), format!("base={day}")]))
             .limit(Duration::from_secs(2 * BACKSTOP_S));
         // The plug is pulled before the guest begins to look.
         let machine = match self.network {

@@ -38,12 +38,31 @@ cryptsetup open --key-file passphrase /dev/ubda data
 mkfs.ext4 -q /dev/mapper/data
 cryptsetup close data
 ";
+/// The same over two volumes, each of which holds a part of the root: neither is enough.
+const LVM_OVER_TWO: &str = r#"
+export DM_DISABLE_UDEV=1
+cryptsetup open --key-file - /dev/ubda first <passphrase
+cryptsetup open --key-file - /dev/ubdb second <passphrase
+pvcreate -q /dev/mapper/first /dev/mapper/second
+vgcreate -q -An system /dev/mapper/first /dev/mapper/second
+lvcreate -q -An -Zn -Wn -i 2 -n root -l 100%FREE system
+dd if=root of=/dev/mapper/system-root bs=1M
+vgchange -q -an system
+cryptsetup close first
+cryptsetup close second
+"#;
+/// The UUIDs of the mirrors.
+pub(super) const ROOT_MIRROR: &str = "33333333:33333333:33333333:33333333";
+pub(super) const DATA_MIRROR: &str = "44444444:44444444:44444444:44444444";
+
 /// The same bytes in both, so that nothing is copied at the first start.
-const MIRROR: &str = "
-mdadm --create /dev/md0 --run --level=1 --raid-devices=2 --metadata=1.2 --assume-clean --bitmap=none --homehost=any --name=root \
-    --uuid=33333333:33333333:33333333:33333333 /dev/ubda /dev/ubdb
-mdadm --stop /dev/md0
-";
+fn mirror_recipe(uuid: &str) -> String {
+    format!(
+        "mdadm --create /dev/md0 --run --level=1 --raid-devices=2 --metadata=1.2 --assume-clean --bitmap=none --homehost=any \
+         --name={} --uuid={uuid} /dev/ubda /dev/ubdb\nmdadm --stop /dev/md0\n",
+        if uuid == ROOT_MIRROR { "root" } else { "data" }
+    )
+}
 
 /// A logical volume with the small root, in an encrypted volume.
 pub(super) fn lvm_on_luks() -> Disk {
@@ -58,6 +77,23 @@ pub(super) fn lvm_on_luks() -> Disk {
         fs::copy(disk.path(), file).unwrap();
     });
     copied(&kept)
+}
+
+/// A logical volume with the small root, striped over two encrypted volumes.
+pub(super) fn lvm_over_two() -> [Disk; 2] {
+    let kept = kept("lvm-over-two", LVM_OVER_TWO, |files: [&Path; 2]| {
+        let disks = files.map(|_| formatted(LVM_BYTES, "luks2", PERSON));
+        let guest = disks.iter().fold(Guest::new(), |guest, disk| guest.disk(&disk.path()));
+        let root = guest.directory().join("root");
+        blank(&root, ROOT_BYTES);
+        make_root(&root);
+        fs::write(guest.directory().join("passphrase"), PASSPHRASE).unwrap();
+        in_root(guest, LVM_OVER_TWO);
+        for (disk, file) in disks.iter().zip(files) {
+            fs::copy(disk.path(), file).unwrap();
+        }
+    });
+    kept.each_ref().map(|kept| copied(kept))
 }
 
 /// An encrypted volume with an empty file system.
@@ -90,11 +126,12 @@ fn copied(kept: &Path) -> Disk {
     disk
 }
 
-/// The two members of a mirror that holds this volume, beside it.
-pub(super) fn mirror(luks: &Disk) -> Vec<PathBuf> {
-    let members = kept("mirror", MIRROR, |files: [&Path; 2]| {
+/// The two members of the mirror with this UUID that holds this volume, beside it.
+pub(super) fn mirror(luks: &Disk, uuid: &str) -> Vec<PathBuf> {
+    let recipe = mirror_recipe(uuid);
+    let members = kept(&format!("mirror-{uuid}"), &recipe, |files: [&Path; 2]| {
         files.iter().for_each(|file| blank(file, MEMBER_BYTES));
-        in_root(files.iter().fold(Guest::new().module("raid1"), |guest, file| guest.disk(file)), MIRROR);
+        in_root(files.iter().fold(Guest::new().module("raid1"), |guest, file| guest.disk(file)), &recipe);
     });
     let volume = luks.bytes();
     let filled = ["first", "second"].into_iter().zip(members).map(|(name, member)| {
