@@ -3,10 +3,13 @@
 #![forbid(unsafe_code)]
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
+use boot::binding;
 use boot::disk::{DataDisk, Layout, RootDisk, Version};
 use boot::names::Names;
+use boot::qemu::Tpm;
 use boot::root::{Framework, Root};
 use boot::system::{Frame, Network, Seen, System};
+use compliance::Maker;
 use compliance::disk::PASSPHRASE;
 
 /// What every other boot stands on: the root, its marks, the console and the way to the root file system.
@@ -23,6 +26,28 @@ fn a_person_types(framework: Framework, layout: Layout) {
     assert_eq!(names.first(), Some(&framework.first_mark()), "{names:?}");
     let at = |name: &str| names.iter().position(|mark| *mark == name).unwrap();
     assert!(at("open root") < at("switch-root"), "{names:?}");
+}
+
+/// The root opens and the boot goes on to it, with nobody at the console.
+#[track_caller]
+fn opens_by_itself(system: System<'_>, case: &str) -> Seen {
+    let boot = system.start(case);
+    boot.until("switch-root");
+    let seen = boot.end();
+    let (open, cpu) = seen.until("open root");
+    println!(
+        "{case}: open after {open:.1} s, {cpu:.1} s of a processor; server asked {:?}",
+        seen.until_frame(|frame| matches!(frame, Frame::Connects(_)))
+    );
+    seen
+}
+
+#[track_caller]
+fn opens_by_a_tpm(framework: Framework) {
+    let (root, disk) = (Root::with_cotter(framework), RootDisk::new(Layout::Plain));
+    let tpm = Tpm::with_state(&binding::to_tpm(&disk.luks, Maker::Ours, "{}"));
+    let system = System::new(&root, &disk).tpm(&tpm).settings("{}", &[&disk.luks]);
+    opens_by_itself(system, &format!("{framework}-tpm2"));
 }
 
 /// Boots that `cargo xtask test` makes, too: one for each way in.
@@ -58,6 +83,16 @@ mod matrix {
         boot.until("switch-root");
         let seen = boot.end();
         ["open root", "open data1", "open data2"].iter().for_each(|name| drop(seen.mark(name).clone()));
+    }
+
+    #[test]
+    fn initramfs_tools_opens_by_a_tpm() {
+        opens_by_a_tpm(Framework::InitramfsTools);
+    }
+
+    #[test]
+    fn dracut_opens_by_a_tpm() {
+        opens_by_a_tpm(Framework::Dracut);
     }
 
     #[test]
