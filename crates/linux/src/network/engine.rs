@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// How long a card is waited for that is not there.
 const CARD: Duration = Duration::from_secs(30);
 /// How long udev may take to name a card; whoever switches it on before takes the name away from it.
-const NAMING: Duration = Duration::from_secs(5);
+const NAMING: Duration = Duration::from_secs(30);
 /// How long one family waits for the other if it alone does not lead to where it should.
 const GRACE: Duration = Duration::from_secs(3);
 /// Nothing else is due: as good as for ever.
@@ -111,7 +111,7 @@ impl Engine {
     fn take(&mut self) -> Result<(), NetworkError> {
         let now = self.now();
         self.jobs.values_mut().for_each(|job| job.hear(now, &mut self.shared));
-        if self.news.take() || !self.unnamed.is_empty() { self.look() } else { Ok(()) }
+        if self.news.take() || self.has_named(now) { self.look() } else { Ok(()) }
     }
 
     fn send(&mut self, now: Duration) {
@@ -158,15 +158,25 @@ impl Engine {
 
     /// Cards that udev has not seen to the end: it gives them their names, and can do so only while they are off.
     fn find_unnamed(&mut self, now: Duration) {
-        let udev = self.shared.plan.places.run.join("udev");
-        if !udev.join("control").exists() {
+        let places = &self.shared.plan.places;
+        if !places.expects_udev && !places.run.join("udev/control").exists() {
             return self.unnamed.clear();
         }
         let cards = self.view.links.iter().filter(|link| link.kind == LinkKind::Card && !link.is_up);
-        let waiting = cards.filter(|link| !udev.join(format!("data/n{}", link.index)).exists()).map(|link| link.index);
-        let before = std::mem::take(&mut self.unnamed);
-        let since = |index: u32| (index, before.get(&index).copied().unwrap_or(now));
-        self.unnamed = waiting.map(since).filter(|(_, since)| now < since.saturating_add(NAMING)).collect();
+        let waiting = cards.map(|link| link.index).filter(|index| !self.is_in_udev(*index));
+        let since = |index: u32| (index, self.unnamed.get(&index).copied().unwrap_or(now));
+        let unnamed = waiting.map(since).filter(|(_, since)| now < since.saturating_add(NAMING)).collect();
+        self.unnamed = unnamed;
+    }
+
+    /// Whether udev has written what it knows of an interface, which it does when it is through with it.
+    fn is_in_udev(&self, index: u32) -> bool {
+        self.shared.plan.places.run.join(format!("udev/data/n{index}")).exists()
+    }
+
+    /// Whether one that is waited for has its name, or is not waited for any longer. Nobody tells of it.
+    fn has_named(&self, now: Duration) -> bool {
+        self.unnamed.iter().any(|(index, since)| now >= since.saturating_add(NAMING) || self.is_in_udev(*index))
     }
 
     /// What is to be done with an interface; nothing is to be done with what others have made, and with members of a bond.

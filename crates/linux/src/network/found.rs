@@ -154,7 +154,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let place = |name: &str| root.path().join(name);
         let (run, etc, tmp, proc) = (place("run"), place("etc"), place("tmp"), place("proc"));
-        (root, Places { run, etc, tmp, proc, leave_net_conf: false })
+        (root, Places { run, etc, tmp, proc, leave_net_conf: false, expects_udev: false })
     }
 
     fn write(path: &Path, text: &str) {

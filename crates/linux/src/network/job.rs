@@ -322,7 +322,10 @@ impl Job {
             shared.forget_lease(self.link.index, old);
             self.told.retain(|told| *told != old);
         }
-        let address = NewAddress { subnet: own, peer: None, valid: lease.valid, preferred: lease.valid };
+        // Whoever reads the file that is left takes the network over as it is, as from ipconfig, and asks for no lease again: a root that lies
+        // on the network must not lose it when the lease is over.
+        let valid = lease.valid.filter(|_| !shared.plan.places.leave_net_conf);
+        let address = NewAddress { subnet: own, peer: None, valid, preferred: valid };
         let is_free = self.rules.iter().all(|rule| rule.mtu.is_none());
         let small = lease.mtu.filter(|mtu| is_free && (SMALLEST_MTU..self.link.mtu).contains(mtu));
         if let Some(Err(error)) = small.map(|mtu| shared.links.set_mtu(&self.link, mtu)) {

@@ -34,6 +34,8 @@ pub struct Places {
     pub proc: PathBuf,
     /// Whether to leave `net-*.conf` for others, as klibc's ipconfig does. The scripts of initramfs-tools read it.
     pub leave_net_conf: bool,
+    /// Whether udev is going to run, though it may not do so yet: cards are left alone until it has named them.
+    pub expects_udev: bool,
 }
 
 impl Default for Places {
@@ -45,6 +47,7 @@ impl Default for Places {
             tmp: "/tmp".into(),
             proc: "/proc".into(),
             leave_net_conf: is_of_initramfs_tools(),
+            expects_udev: expects_udev(),
         }
     }
 }
@@ -76,6 +79,13 @@ impl NetworkPlan {
 
 fn is_of_initramfs_tools() -> bool {
     Path::new("/conf/initramfs.conf").exists()
+}
+
+/// An initramfs has it for no other reason; who starts first of all is there before it. Elsewhere it runs, or nobody wants it.
+fn expects_udev() -> bool {
+    let is_initramfs = is_of_initramfs_tools() || Path::new("/etc/initrd-release").exists();
+    let programs = ["/usr/lib/systemd/systemd-udevd", "/lib/systemd/systemd-udevd", "/sbin/udevd", "/usr/sbin/udevd"];
+    is_initramfs && programs.iter().any(|program| Path::new(program).exists())
 }
 
 fn is_of_dracut() -> bool {

@@ -88,8 +88,11 @@ fn a_lease_is_kept_by_asking_its_server() {
     let site = Site::new(1);
     site.address(0, "192.0.2.1/24");
     let told = serve(&site, false);
-    let (network, _) = site.bring_up(&site.plan("ip=dhcp"), AMPLE).up();
-    assert!(addresses(&site).contains("192.0.2.50/24"));
+    let mut plan = site.plan("ip=dhcp");
+    plan.places.leave_net_conf = false;
+    let (network, _) = site.bring_up(&plan, AMPLE).up();
+    let first = addresses(&site);
+    assert!(first.contains("192.0.2.50/24") && !first.contains("valid_lft forever"), "{first}");
     let (from, held) = told.recv_timeout(AMPLE).unwrap();
     assert_eq!((from.to_string().as_str(), held), ("192.0.2.50:68", [192, 0, 2, 50]));
     soon(|| addresses(&site).contains("valid_lft 3"));

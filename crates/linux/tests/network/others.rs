@@ -95,13 +95,17 @@ fn who_does_not_get_done_is_not_waited_for_any_longer() {
     });
 }
 
-#[test]
-fn a_card_that_udev_has_not_named_is_left_alone() {
+/// `is_there`: udev runs already; otherwise it is going to.
+fn udev_names_it(is_there: bool) {
     let site = Site::new(1);
     let udev = site.directory("run/udev/data");
-    fs::write(site.directory("run/udev").join("control"), "").unwrap();
+    if is_there {
+        fs::write(site.directory("run/udev").join("control"), "").unwrap();
+    }
     let number = site.here(&["cat", "/sys/class/net/eth0/ifindex"]);
-    let plan = site.plan("ip=192.0.2.7:::24::ens3:none");
+    // Any card, so that its name does not keep it back.
+    let mut plan = site.plan("ip=192.0.2.7:::24:::none");
+    plan.places.expects_udev = !is_there;
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| site.bring_up(&plan, AMPLE));
         std::thread::sleep(Duration::from_millis(300));
@@ -112,6 +116,16 @@ fn a_card_that_udev_has_not_named_is_left_alone() {
         let (network, events) = waiting.join().unwrap().up();
         assert_eq!(network.link().unwrap().as_str(), "ens3", "{events:?}");
     });
+}
+
+#[test]
+fn a_card_that_udev_has_not_named_is_left_alone() {
+    udev_names_it(true);
+}
+
+#[test]
+fn a_card_that_udev_will_name_is_left_alone() {
+    udev_names_it(false);
 }
 
 #[test]

@@ -157,6 +157,7 @@ impl Site {
             tmp: self.directory("tmp"),
             proc: "/proc".into(),
             leave_net_conf: true,
+            expects_udev: false,
         };
         plan
     }
