@@ -1,7 +1,6 @@
-//! Hashes by their LUKS names, and HMAC over them.
+//! Hashes by their LUKS names.
 
-use digest::{Digest as _, FixedOutput, KeyInit, Update};
-use hmac::SimpleHmac;
+use digest::Digest as _;
 use std::fmt;
 use zeroize::Zeroize;
 
@@ -97,6 +96,7 @@ macro_rules! with_hash {
         }
     };
 }
+#[cfg(test)]
 pub(crate) use with_hash;
 
 impl Hash {
@@ -170,22 +170,6 @@ impl Hash {
     }
 }
 
-/// `HMAC(key, parts[0] ‖ parts[1] ‖ …)` (RFC 2104) over any of the hashes.
-pub fn hmac(hash: Hash, key: &[u8], parts: &[&[u8]]) -> Digest {
-    with_hash!(hash, D => match SimpleHmac::<D>::new_from_slice(key) {
-        Ok(mut state) => {
-            for part in parts {
-                state.update(part);
-            }
-            let mut found = digest::Output::<SimpleHmac<D>>::default();
-            state.finalize_into(&mut found);
-            Digest::taken(&mut found)
-        }
-        // HMAC takes keys of every length; the error type exists for other MACs.
-        Err(_) => unreachable!("HMAC refused the length of a key"),
-    })
-}
-
 impl Digest {
     /// Takes the digest over; what it came in is wiped.
     fn taken(found: &mut [u8]) -> Digest {
@@ -249,17 +233,6 @@ mod tests {
             assert_eq!(digest.as_ref().len(), hash.len());
             assert!(hex(digest.as_ref()).starts_with(start), "{hash:?} {}", hex(digest.as_ref()));
         }
-    }
-
-    /// RFC 4231 test case 2 and, for a key longer than a block, case 6; RFC 2202 case 2 for SHA-1.
-    #[test]
-    fn hmac_matches_rfc_4231_and_2202() {
-        let jefe = |hash| hex(hmac(hash, b"Jefe", &[b"what do ya want ", b"for nothing?"]).as_ref());
-        assert_eq!(jefe(Hash::Sha1), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
-        assert_eq!(jefe(Hash::Sha256), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
-        assert!(jefe(Hash::Sha512).starts_with("164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554"));
-        let long = hmac(Hash::Sha256, &[0xaa; 131], &[b"Test Using Larger Than Block-Size Key - Hash Key First"]);
-        assert_eq!(hex(long.as_ref()), "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod ec;
 mod ffi;
 mod hash;
 pub mod kdf;
+mod mac;
 mod md5;
 pub mod oaep;
 mod prime;
@@ -21,7 +22,8 @@ mod random;
 mod secret;
 pub mod sector;
 
-pub use hash::{Digest, Hash, hmac};
+pub use hash::{Digest, Hash};
+pub use mac::hmac;
 pub use md5::md5;
 pub use prime::{PrimeError, safe_prime_256};
 pub use random::{Random, RandomFailed, SystemRandom};
