@@ -93,6 +93,7 @@ pub enum Command {
     Encrypt(EncryptArgs),
     /// Decrypt standard input, if this machine meets the policy in it
     Decrypt(DecryptArgs),
+    #[cfg(feature = "full")]
     /// Judge policies
     #[command(subcommand)]
     Policy(PolicyCommand),

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod luks;
 #[cfg(feature = "full")]
 pub mod manual;
+#[cfg(feature = "full")]
 pub mod policy;
 #[cfg(feature = "full")]
 pub mod serve;

@@ -93,6 +93,7 @@ fn run(command: Command) -> Result<(), CommandError> {
         #[cfg(feature = "full")]
         Command::Encrypt(args) => command::encrypt::run(&args),
         Command::Decrypt(args) => command::decrypt::run(&args),
+        #[cfg(feature = "full")]
         Command::Policy(which) => command::policy::run(which),
         Command::Luks(which) => command::luks::run(which),
         Command::Tpm(which) => command::tpm::run(which),

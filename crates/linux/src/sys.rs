@@ -8,6 +8,8 @@ mod inherited;
 mod keys;
 mod link_sockets;
 mod loop_device;
+#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+mod messages;
 mod mount_namespace;
 mod name_service;
 mod open_files;

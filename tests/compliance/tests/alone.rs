@@ -113,7 +113,6 @@ fn the_boot_build_opens_volumes_in_an_empty_root() {
         fs::copy(disk.path(), root.path().join("disk.img")).unwrap();
         let unlock = root.cotter().args(["luks", "unlock", "--print-key", "-d", "/disk.img"]);
         assert_eq!(unlock.succeed().stdout, disk.pass(Maker::Theirs, "1"));
-        assert!(root.cotter().args(["luks", "list", "-d", "/disk.img"]).succeed().text().contains(&server.url()));
     }
     let names: BTreeSet<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, BTreeSet::from(["cotter".into(), "disk.img".into()]), "something was left in the root");
@@ -129,9 +128,9 @@ fn the_boot_build_knows_what_it_is() {
         listed.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
     };
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-    assert_eq!(commands(&[]), set(&["decrypt", "policy", "luks", "tpm", "boot", "help"]));
-    assert_eq!(commands(&["luks"]), set(&["list", "pass", "unlock", "lock", "help"]));
-    assert_eq!(commands(&["tpm"]), set(&["latch", "status", "explain", "help"]));
+    assert_eq!(commands(&[]), set(&["decrypt", "luks", "tpm", "boot", "help"]));
+    assert_eq!(commands(&["luks"]), set(&["pass", "unlock", "lock", "help"]));
+    assert_eq!(commands(&["tpm"]), set(&["latch", "help"]));
     assert!(!commands(&["boot"]).contains("install"));
     assert!(root.cotter().args(["boot", "agent", "--help"]).succeed().text().contains("--questions"));
     for left_out in [&["serve", "--keys", "/k"][..], &["luks", "format", "-d", "/f"], &["tpm", "predict"], &["manual"]]

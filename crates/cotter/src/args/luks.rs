@@ -128,6 +128,7 @@ pub enum LuksCommand {
     /// Bind a keyslot to a policy, so that the volume opens where the policy is met
     #[command(after_long_help = PINS)]
     Bind(BindArgs),
+    #[cfg(feature = "full")]
     /// Print which keyslots are bound, and to what
     #[command(after_long_help = list::LIST_EXIT)]
     List(ListArgs),

@@ -12,8 +12,10 @@ pub enum TpmCommand {
     /// Extend a PCR, so that bindings with this latch open no more before the machine starts again
     #[command(after_long_help = LATCH)]
     Latch(LatchArgs),
+    #[cfg(feature = "full")]
     /// Say what the TPM is, how it is, what its PCRs hold, and what the log of the boot explains of them
     Status(TpmStatusArgs),
+    #[cfg(feature = "full")]
     /// Say whether a binding would open now, and if not, which PCR moved and what moved it
     #[command(after_long_help = EXPLAIN)]
     Explain(TpmExplainArgs),

@@ -26,6 +26,7 @@ mod identity;
 mod kdf;
 #[cfg(feature = "full")]
 mod kill;
+#[cfg(feature = "full")]
 pub mod list;
 mod lock;
 mod mapping;
@@ -88,6 +89,7 @@ pub fn run(which: LuksCommand) -> Result<(), CommandError> {
         LuksCommand::Identity(args) => identity::run(&args),
         #[cfg(feature = "full")]
         LuksCommand::Bind(args) => bind::run(&args),
+        #[cfg(feature = "full")]
         LuksCommand::List(args) => list::run(&args),
         LuksCommand::Pass(args) => pass::run(&args),
         #[cfg(feature = "full")]

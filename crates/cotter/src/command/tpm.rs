@@ -1,13 +1,17 @@
 //! `cotter tpm`: the TPM of this machine.
 
+#[cfg(feature = "full")]
 mod bank;
+#[cfg(feature = "full")]
 mod explain;
 #[cfg(feature = "full")]
 mod keygen;
 mod latch;
+#[cfg(feature = "full")]
 pub mod log;
 #[cfg(feature = "full")]
 mod predict;
+#[cfg(feature = "full")]
 mod status;
 #[cfg(feature = "full")]
 pub mod update;
@@ -19,7 +23,9 @@ use crate::error::CommandError;
 pub fn run(which: TpmCommand) -> Result<(), CommandError> {
     match which {
         TpmCommand::Latch(args) => latch::run(&args),
+        #[cfg(feature = "full")]
         TpmCommand::Status(args) => status::run(&args),
+        #[cfg(feature = "full")]
         TpmCommand::Explain(args) => explain::run(&args),
         #[cfg(feature = "full")]
         TpmCommand::Predict(args) => predict::run(&args),
