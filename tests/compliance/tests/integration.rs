@@ -74,6 +74,23 @@ fn the_shell_in_the_hooks_is_clean() {
     }
 }
 
+/// dracut sources it, with functions of its own; a directory stands for the devices, and a word for the program.
+#[test]
+fn dracut_names_each_volume_that_is_there_once() {
+    let devices = tempfile::tempdir().unwrap();
+    ["1-a", "2-b", "3-c"].iter().for_each(|uuid| fs::write(devices.path().join(uuid), "").unwrap());
+    let directory = devices.path().display().to_string();
+    let hook = fs::read_to_string(file("dracut/cotter-map.sh")).unwrap();
+    let hook = hook.replace("/dev/disk/by-uuid", &format!("{directory}/by-uuid")).replace("/usr/bin/cotter", "echo");
+    std::os::unix::fs::symlink(devices.path(), devices.path().join("by-uuid")).unwrap();
+    let words = "getargs() { case $1 in rd.luks.name) echo 1-a=root 9-z=gone ;; rd.luks.uuid) echo luks-1-a luks-2-b 3-c ;; esac; }";
+    let named = |words: &str| Program::new("sh").args(["-euc", &format!("{words}\n{hook}")]).succeed().text();
+    let expected = [("root", "1-a"), ("luks-2-b", "2-b"), ("luks-3-c", "3-c")];
+    let expected = expected.map(|(name, uuid)| format!(" --name {name} --device {directory}/by-uuid/{uuid}")).concat();
+    assert_eq!(named(words), format!("boot map{expected}"));
+    assert_eq!(named("getargs() { return 1; }"), "boot map");
+}
+
 /// What `systemd-analyze` says of the unit, wanted by what enables it; nothing if all is well.
 fn verified(unit: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
