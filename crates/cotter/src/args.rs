@@ -22,7 +22,7 @@ mod policy;
 mod server;
 mod tpm;
 
-pub use boot::{AgentArgs, BootCommand, EndArgs, NetworkArgs, ProveArgs};
+pub use boot::{AgentArgs, BootCommand, EndArgs, KeyArgs, MapArgs, NetworkArgs, ProveArgs};
 #[cfg(feature = "full")]
 pub use boot::{BootMode, CheckArgs, InstallArgs, RemoveArgs, StatusArgs};
 #[cfg(feature = "full")]
@@ -40,7 +40,7 @@ pub use luks::{
 };
 pub use luks::{
     BindingChoice, Ceilings, Device, Expect, KeyFilePart, KeyInstead, KeySource, ListArgs, LockArgs, LuksCommand,
-    Opener, PassArgs, Quoted, UnlockArgs,
+    Opener, PassArgs, Quoted, Requests, UnlockArgs,
 };
 #[cfg(feature = "full")]
 pub use manual::CompletionArgs;

@@ -167,6 +167,11 @@ impl Host {
         Host { net: PhasedNet { client: client.trusting(path.to_string_lossy().into_owned()), phase }, ..self }
     }
 
+    /// What asks servers, for who has limits of his own.
+    pub fn client(&self) -> &Client {
+        &self.net.client
+    }
+
     /// Where the signatures are that systemd's policies want, if it was said.
     pub fn tpm2_signatures(&self) -> Option<&str> {
         self.tpm2_signatures.as_deref()

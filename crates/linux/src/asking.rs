@@ -5,6 +5,7 @@ use crypto::Secret;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, inotify, open};
 use rustix::io::Errno;
+use rustix::net::SocketAddrUnix;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -105,6 +106,17 @@ pub fn write_to_pipe(path: &Path, content: &Secret) -> io::Result<()> {
     pipe.write_all(content.expose())
 }
 
+/// The abstract address that the other end of the socket on standard input was bound to, without the zero byte in front; empty if it has
+/// another one or none.
+///
+/// # Errors
+/// Those of the system: standard input is no connected socket.
+pub fn stdin_peer() -> io::Result<Vec<u8>> {
+    let peer = rustix::net::getpeername(io::stdin())?;
+    let peer = peer.and_then(|peer| SocketAddrUnix::try_from(peer).ok());
+    Ok(peer.as_ref().and_then(SocketAddrUnix::abstract_name).unwrap_or_default().to_vec())
+}
+
 /// Notices when something is put into a directory or taken out of it.
 #[derive(Debug)]
 pub struct DirectoryWatch {
@@ -128,16 +140,22 @@ impl DirectoryWatch {
         DirectoryWatch { events: begin().ok() }
     }
 
-    /// Waits until something has changed, and no longer than `limit`.
-    pub fn wait(&self, limit: Duration) {
-        let Some(events) = &self.events else { return std::thread::sleep(limit) };
+    /// Waits until something has changed, and no longer than `limit`. Whether it was seen to.
+    pub fn wait(&self, limit: Duration) -> bool {
+        let Some(events) = &self.events else {
+            std::thread::sleep(limit);
+            return false;
+        };
         let seconds = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
         let limit = Timespec { tv_sec: seconds, tv_nsec: limit.subsec_nanos().into() };
         let mut ready = [PollFd::new(events, PollFlags::IN)];
         // Whatever it was: the directory is read anew.
         let _ = poll(&mut ready, Some(&limit));
-        let mut buffer = [0; 4096];
-        while rustix::io::read(events, &mut buffer).is_ok_and(|read| read > 0) {}
+        let (mut buffer, mut any) = ([0; 4096], false);
+        while rustix::io::read(events, &mut buffer).is_ok_and(|read| read > 0) {
+            any = true;
+        }
+        any
     }
 }
 
@@ -225,10 +243,10 @@ mod tests {
         let watch = DirectoryWatch::of(dir.path());
         fs::write(dir.path().join("ask.1"), "").unwrap();
         let start = Instant::now();
-        watch.wait(Duration::from_secs(60));
+        assert!(watch.wait(Duration::from_secs(60)));
         assert!(start.elapsed() < Duration::from_secs(30));
         // What was there is told once.
-        watch.wait(Duration::from_millis(1));
+        assert!(!watch.wait(Duration::from_millis(1)));
         DirectoryWatch::of(&dir.path().join("nowhere")).wait(Duration::from_millis(1));
     }
 }

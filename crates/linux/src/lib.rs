@@ -39,7 +39,7 @@ mod under_mount;
 mod waiting;
 
 pub use apart::{Apart, apart};
-pub use asking::{DirectoryWatch, Process, files_of, processes, send_to, write_to_pipe};
+pub use asking::{DirectoryWatch, Process, files_of, processes, send_to, stdin_peer, write_to_pipe};
 pub use certificates::{CertificatesError, Expiry, expiries, server_pins};
 pub use claim::Claim;
 pub use client::{Client, TOTAL_LIMIT};
@@ -48,7 +48,7 @@ pub use disk::{Access, DiskError, FileDisk};
 pub use files::{HostFiles, read_file_below, read_regular_file};
 pub use key_directory::KeyDirectory;
 pub use keyring::{KeyringError, ThreadKey};
-pub use link::{Link, LinkKind};
+pub use link::{Link, LinkKind, News as LinkNews};
 pub use lock::{HeaderLock, Holder, LockError, LockMode};
 pub use loop_device::{LoopAccess, LoopDevice, LoopError};
 pub use mounts::{mounted_at, unescaped};

@@ -17,6 +17,14 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Whether this is an initramfs, by what its root is: a file system in memory, or one with `/etc/initrd-release`.
+pub fn is_initramfs() -> bool {
+    /// `statfs(2)`: ramfs and tmpfs.
+    const IN_MEMORY: [u64; 2] = [0x8584_58f6, 0x0102_1994];
+    let kind = rustix::fs::statfs("/").map(|about| u64::try_from(about.f_type).unwrap_or(0));
+    kind.is_ok_and(|kind| IN_MEMORY.contains(&kind)) || Path::new("/etc/initrd-release").exists()
+}
+
 /// How much memory this process could still take before the system has none left and ends something, in KiB: what the kernel
 /// calls available, and swap, within what a control group and the limit on address space leave. `None` if nothing says.
 pub fn free_memory_kib() -> Option<u64> {

@@ -68,7 +68,7 @@ pub use seal::SealArgs;
 pub use slots::{AddArgs, KillArgs, PasswdArgs, PriorityName};
 #[cfg(feature = "full")]
 pub use token::{TokenChoice, TokenCommand, TokenExportArgs, TokenImportArgs, TokenRemoveArgs};
-pub use unlock::UnlockArgs;
+pub use unlock::{Requests, UnlockArgs};
 #[cfg(feature = "full")]
 pub use whole::{BackupArgs, EraseArgs, RepairArgs, RestoreArgs};
 

@@ -1,9 +1,13 @@
 //! `cotter boot`: what a machine needs while it starts.
 
 mod agent;
+mod ahead;
+mod attended;
+mod bell;
 #[cfg(feature = "full")]
 mod check;
 mod daemon;
+mod diary;
 mod end;
 mod events;
 mod handover;
@@ -11,6 +15,8 @@ mod handover;
 mod images;
 #[cfg(feature = "full")]
 mod install;
+mod key;
+mod map;
 #[cfg(feature = "full")]
 mod mount_points;
 mod network;
@@ -19,6 +25,7 @@ mod prove;
 #[cfg(feature = "full")]
 mod remove;
 mod search;
+mod serve;
 #[cfg(feature = "full")]
 mod status;
 #[cfg(feature = "full")]
@@ -27,6 +34,7 @@ mod system;
 mod target;
 #[cfg(feature = "full")]
 mod volumes;
+mod wire;
 
 use crate::args::BootCommand;
 use crate::error::CommandError;
@@ -36,6 +44,8 @@ pub fn run(which: BootCommand) -> Result<(), CommandError> {
     match which {
         BootCommand::Agent(args) => agent::run(&args),
         BootCommand::End(args) => end::run(&args),
+        BootCommand::Map(args) => map::run(&args),
+        BootCommand::Key(args) => key::run(&args),
         BootCommand::Network(args) => network::run(&args),
         #[cfg(feature = "full")]
         BootCommand::Install(args) => install::run(&args),

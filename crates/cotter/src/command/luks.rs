@@ -51,7 +51,7 @@ mod seal;
 mod token;
 #[cfg(feature = "full")]
 mod unbind;
-mod unlock;
+pub mod unlock;
 
 use crate::args::LuksCommand;
 use crate::error::CommandError;

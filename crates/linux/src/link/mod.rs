@@ -13,7 +13,7 @@ pub(crate) mod sockets;
 pub(crate) use change::{Change, What};
 pub(crate) use interface::View;
 pub use interface::{Link, LinkKind};
-pub(crate) use netlink::News;
+pub use netlink::News;
 pub(crate) use orders::NewAddress;
 
 use earlynet::{Bond, LinkName, Mac, Route, Vlan};

@@ -1,10 +1,12 @@
 //! The conversation with the kernel about its network (netlink(7), rtnetlink(7)).
 
 use super::message::{Message, flag, kind, messages, u32_at};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recvfrom, send, socket_with};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// What the kernel puts into one datagram at most; an interface with many virtual functions takes more than a page.
 const LONGEST: usize = 128 << 10;
@@ -88,7 +90,7 @@ fn refused(body: &[u8]) -> io::Result<()> {
 
 /// Tells that interfaces, addresses or routes have changed; what exactly, their lists say.
 #[derive(Debug)]
-pub(crate) struct News {
+pub struct News {
     socket: OwnedFd,
 }
 
@@ -97,7 +99,7 @@ impl News {
     ///
     /// # Errors
     /// What the system says.
-    pub(crate) fn listen() -> io::Result<News> {
+    pub fn listen() -> io::Result<News> {
         Ok(News { socket: socket(NEWS, SocketFlags::NONBLOCK)? })
     }
 
@@ -109,6 +111,15 @@ impl News {
             any = true;
         }
         any
+    }
+
+    /// Waits for some, and no longer than `limit`. Whether there were any; they are forgotten.
+    pub fn wait(&self, limit: Duration) -> bool {
+        let seconds = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
+        let limit = Timespec { tv_sec: seconds, tv_nsec: limit.subsec_nanos().into() };
+        // What interrupts it is no news.
+        let _ = poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&limit));
+        self.take()
     }
 }
 

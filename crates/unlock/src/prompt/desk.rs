@@ -37,6 +37,8 @@ pub enum Step {
     Drop(String),
     /// He gets the secret of the volume.
     Answer(Who, String),
+    /// Nobody asks for it any more since the secret was given.
+    Taken(String),
     /// The secret was given, and it is asked for again: it was not taken. A person will have to answer.
     NotTaken(String),
 }
@@ -49,6 +51,8 @@ enum State {
     Here,
     /// Its secret was given to somebody.
     Given,
+    /// And he has gone.
+    Taken,
     /// There will be none, or it was not taken.
     Over,
 }
@@ -74,7 +78,10 @@ impl Desk {
     pub fn look(&mut self, asks: &[Ask]) -> Vec<Step> {
         let now: BTreeSet<String> = asks.iter().map(|ask| ask.volume.clone()).collect();
         let gone: Vec<String> = self.asked.difference(&now).cloned().collect();
-        let mut steps: Vec<Step> = gone.iter().filter_map(|volume| self.forget(volume)).collect();
+        let mut steps = Vec::new();
+        for volume in &gone {
+            steps.extend(self.forget(volume));
+        }
         self.asked = now;
         // Names of files and numbers of processes come again.
         self.answered.retain(|who| asks.iter().any(|ask| ask.who == *who));
@@ -122,7 +129,7 @@ impl Desk {
                 self.answered.insert(ask.who.clone());
                 Some(Step::Answer(ask.who.clone(), ask.volume.clone()))
             }
-            Some(state @ State::Given) => {
+            Some(state @ (State::Given | State::Taken)) => {
                 *state = State::Over;
                 Some(Step::NotTaken(ask.volume.clone()))
             }
@@ -131,7 +138,11 @@ impl Desk {
 
     /// Nobody asks for it any more. What was given may come back as not taken, and is remembered.
     fn forget(&mut self, volume: &str) -> Option<Step> {
-        match self.volumes.get(volume) {
+        match self.volumes.get_mut(volume) {
+            Some(state @ State::Given) => {
+                *state = State::Taken;
+                Some(Step::Taken(volume.to_owned()))
+            }
             Some(State::Fetching) if !self.ahead.contains(volume) => {
                 self.volumes.remove(volume);
                 Some(Step::Drop(volume.to_owned()))
@@ -158,6 +169,10 @@ mod tests {
         Step::Fetch(volume.into())
     }
 
+    fn taken(volume: &str) -> Step {
+        Step::Taken(volume.into())
+    }
+
     fn answer(ask: &Ask) -> Step {
         Step::Answer(ask.who.clone(), ask.volume.clone())
     }
@@ -174,7 +189,7 @@ mod tests {
         assert_eq!(desk.look(&both), [answer(&b)]);
         assert_eq!(desk.look(&both), [], "he has it");
         desk.fetched("a", true);
-        assert_eq!(desk.look(from_ref(&a)), [answer(&a)]);
+        assert_eq!(desk.look(from_ref(&a)), [taken("b"), answer(&a)]);
         assert!(!desk.is_busy());
     }
 
@@ -199,7 +214,7 @@ mod tests {
         desk.look(from_ref(&first));
         desk.fetched("a", true);
         assert_eq!(desk.look(from_ref(&first)), [answer(&first)]);
-        assert_eq!(desk.look(&[]), []);
+        assert_eq!(desk.look(&[]), [taken("a")]);
         assert_eq!(desk.look(from_ref(&second)), [Step::NotTaken("a".into())]);
         assert_eq!(desk.look(&[second]), []);
         assert_eq!(desk.look(&[question("ask.3", "a")]), []);
@@ -239,7 +254,7 @@ mod tests {
         desk.fetched("b", true);
         assert_eq!(desk.look(from_ref(&a)), [answer(&a)]);
         // The same number, another volume: the first process has ended.
-        assert_eq!(desk.look(&[]), []);
+        assert_eq!(desk.look(&[]), [taken("a")]);
         let b = process(7, "b");
         assert_eq!(desk.look(from_ref(&b)), [answer(&b)]);
     }

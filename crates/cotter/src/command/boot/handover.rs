@@ -1,9 +1,11 @@
 //! What one stage of a start leaves to the next: the agent of the initramfs does not outlive it, and the one of the system is told by a file
 //! which volumes were opened by what, and what was done to the network. There is no secret in it.
 
+use super::search::Found;
 use crate::error::CommandError;
 use crate::private_file;
 use json::{Field, FieldError, Limits, Object, Value};
+use linux::since_start;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -82,6 +84,18 @@ impl Handover {
 }
 
 impl Opening {
+    /// A volume whose secret was found and handed over, now.
+    pub fn of_found(volume: &str, found: &Found) -> Opening {
+        Opening {
+            volume: volume.to_owned(),
+            uuid: found.header.header().uuid_text(),
+            slot: found.unlocked.slot.number().into(),
+            pin: found.unlocked.pin.as_str().to_owned(),
+            mapped: None,
+            at_ms: u64::try_from(since_start().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
     fn to_object(&self) -> Object {
         let object = Object::new().with("volume", self.volume.as_str()).with("uuid", self.uuid.as_str());
         let object = object.with("slot", self.slot).with("pin", self.pin.as_str()).with("at_ms", self.at_ms);

@@ -1,6 +1,6 @@
 //! What a volume's mapping will be, before anything is done for it: a value made of the header and the arguments.
 
-use crate::args::UnlockArgs;
+use crate::args::Requests;
 use crate::error::CommandError;
 use crate::output;
 use ::luks::{Accepted, Data, Difference, Flag, SealState, Version};
@@ -26,9 +26,9 @@ pub struct Plan {
 
 impl Plan {
     /// The mapping of the volume with this header, whose data is on a disk so long.
-    pub fn new(args: &UnlockArgs, header: &Accepted, disk: Bytes) -> Result<Plan, CommandError> {
+    pub fn new(name: Option<&str>, requests: Requests, header: &Accepted, disk: Bytes) -> Result<Plan, CommandError> {
         let volume = header.header().uuid_text();
-        let name = args.name.clone().unwrap_or_else(|| format!("luks-{volume}"));
+        let name = name.map_or_else(|| format!("luks-{volume}"), str::to_owned);
         let name = MappingName::new(&name).map_err(|source| {
             let hint = source.hint();
             CommandError::failed("there is no such mapping", source).hint(hint).into_usage()
@@ -41,8 +41,8 @@ impl Plan {
             version,
             data: *header.data(),
             length: length(header.data(), disk)?,
-            flags: with_kept(asked(args), header),
-            asked: asked(args),
+            flags: with_kept(asked(requests), header),
+            asked: asked(requests),
             description: digest.map(|digest| format!("cryptsetup:{volume}-d{digest}")),
         })
     }
@@ -110,8 +110,7 @@ fn length(data: &Data, disk: Bytes) -> Result<Sectors, CommandError> {
 }
 
 /// What is asked for here.
-fn asked(args: &UnlockArgs) -> CryptFlags {
-    let asked = args.requests;
+fn asked(asked: Requests) -> CryptFlags {
     CryptFlags {
         allow_discards: asked.allow_discards,
         same_cpu_crypt: asked.perf_same_cpu_crypt,

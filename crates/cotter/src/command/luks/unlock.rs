@@ -2,19 +2,21 @@
 
 use super::change;
 use super::mapping::Plan;
-use crate::args::UnlockArgs;
+use crate::args::{Requests, UnlockArgs};
 use crate::error::CommandError;
 use crate::host::Host;
 use crate::opened::{self, Opened};
 use crate::output;
 use crate::volume::{self, Disks};
 use ::luks::{Accepted, SealState};
+use ::unlock::Unlocked;
 use block::BlockRead;
 use crypto::{Passphrase, VolumeKey};
 use json::Object;
 use linux::dm::{Control, DmError, KeyPlace, Mapping, MappingAccess, NewMapping, Udev, Wait};
 use linux::{Access, FileDisk, LoopAccess, LoopDevice, deadline_after};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// More than udev is given anyway.
@@ -48,7 +50,7 @@ fn run(args: &UnlockArgs) -> Result<(), CommandError> {
         let record = Object::new().with("slot", u64::from(opened.slot.number())).with("opens", true);
         return change::report(args.format, &format!("keyslot {} opens", opened.slot), record);
     }
-    let mut plan = Plan::new(args, &header, disks.data().len())?;
+    let mut plan = Plan::new(args.name.as_deref(), args.requests, &header, disks.data().len())?;
     let ready = ready(&plan, disks.data());
     let (control, in_the_way) = if args.dry_run { (None, ready.err()) } else { (Some(ready?), None) };
     let Opened { key, seal, .. } = opened::open(&closed, &args.key, only, &host)?;
@@ -63,9 +65,35 @@ fn run(args: &UnlockArgs) -> Result<(), CommandError> {
         }
         return output::record(args.format, plan.record(), || format!("{} would be mapped", plan.name));
     };
-    let access = access(args, disks.data());
+    let access = access(args.read_only, disks.data());
     let mapping = map(&control, &plan, &key, disks.data(), access, &host)?;
     report(args, &plan, &mapping, access)
+}
+
+/// How a volume is mapped that was opened already.
+pub struct Wanted<'a> {
+    /// The name of the mapping.
+    pub name: &'a str,
+    /// What is asked of the kernel.
+    pub requests: Requests,
+    /// Nothing can be written through it.
+    pub read_only: bool,
+}
+
+/// Maps a volume from the header that was accepted and the key that it gave; where the mapping is.
+pub fn map_opened(
+    wanted: &Wanted<'_>,
+    disks: &Disks,
+    header: &Accepted,
+    opened: &Unlocked,
+    host: &Host,
+) -> Result<PathBuf, CommandError> {
+    let mut plan = Plan::new(Some(wanted.name), wanted.requests, header, disks.data().len())?;
+    let control = ready(&plan, disks.data())?;
+    plan.heed(&opened.seal);
+    look_again(disks, header)?;
+    let mapping = map(&control, &plan, &opened.key, disks.data(), access(wanted.read_only, disks.data()), host)?;
+    Ok(mapping.node)
 }
 
 /// Where the passphrase goes that opened the volume.
@@ -115,8 +143,8 @@ fn look_again(disks: &Disks, header: &Accepted) -> Result<(), CommandError> {
 }
 
 /// A disk that cannot be written is mapped to be read, as cryptsetup does.
-fn access(args: &UnlockArgs, data: &FileDisk) -> MappingAccess {
-    if args.read_only {
+fn access(read_only: bool, data: &FileDisk) -> MappingAccess {
+    if read_only {
         return MappingAccess::Read;
     }
     if data.device_number().is_some_and(|number| number.is_read_only()) {

@@ -1,83 +1,14 @@
-//! `cotter boot agent` beside systemd's own question directory, with `systemd-ask-password` as the one who asks.
+//! Who asks is answered, by what opens; a person who is faster wins.
 
-#![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
-
+use crate::{SOON, agent, alone, answered, ask, bound, question, said};
 use compliance::front::{Authority, Front, LOOPBACK};
-use compliance::program::{Ended, Running};
+use compliance::program::Ended;
 use compliance::server::free_port;
-use compliance::{Curve, Disk, KeyDirectory, Maker, Program, Server, Version};
+use compliance::{Curve, Disk, KeyDirectory, Maker, Server, Version};
 use std::fs;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
 use std::time::{Duration, Instant};
-
-const QUESTIONS: &str = "/run/systemd/ask-password";
-/// The directory is the machine's, and an agent answers whoever asks in it.
-static ALONE: Mutex<()> = Mutex::new(());
-const SOON: Duration = Duration::from_secs(30);
-
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A test may not be the first one that asks on this machine.
-fn ask(disk: &Disk, patience: &str) -> Running {
-    fs::create_dir_all(QUESTIONS).unwrap();
-    let id = format!("--id=cryptsetup:{}", disk.path().display());
-    Program::new("systemd-ask-password")
-        .args(["--no-tty", patience, &id, "Please enter passphrase for disk x:"])
-        .start()
-}
-
-/// The file of the question for this disk, once it is there.
-fn question(disk: &Disk) -> PathBuf {
-    let id = format!("Id=cryptsetup:{}\n", disk.path().display());
-    let start = Instant::now();
-    loop {
-        let files = fs::read_dir(QUESTIONS).unwrap().map(|entry| entry.unwrap().path());
-        let mut asks = files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("ask."));
-        if let Some(path) = asks.find(|path| fs::read_to_string(path).is_ok_and(|text| text.contains(&id))) {
-            return path;
-        }
-        assert!(start.elapsed() < SOON, "nobody asks");
-        std::thread::yield_now();
-    }
-}
-
-/// The agent, on a machine that was started with these words.
-fn agent(disk: &Disk, command_line: &str) -> Program {
-    let file = disk.beside("cmdline");
-    fs::write(&file, command_line).unwrap();
-    let run = disk.beside("run");
-    let settings = disk.beside("boot.json");
-    let program = Program::cotter().args(["boot", "agent", "--timeout", "30", "--command-line"]).arg(file);
-    program.arg("--run").arg(run).arg("--settings").arg(settings)
-}
-
-/// The end of it, as a script of an initramfs asks for it.
-fn end(disk: &Disk) -> Ended {
-    let program = Program::cotter().args(["boot", "end", "--run"]).arg(disk.beside("run"));
-    program.arg("--command-line").arg(disk.beside("cmdline")).run().succeeded()
-}
-
-fn answered(asker: Running) -> Vec<u8> {
-    let mut answer = asker.wait().succeeded().stdout;
-    assert_eq!(answer.pop(), Some(b'\n'));
-    answer
-}
-
-fn said(agent: Running) -> String {
-    agent.terminate();
-    agent.wait().succeeded().said()
-}
-
-fn bound(version: Version, config: &str) -> Disk {
-    let disk = Disk::of(Maker::Theirs, version);
-    disk.bind(Maker::Theirs, "tang", config);
-    disk
-}
 
 #[test]
 fn volumes_are_answered_by_what_the_original_has_bound() {
@@ -162,9 +93,9 @@ fn a_server_of_a_private_authority_is_known_by_the_settings() {
     disk.bind(Maker::Ours, "tang", &config);
     fs::remove_file(copy).unwrap();
     let agent = |authority: &Authority| {
-        let settings = disk.beside("boot.json");
-        fs::write(&settings, format!(r#"{{"ca":"{}"}}"#, authority.certificate().display())).unwrap();
-        agent(&disk, "").arg("--settings").arg(settings)
+        let settings = format!(r#"{{"network":"never","ca":"{}"}}"#, authority.certificate().display());
+        fs::write(disk.beside("boot.json"), settings).unwrap();
+        agent(&disk, "")
     };
     let asker = ask(&disk, "--timeout=30");
     question(&disk);
@@ -194,45 +125,4 @@ fn where_somebody_may_reach_a_shell_nothing_is_given() {
         let said = refused(line).said();
         assert!(said.contains("nothing is opened without a person") && !said.contains("answered"), "{line}: {said}");
     }
-}
-
-#[test]
-fn in_the_background_it_serves_until_its_end_is_asked_for() {
-    let _alone = alone();
-    let disk = Disk::of(Maker::Theirs, Version::Luks2);
-    disk.bind(Maker::Ours, "null", "{}");
-    let pid = disk.beside("run").join("agent.pid");
-    let start = Instant::now();
-    // What it says goes where the words of the program go that has started it, and so that is waited for at the end.
-    let started = agent(&disk, "").arg("--daemon").start();
-    while !fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n')) {
-        assert!(start.elapsed() < SOON, "it does not serve");
-        std::thread::yield_now();
-    }
-    let process = PathBuf::from(format!("/proc/{}", fs::read_to_string(&pid).unwrap().trim()));
-    assert!(process.exists());
-    assert!(agent(&disk, "").run().succeeded().said().contains("another agent serves already"));
-    let asker = ask(&disk, "--timeout=30");
-    assert!(disk.opens_with(&answered(asker)));
-    assert_eq!(end(&disk).said(), "");
-    assert!(!pid.exists());
-    while process.exists() {
-        assert!(start.elapsed() < SOON, "it is still there");
-        std::thread::yield_now();
-    }
-    assert_eq!(end(&disk).said(), "", "there is none any more");
-    assert!(started.wait().succeeded().said().contains("answered systemd"));
-}
-
-#[test]
-fn settings_that_are_not_understood_leave_all_to_a_person() {
-    let _alone = alone();
-    let disk = Disk::of(Maker::Theirs, Version::Luks2);
-    disk.bind(Maker::Ours, "null", "{}");
-    fs::write(disk.beside("boot.json"), r#"{"netwrok":"never"}"#).unwrap();
-    let asker = ask(&disk, "--timeout=1");
-    question(&disk);
-    let said = agent(&disk, "").limit(SOON).run().succeeded().said();
-    assert!(said.contains("nothing is opened without a person") && said.contains("\"netwrok\" is not known"), "{said}");
-    asker.wait().failed_with(1);
 }
