@@ -14,7 +14,13 @@ use crate::expected;
 use crate::output;
 use clevis::Cancel;
 use json::{Object, Value};
+use std::time::{SystemTime, UNIX_EPOCH};
 use unlock::identity::Expectation;
+
+/// In seconds.
+const DAY: u64 = 86_400;
+/// With so many days left somebody has to do something.
+const SOON: u64 = 30;
 
 /// What was found, for both forms.
 struct Report {
@@ -57,7 +63,11 @@ pub fn run(args: &StatusArgs) -> Result<(), CommandError> {
     let is_good = report.is_good;
     report.put("ok", is_good);
     output::record(args.format, report.record, || report.lines.join("\n"))?;
-    if is_good { Ok(()) } else { Err(CommandError::plain("see above").code(1).silent()) }
+    if is_good {
+        return Ok(());
+    }
+    let error = CommandError::plain("not all is as it should be, as told above");
+    Err(error.hint("what is missing is put there by `cotter boot install`"))
 }
 
 fn installed(target: &Target, report: &mut Report) -> Result<(), CommandError> {
@@ -99,7 +109,36 @@ fn settings(target: &Target, report: &mut Report) -> Result<(), CommandError> {
     };
     report.put("mode", mode);
     report.say(text);
+    if let Some(path) = settings.ca {
+        authority(target, &path.to_string_lossy(), report);
+    }
     Ok(())
+}
+
+/// Until when the certificates of the authority are good.
+fn authority(target: &Target, path: &str, report: &mut Report) {
+    let found = target.read(path).map_err(|error| error.to_string()).and_then(|content| {
+        let content = content.ok_or_else(|| format!("{path} is not there"))?;
+        linux::expiries(&content).map_err(|error| format!("{path}: {error}"))
+    });
+    let found = match found {
+        Ok(found) => found,
+        Err(why) => return report.bad(why),
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let mut records = Vec::new();
+    for expiry in found {
+        let record = Object::new().with("subject", expiry.subject.as_str()).with("not_after", expiry.not_after.0);
+        records.push(Value::from(record));
+        let left = expiry.not_after.0.saturating_sub(now) / DAY;
+        let line = format!("{path}: {} is good for {left} days more", expiry.subject);
+        match expiry.not_after.0 {
+            until if until < now => report.bad(format!("{path}: {} has run out", expiry.subject)),
+            _ if left < SOON => report.bad(format!("{line}: get another one")),
+            _ => report.say(line),
+        }
+    }
+    report.put("authorities", Value::Array(records));
 }
 
 fn images(target: &Target, system: &System, cancel: &Cancel, report: &mut Report) -> Result<(), CommandError> {

@@ -25,6 +25,8 @@ enum Done {
     Made(String),
     Wrote(String, State),
     Guarded(String),
+    /// The directory of the copies.
+    Copies,
     Copied(Copy),
 }
 
@@ -59,18 +61,10 @@ impl<'a> Work<'a> {
         proof: &mut dyn FnMut() -> Result<(), CommandError>,
     ) -> Result<(), CommandError> {
         let done = self.all(steps, journal).and_then(|()| proof());
-        let copies = self.target.at(COPIES);
-        match done {
-            Ok(()) => {
-                let _ = fs::remove_dir_all(copies);
-                Ok(())
-            }
-            Err(error) => {
-                let error = self.take_back(error);
-                let _ = fs::remove_dir_all(copies);
-                Err(error)
-            }
-        }
+        done.map_err(|error| self.take_back(error))?;
+        // Nobody needs them any more; the next run would remove them, too.
+        let _ = fs::remove_dir_all(self.target.at(COPIES));
+        Ok(())
     }
 
     fn all(&mut self, steps: &[Step], journal: &Journal) -> Result<(), CommandError> {
@@ -148,6 +142,7 @@ impl<'a> Work<'a> {
             Err(source) if source.kind() != ErrorKind::NotFound => return Err(failed(source)),
             _ => DirBuilder::new().mode(0o700).create(&copies).map_err(failed)?,
         }
+        self.done.push(Done::Copies);
         let images: Vec<String> = self.system.images().map(|(_, image)| image.to_owned()).collect();
         for (number, image) in images.into_iter().enumerate() {
             let copy = copies.join(number.to_string());
@@ -196,6 +191,9 @@ impl<'a> Work<'a> {
             Done::Guarded(path) => {
                 let (shown, text) = told(path);
                 linux::set_immutable(&self.target.at(path), false).map(drop).map_err(|error| (shown, text(error)))
+            }
+            Done::Copies => {
+                fs::remove_dir_all(self.target.at(COPIES)).map_err(|error| (COPIES.to_owned(), error.to_string()))
             }
             Done::Copied(Copy { image, copy }) => {
                 let (shown, text) = told(image);

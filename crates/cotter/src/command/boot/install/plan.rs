@@ -183,7 +183,7 @@ fn differences(f: &mut fmt::Formatter<'_>, before: &[u8], after: &[u8]) -> fmt::
     let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
     for (sign, lines, others) in [('-', &old, &new), ('+', &new, &old)] {
         for line in lines.iter().filter(|line| !others.contains(line)) {
-            write!(f, "\n    {sign} {}", crate::error::visible(line))?;
+            write!(f, "\n    {sign} {}", crate::error::visible(&line.replace('\t', " ")))?;
         }
     }
     Ok(())
