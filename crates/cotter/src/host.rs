@@ -10,7 +10,7 @@ use clevis::{
     TlsSettings, TrustPolicy,
 };
 use crypto::{Secret, SystemRandom};
-use linux::{Client, HostFiles, Terminal, TpmDevice, WhyThisTpm, deadline_after};
+use linux::{Client, HostFiles, Names, Terminal, TpmDevice, WhyThisTpm, deadline_after};
 use luks::Accepted;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -170,6 +170,13 @@ impl Host {
     /// What asks servers, for who has limits of his own.
     pub fn client(&self) -> &Client {
         &self.net.client
+    }
+
+    /// The same, which looks names up by what is known here.
+    #[must_use]
+    pub fn resolving(self, names: Option<Names>) -> Host {
+        names.into_iter().for_each(|names| self.net.client.resolve_with(names));
+        self
     }
 
     /// Where the signatures are that systemd's policies want, if it was said.

@@ -53,7 +53,12 @@ impl Playground {
             fs::create_dir(place.path().join(directory)).expect("cannot make a directory");
         }
         let playground = Playground { root, place };
-        playground.put("usr/bin/cotter", 0o755, &fs::read(place::boot_program()).expect("cannot read the program"));
+        // The whole of it, which does all this, and the build that goes into images.
+        for (path, program) in
+            [("usr/bin/cotter", compliance::cotter()), ("usr/lib/cotter/boot/cotter", &place::boot_program())]
+        {
+            playground.put(path, 0o755, &fs::read(program).expect("cannot read the program"));
+        }
         let image = fs::read(playground.root.initramfs()).expect("cannot read the image");
         playground.put(&playground.image(), 0o600, &image);
         playground

@@ -59,7 +59,7 @@ fn initramfs_tools_from_nothing_and_back() {
         "usr/bin/cotter",
         "etc/cotter/volumes.json",
         "etc/cotter/built",
-        "scripts/init-premount/cotter",
+        "scripts/init-top/cotter",
         "scripts/local-top/cotter",
     ] {
         assert!(listed.iter().any(|line| line == path), "{path} is not in the image");

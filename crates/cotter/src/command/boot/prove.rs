@@ -3,6 +3,7 @@
 //! One JSON object on standard output: `{"uuid":…,"listed":true,"slots":[{"slot":1,"pin":"tang","state":"opens","milliseconds":400}, …],"ok":true}`;
 //! `state` is `opens`, `stays closed` or `is not proved`, the latter two with `why`.
 
+use super::network;
 use super::search::Nobody;
 use crate::args::ProveArgs;
 use crate::boot_settings::{self, Settings};
@@ -12,8 +13,10 @@ use crate::host::Host;
 use crate::output;
 use crate::volume::{self, Disks, reasons};
 use clevis::{PinError, Ports, TrustPolicy};
+use earlynet::configured::resolv_conf;
 use json::{Object, Value};
-use linux::Access;
+use linux::{Access, Names};
+use std::fs;
 use std::path::Path;
 use std::time::Instant;
 use unlock::{Attempt, AttemptError, Failed};
@@ -44,11 +47,12 @@ fn prove(args: &ProveArgs) -> Result<Object, CommandError> {
     if let Some(error) = volume::damaged_meta(header.header()) {
         return Err(CommandError::failed("the LUKSMeta with the bindings cannot be used", error.clone()));
     }
+    let names = names(&settings)?;
     let uuid = header.header().uuid();
     let is_listed = expected.of(uuid).is_some();
     let (mut slots, mut ok) = (Vec::new(), is_listed || expected.is_empty());
     for attempt in unlock::plan_all(header.header(), None) {
-        let host = Host::new(args.patience.limit()).trusting(settings.ca.as_deref());
+        let host = Host::new(args.patience.limit()).trusting(settings.ca.as_deref()).resolving(names.clone());
         let closed = host.closed(disks.header(), &header)?;
         let ports = host.ports(TrustPolicy::Ask);
         let ports = Ports { person: &Nobody, ..ports };
@@ -62,6 +66,20 @@ fn prove(args: &ProveArgs) -> Result<Object, CommandError> {
     let record = Object::new().with("uuid", uuid.to_string()).with("listed", is_listed);
     let mode = if settings.mode == boot_settings::Mode::Map { "map" } else { "answer" };
     Ok(record.with("mode", mode).with("slots", slots).with("ok", ok))
+}
+
+/// What the settings know of names, and what the root says that this runs in. Where they know nothing, names are looked up as ever.
+fn names(settings: &Settings) -> Result<Option<Names>, CommandError> {
+    if settings.hosts.is_empty() && settings.name_servers.is_empty() {
+        return Ok(None);
+    }
+    let plan = network::plan(Path::new("/proc/cmdline"), settings)?;
+    let told = resolv_conf(&fs::read("/etc/resolv.conf").unwrap_or_default());
+    let names = Names::new(plan.hosts);
+    names.add_servers(&plan.name_servers);
+    names.add_servers(&told.servers);
+    names.add_search(&told.search);
+    Ok(Some(names))
 }
 
 fn name(attempt: &Attempt) -> String {
