@@ -12,7 +12,6 @@ mod boot_settings;
 mod command;
 #[cfg(feature = "full")]
 mod counters;
-#[cfg(feature = "full")]
 mod crypttab_line;
 #[cfg(feature = "full")]
 mod editor;
