@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops where it stands")]
 
 mod answers;
+mod askpass;
 mod background;
 mod bad_input;
 mod key_socket;
