@@ -4,6 +4,7 @@ use crate::site::{AMPLE, Site, soon};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Duration;
 
 const DISCOVER: u8 = 1;
 const OFFER: u8 = 2;
@@ -77,6 +78,45 @@ fn serve(site: &Site, refuses: bool) -> Receiver<Kept> {
         }
     });
     told
+}
+
+/// Says nonsense to whoever asks.
+fn serve_nonsense(site: &Site) {
+    let socket = site.over_there(|| UdpSocket::bind("0.0.0.0:67").unwrap());
+    socket.set_broadcast(true).unwrap();
+    thread::spawn(move || {
+        let mut buffer = [0; 1500];
+        while let Ok((length, _)) = socket.recv_from(&mut buffer) {
+            let asked = &buffer[..length];
+            let offer = answer(asked, OFFER, 50, 40, 1);
+            let mut other = offer.clone();
+            other[4] ^= 1;
+            let nobodys = answer(asked, OFFER, 255, 0, 0);
+            let cut = |at: usize| offer[..at].to_vec();
+            for said in [
+                b"HTTP/1.1 200 OK\r\n\r\n<html>".to_vec(),
+                vec![0xff; 1400],
+                cut(100),
+                cut(244),
+                other,
+                nobodys,
+                asked.to_vec(),
+            ] {
+                socket.send_to(&said, "192.0.2.255:68").unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn nonsense_is_no_lease() {
+    let site = Site::new(1);
+    site.address(0, "192.0.2.1/24");
+    serve_nonsense(&site);
+    let outcome = site.bring_up(&site.plan("ip=dhcp"), Duration::from_millis(1500));
+    assert!(!outcome.told("OFFER"), "{:?}", outcome.events());
+    let line = outcome.error();
+    assert!(line.contains("eth0: no DHCP server answers (asked") && !line.contains('\n'), "{line}");
 }
 
 fn addresses(site: &Site) -> String {
