@@ -18,6 +18,9 @@ for n in 0 1; do
     ip link add eth$n type veth peer name p$n netns site
 done
 there() {{ ip netns exec site "$@"; }}
+# A command behind `!` ends no script.
+gone() {{ if "$@"; then exit 7; fi; }}
+is_off() {{ if ip link show $1 | grep ,UP; then exit 8; fi; }}
 {far}
 there ip address add 192.0.2.1/24 dev {interface}
 there ip link set {interface} up
@@ -54,8 +57,10 @@ ip -4 address show dev bond0 | grep 192.0.2.5
 ip route | grep 'default via 192.0.2.1 dev bond0'
 ip link delete bond0
 bring_up --take-back
-! ip link show bond0
-! ip link show master bond0
+gone ip link show bond0
+ip link show eth0
+is_off eth0
+is_off eth1
 echo carried"#
     );
     let left = guest().run(&script(&far, "far0", &command_line, &checks)).succeeded();
@@ -90,8 +95,9 @@ ip link delete vlan5
 ip link set eth0 down
 ip link set eth0 name before
 bring_up --take-back
-! ip link show vlan5
-! ip link show before | grep ,UP
+gone ip link show vlan5
+ip link show before
+is_off before
 echo carried";
     let left = guest()
         .run(&script(far, "v", "ifname=eth0:52:54:00:12:34:56 vlan=vlan5:eth0 ip=vlan5:dhcp", checks))
