@@ -3,13 +3,10 @@
 #![forbid(unsafe_code)]
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-use boot::binding;
 use boot::disk::{DataDisk, Layout, RootDisk, Version};
 use boot::names::Names;
-use boot::qemu::Tpm;
 use boot::root::{Framework, Root};
 use boot::system::{Frame, Network, Seen, System};
-use compliance::Maker;
 use compliance::disk::PASSPHRASE;
 
 /// What every other boot stands on: the root, its marks, the console and the way to the root file system.
@@ -28,30 +25,37 @@ fn a_person_types(framework: Framework, layout: Layout) {
     assert!(at("open root") < at("switch-root"), "{names:?}");
 }
 
-/// The root opens and the boot goes on to it, with nobody at the console.
-#[track_caller]
-fn opens_by_itself(system: System<'_>, case: &str) -> Seen {
-    let boot = system.start(case);
-    boot.until("switch-root");
-    let seen = boot.end();
-    let (open, cpu) = seen.until("open root");
-    println!(
-        "{case}: open after {open:.1} s, {cpu:.1} s of a processor; server asked {:?}",
-        seen.until_frame(|frame| matches!(frame, Frame::Connects(_)))
-    );
-    seen
-}
-
-#[track_caller]
-fn opens_by_a_tpm(framework: Framework) {
-    let (root, disk) = (Root::with_cotter(framework), RootDisk::new(Layout::Plain));
-    let tpm = Tpm::with_state(&binding::to_tpm(&disk.luks, Maker::Ours, "{}"));
-    let system = System::new(&root, &disk).tpm(&tpm).settings("{}", &[&disk.luks]);
-    opens_by_itself(system, &format!("{framework}-tpm2"));
-}
-
-/// Boots that `cargo xtask test` makes, too: one for each way in.
+/// Boots that `cargo xtask test` makes, too: a server and a TPM under either framework, and a person.
 mod short {
+    use boot::cover::{Layers, Row};
+    use boot::means::Way::{Both, Dhcp, Static, Tpm};
+    use boot::root::Framework::{Dracut, InitramfsTools};
+
+    #[test]
+    fn initramfs_tools_opens_by_a_server_and_by_a_tpm() {
+        crate::matrix::cover::opens_by_itself(&Row {
+            framework: InitramfsTools,
+            layers: Layers::Root,
+            ways: &[Static, Tpm],
+        });
+    }
+
+    #[test]
+    fn dracut_opens_by_a_server_and_with_a_tpm_beside_it() {
+        crate::matrix::cover::opens_by_itself(&Row { framework: Dracut, layers: Layers::Root, ways: &[Both, Dhcp] });
+    }
+
+    #[test]
+    fn a_person_opens_while_a_server_stays_away() {
+        crate::matrix::failures::a_person_opens_while_a_server_stays_away(InitramfsTools);
+    }
+}
+
+/// Boots that only `cargo xtask test boot` makes.
+mod matrix {
+    pub(crate) mod cover;
+    pub(crate) mod failures;
+
     use super::*;
 
     #[test]
@@ -63,11 +67,6 @@ mod short {
     fn dracut_opens_the_root_by_a_typed_passphrase() {
         a_person_types(Framework::Dracut, Layout::Plain);
     }
-}
-
-/// Boots that only `cargo xtask test boot` makes.
-mod matrix {
-    use super::*;
 
     /// Each asks in its own way: one volume at a time, or once, because systemd tries an answer on the next volume too.
     #[track_caller]
@@ -83,16 +82,6 @@ mod matrix {
         boot.until("switch-root");
         let seen = boot.end();
         ["open root", "open data1", "open data2"].iter().for_each(|name| drop(seen.mark(name).clone()));
-    }
-
-    #[test]
-    fn initramfs_tools_opens_by_a_tpm() {
-        opens_by_a_tpm(Framework::InitramfsTools);
-    }
-
-    #[test]
-    fn dracut_opens_by_a_tpm() {
-        opens_by_a_tpm(Framework::Dracut);
     }
 
     #[test]
