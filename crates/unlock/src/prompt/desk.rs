@@ -19,6 +19,12 @@ pub enum Who {
     },
 }
 
+impl Who {
+    fn is_question(&self) -> bool {
+        matches!(self, Who::Question { .. })
+    }
+}
+
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
@@ -49,13 +55,17 @@ enum State {
     Fetching,
     /// Its secret is here, and nobody has it yet.
     Here,
-    /// Its secret was given to somebody.
-    Given,
+    /// Its secret was given to somebody, for the how-manieth time.
+    Given(u8),
     /// And he has gone.
-    Taken,
+    Taken(u8),
     /// There will be none, or it was not taken.
     Over,
 }
+
+/// systemd keeps each answer for a while, and who waits for another one takes it in place of his own: he tries it, and asks anew. So the secret
+/// of his volume, which was proved, is given to him once more. `askpass` tries what it is given and nothing else.
+const TIMES_TO_SYSTEMD: u8 = 2;
 
 /// Keeps the questions and the secrets apart: it knows which there are, and never what is in them.
 #[derive(Debug, Default)]
@@ -74,8 +84,11 @@ impl Desk {
         self.begin(volume)
     }
 
-    /// The questions that are open now, all of them.
-    pub fn look(&mut self, asks: &[Ask]) -> Vec<Step> {
+    /// The questions that are open now, all of them. With `hold`, nobody who asks by systemd gets an answer while the bindings of another who
+    /// does are being tried: of two that stand at the same time, each is to have his own before he can take the other's.
+    pub fn look(&mut self, asks: &[Ask], hold: bool) -> Vec<Step> {
+        let waits = |ask: &&Ask| hold && ask.who.is_question() && self.is_held(asks);
+        let held: Vec<Who> = asks.iter().filter(waits).map(|ask| ask.who.clone()).collect();
         let now: BTreeSet<String> = asks.iter().map(|ask| ask.volume.clone()).collect();
         let gone: Vec<String> = self.asked.difference(&now).cloned().collect();
         let mut steps = Vec::new();
@@ -85,8 +98,15 @@ impl Desk {
         self.asked = now;
         // Names of files and numbers of processes come again.
         self.answered.retain(|who| asks.iter().any(|ask| ask.who == *who));
-        steps.extend(asks.iter().filter_map(|ask| self.step(ask)));
+        steps.extend(asks.iter().filter_map(|ask| self.step(ask, held.contains(&ask.who))));
         steps
+    }
+
+    /// Whether a secret that systemd asks for is not here yet, while another one is.
+    pub fn is_held(&self, asks: &[Ask]) -> bool {
+        let state = |ask: &Ask| self.volumes.get(&ask.volume).filter(|_| ask.who.is_question());
+        let some = |wanted| asks.iter().any(|ask| state(ask) == Some(&wanted));
+        some(State::Here) && some(State::Fetching)
     }
 
     /// The bindings of the volume were tried; `true`: its secret is here.
@@ -99,7 +119,7 @@ impl Desk {
     /// The answer did not reach him; the next look at the questions will tell whether he is still there.
     pub fn not_given(&mut self, who: &Who, volume: &str) {
         self.answered.remove(who);
-        if let Some(state) = self.volumes.get_mut(volume).filter(|state| **state == State::Given) {
+        if let Some(state) = self.volumes.get_mut(volume).filter(|state| matches!(state, State::Given(_))) {
             *state = State::Here;
         }
     }
@@ -117,21 +137,27 @@ impl Desk {
         Some(Step::Fetch(volume.to_owned()))
     }
 
-    fn step(&mut self, ask: &Ask) -> Option<Step> {
+    fn step(&mut self, ask: &Ask, held: bool) -> Option<Step> {
         if self.answered.contains(&ask.who) {
             return None;
         }
         match self.volumes.get_mut(&ask.volume) {
             None => self.begin(&ask.volume),
             Some(State::Fetching | State::Over) => None,
-            Some(state @ State::Here) => {
-                *state = State::Given;
-                self.answered.insert(ask.who.clone());
-                Some(Step::Answer(ask.who.clone(), ask.volume.clone()))
-            }
-            Some(state @ (State::Given | State::Taken)) => {
-                *state = State::Over;
-                Some(Step::NotTaken(ask.volume.clone()))
+            Some(State::Here) if held => None,
+            Some(state) => {
+                let times = match state {
+                    State::Given(times) | State::Taken(times) => *times,
+                    _ => 0,
+                };
+                if times == 0 || (ask.who.is_question() && times < TIMES_TO_SYSTEMD) {
+                    *state = State::Given(times + 1);
+                    self.answered.insert(ask.who.clone());
+                    Some(Step::Answer(ask.who.clone(), ask.volume.clone()))
+                } else {
+                    *state = State::Over;
+                    Some(Step::NotTaken(ask.volume.clone()))
+                }
             }
         }
     }
@@ -139,8 +165,8 @@ impl Desk {
     /// Nobody asks for it any more. What was given may come back as not taken, and is remembered.
     fn forget(&mut self, volume: &str) -> Option<Step> {
         match self.volumes.get_mut(volume) {
-            Some(state @ State::Given) => {
-                *state = State::Taken;
+            Some(state @ &mut State::Given(times)) => {
+                *state = State::Taken(times);
                 Some(Step::Taken(volume.to_owned()))
             }
             Some(State::Fetching) if !self.ahead.contains(volume) => {
@@ -182,14 +208,14 @@ mod tests {
         let mut desk = Desk::default();
         let (a, b) = (question("ask.1", "a"), question("ask.2", "b"));
         let both = [a.clone(), b.clone()];
-        assert_eq!(desk.look(&both), [fetch("a"), fetch("b")]);
-        assert_eq!(desk.look(&both), []);
+        assert_eq!(desk.look(&both, false), [fetch("a"), fetch("b")]);
+        assert_eq!(desk.look(&both, false), []);
         assert!(desk.is_busy());
         desk.fetched("b", true);
-        assert_eq!(desk.look(&both), [answer(&b)]);
-        assert_eq!(desk.look(&both), [], "he has it");
+        assert_eq!(desk.look(&both, false), [answer(&b)]);
+        assert_eq!(desk.look(&both, false), [], "he has it");
         desk.fetched("a", true);
-        assert_eq!(desk.look(from_ref(&a)), [taken("b"), answer(&a)]);
+        assert_eq!(desk.look(from_ref(&a), false), [taken("b"), answer(&a)]);
         assert!(!desk.is_busy());
     }
 
@@ -197,48 +223,80 @@ mod tests {
     fn whoever_answers_first_ends_the_search() {
         let mut desk = Desk::default();
         let a = question("ask.1", "a");
-        assert_eq!(desk.look(from_ref(&a)), [fetch("a")]);
-        assert_eq!(desk.look(&[]), [Step::Drop("a".into())]);
+        assert_eq!(desk.look(from_ref(&a), false), [fetch("a")]);
+        assert_eq!(desk.look(&[], false), [Step::Drop("a".into())]);
         // What comes of it is for nobody, and another question begins anew: the person was wrong.
         desk.fetched("a", true);
         let again = question("ask.2", "a");
-        assert_eq!(desk.look(from_ref(&again)), [fetch("a")]);
+        assert_eq!(desk.look(from_ref(&again), false), [fetch("a")]);
         desk.fetched("a", true);
-        assert_eq!(desk.look(from_ref(&again)), [answer(&again)]);
+        assert_eq!(desk.look(from_ref(&again), false), [answer(&again)]);
     }
 
     #[test]
-    fn a_secret_that_was_not_taken_is_not_given_again() {
+    fn a_secret_that_was_not_taken_is_given_to_systemd_once_more_and_to_askpass_not() {
         let mut desk = Desk::default();
-        let (first, second) = (question("ask.1", "a"), question("ask.2", "a"));
-        desk.look(from_ref(&first));
+        let question = |number: usize| question(&format!("ask.{number}"), "a");
+        desk.look(&[question(1)], false);
         desk.fetched("a", true);
-        assert_eq!(desk.look(from_ref(&first)), [answer(&first)]);
-        assert_eq!(desk.look(&[]), [taken("a")]);
-        assert_eq!(desk.look(from_ref(&second)), [Step::NotTaken("a".into())]);
-        assert_eq!(desk.look(&[second]), []);
-        assert_eq!(desk.look(&[question("ask.3", "a")]), []);
+        for number in [1, 2] {
+            assert_eq!(desk.look(&[question(number)], false), [answer(&question(number))]);
+            assert_eq!(desk.look(&[], false), [taken("a")]);
+        }
+        assert_eq!(desk.look(&[question(3)], false), [Step::NotTaken("a".into())]);
+        assert_eq!(desk.look(&[question(3)], false), []);
+        assert_eq!(desk.look(&[question(4)], false), []);
+
+        let mut desk = Desk::default();
+        desk.look(&[process(7, "a")], false);
+        desk.fetched("a", true);
+        assert_eq!(desk.look(&[process(7, "a")], false), [answer(&process(7, "a"))]);
+        assert_eq!(desk.look(&[process(8, "a")], false), [Step::NotTaken("a".into())]);
+    }
+
+    #[test]
+    fn those_who_ask_by_systemd_are_answered_together() {
+        let mut desk = Desk::default();
+        let (a, b, c) = (question("ask.1", "a"), question("ask.2", "b"), process(7, "c"));
+        let all = [a.clone(), b.clone(), c.clone()];
+        desk.look(&all, true);
+        ["b", "c"].iter().for_each(|volume| desk.fetched(volume, true));
+        assert!(desk.is_held(&all));
+        assert_eq!(desk.look(&all, true), [answer(&c)], "a pipe has no memory");
+        desk.fetched("a", true);
+        assert!(!desk.is_held(&all));
+        assert_eq!(desk.look(&all, true), [answer(&a), answer(&b)]);
+    }
+
+    #[test]
+    fn who_is_held_does_not_wait_for_ever() {
+        let mut desk = Desk::default();
+        let both = [question("ask.1", "a"), question("ask.2", "b")];
+        desk.look(&both, true);
+        desk.fetched("b", true);
+        assert_eq!(desk.look(&both, true), []);
+        assert_eq!(desk.look(&both, false), [answer(&both[1])]);
     }
 
     #[test]
     fn an_answer_that_reached_nobody_is_given_again() {
         let mut desk = Desk::default();
         let (first, second) = (process(7, "a"), process(8, "a"));
-        desk.look(from_ref(&first));
+        desk.look(from_ref(&first), false);
         desk.fetched("a", true);
-        assert_eq!(desk.look(from_ref(&first)), [answer(&first)]);
+        assert_eq!(desk.look(from_ref(&first), false), [answer(&first)]);
         desk.not_given(&first.who, "a");
-        assert_eq!(desk.look(from_ref(&second)), [answer(&second)]);
+        assert_eq!(desk.look(from_ref(&second), false), [answer(&second)]);
     }
 
     #[test]
     fn what_has_no_binding_is_left_to_a_person() {
         let mut desk = Desk::default();
         let a = process(7, "a");
-        desk.look(from_ref(&a));
+        desk.look(from_ref(&a), false);
         desk.fetched("a", false);
-        assert_eq!(desk.look(&[a]), []);
-        assert_eq!(desk.look(&[process(8, "a")]), [], "he has typed a wrong one and types again");
+        assert_eq!(desk.look(&[a], false), []);
+        assert_eq!(desk.look(&[process(8, "a")], false), [], "he has typed a wrong one and types again");
         assert!(!desk.is_busy());
     }
 
@@ -249,13 +307,13 @@ mod tests {
         assert_eq!(desk.expect("b"), Some(fetch("b")));
         assert_eq!(desk.expect("b"), None);
         let a = process(7, "a");
-        assert_eq!(desk.look(from_ref(&a)), []);
+        assert_eq!(desk.look(from_ref(&a), false), []);
         desk.fetched("a", true);
         desk.fetched("b", true);
-        assert_eq!(desk.look(from_ref(&a)), [answer(&a)]);
+        assert_eq!(desk.look(from_ref(&a), false), [answer(&a)]);
         // The same number, another volume: the first process has ended.
-        assert_eq!(desk.look(&[]), [taken("a")]);
+        assert_eq!(desk.look(&[], false), [taken("a")]);
         let b = process(7, "b");
-        assert_eq!(desk.look(from_ref(&b)), [answer(&b)]);
+        assert_eq!(desk.look(from_ref(&b), false), [answer(&b)]);
     }
 }

@@ -10,14 +10,17 @@ use clevis::Cancel;
 use linux::{DirectoryWatch, is_past, since_start};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread::{self, Scope};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use unlock::prompt::{self, Ask, Asker, Desk, Question, Step, Who};
 
 /// How long a question may wait to be seen where nothing tells of it.
 const GLANCE: Duration = Duration::from_millis(50);
+/// How long a secret may wait for those of others who ask by systemd at the same time: a wrong one that is tried in between costs more.
+const HOLD: Duration = Duration::from_secs(1);
 /// `askpass`, as the scripts call it.
 const ASKPASS: &str = "/lib/cryptsetup/askpass";
 
@@ -70,7 +73,7 @@ impl<'scope, 'env> Agent<'scope, 'env> {
     /// Until there is no time left, a signal comes, or nobody asks.
     pub fn serve(mut self, news: &Receiver<News>) {
         self.watch();
-        let mut faults = String::new();
+        let (mut faults, mut held) = (String::new(), None::<Instant>);
         while !self.cancel.is_cancelled() {
             self.expect();
             let (asks, others, fault) = self.asks();
@@ -79,7 +82,8 @@ impl<'scope, 'env> Agent<'scope, 'env> {
                 faults = fault;
             }
             let nobody = asks.is_empty() && others == 0;
-            let steps = self.desk.look(&asks);
+            held = held.filter(|_| self.desk.is_held(&asks)).or_else(|| self.desk.is_held(&asks).then(Instant::now));
+            let steps = self.desk.look(&asks, held.is_some_and(|since| since.elapsed() < HOLD));
             steps.into_iter().for_each(|step| self.carry_out(step));
             if (is_past(self.common.until) || (self.args.while_asked && nobody)) && !self.desk.is_busy() {
                 return;
@@ -201,7 +205,10 @@ impl<'scope, 'env> Agent<'scope, 'env> {
         match given {
             Ok(()) => say(Some(volume), &format!("answered {}", name_of(who))),
             Err(error) => {
-                say(Some(volume), &format!("{} did not take it: {error}", name_of(who)));
+                // `askpass` is there a moment before it reads.
+                if matches!(who, Who::Question { .. }) || error.kind() != ErrorKind::NotFound {
+                    say(Some(volume), &format!("{} did not take it: {error}", name_of(who)));
+                }
                 self.desk.not_given(who, volume);
             }
         }
