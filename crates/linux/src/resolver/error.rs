@@ -18,6 +18,11 @@ pub enum NamesError {
         /// Who was asked.
         servers: Vec<NameServer>,
     },
+    /// The lookup began where there is no way to any of the servers: there is no network, or not yet.
+    NoWay {
+        /// Who was to be asked.
+        servers: Vec<NameServer>,
+    },
     /// Nobody waits any more.
     Cancelled,
 }
@@ -28,12 +33,16 @@ impl fmt::Display for NamesError {
             NamesError::Name(error) => error.fmt(f),
             NamesError::Lookup(error) => error.fmt(f),
             NamesError::TimedOut { servers } => {
-                let servers: Vec<String> = servers.iter().map(NameServer::to_string).collect();
-                write!(f, "no answer in time from the servers of names ({})", servers.join(", "))
+                write!(f, "no answer in time from the servers of names ({})", listed(servers))
             }
+            NamesError::NoWay { servers } => write!(f, "no way to the servers of names ({})", listed(servers)),
             NamesError::Cancelled => f.write_str("cancelled"),
         }
     }
+}
+
+fn listed(servers: &[NameServer]) -> String {
+    servers.iter().map(NameServer::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl Error for NamesError {}

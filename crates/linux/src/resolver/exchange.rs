@@ -59,14 +59,23 @@ impl<'a> Exchange<'a> {
 
     /// To the end of the lookup, or of the wait.
     pub(super) fn run(mut self) -> Result<Vec<IpAddr>, NamesError> {
+        let mut begins = true;
         loop {
             let now = self.now();
-            for outgoing in self.lookup.poll(now, &mut random) {
+            let all = self.lookup.poll(now, &mut random);
+            let mut without_way = 0;
+            for outgoing in &all {
                 let (server, transport) = (outgoing.server, outgoing.transport);
-                if self.send(&outgoing).is_err() {
+                if let Err(error) = self.send(outgoing) {
+                    without_way += usize::from(error.kind() == io::ErrorKind::NetworkUnreachable);
                     self.lookup.unreachable(now, server, transport);
                 }
             }
+            // Routes come and go, and a lookup goes on without one; but whoever begins without any has no network, and can bring it up.
+            if begins && without_way > 0 && without_way == all.len() {
+                return Err(NamesError::NoWay { servers: self.servers.to_vec() });
+            }
+            begins = false;
             if let Some(outcome) = self.lookup.outcome() {
                 return outcome.clone().map_err(NamesError::Lookup);
             }

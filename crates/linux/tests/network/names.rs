@@ -54,6 +54,18 @@ fn dnsmasq_and_hosts_are_asked() {
     }
 }
 
+/// Whoever has no network learns it at once, and can bring it up; a server without a way beside one that answers costs nothing.
+#[test]
+fn without_a_way_to_any_server_there_is_no_waiting() {
+    let mut site = site(&["192.0.2.1/24"]);
+    site.dnsmasq(0, &["--host-record=tang.example,192.0.2.80"]);
+    let (found, took) = look_up(&site, &names(&["198.51.100.1", "203.0.113.1"]), "tang.example", AMPLE);
+    assert_eq!(found.unwrap_err(), "no way to the servers of names (198.51.100.1, 203.0.113.1)");
+    assert!(took < Duration::from_millis(500), "{took:?}");
+    let both = names(&["198.51.100.1", "192.0.2.1"]);
+    assert_eq!(look_up(&site, &both, "tang.example", AMPLE).0, Ok(vec!["192.0.2.80".to_owned()]));
+}
+
 #[test]
 fn a_server_on_the_link_is_asked_behind_its_interface() {
     let mut site = site(&["fe80::53/64", "2001:db8::1/64"]);
