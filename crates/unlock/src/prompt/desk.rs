@@ -102,11 +102,16 @@ impl Desk {
         steps
     }
 
-    /// Whether a secret that systemd asks for is not here yet, while another one is.
+    /// Whether a secret that systemd asks for is here, and another one is not, or is not asked for yet: who asks after the first answer tries that
+    /// one before he asks.
     pub fn is_held(&self, asks: &[Ask]) -> bool {
         let state = |ask: &Ask| self.volumes.get(&ask.volume).filter(|_| ask.who.is_question());
         let some = |wanted| asks.iter().any(|ask| state(ask) == Some(&wanted));
-        some(State::Here) && some(State::Fetching)
+        let will_ask = |volume: &String| {
+            let is_open = matches!(self.volumes.get(volume), Some(State::Fetching | State::Here));
+            is_open && asks.iter().all(|ask| ask.volume != *volume)
+        };
+        some(State::Here) && (some(State::Fetching) || self.ahead.iter().any(will_ask))
     }
 
     /// The bindings of the volume were tried; `true`: its secret is here.
@@ -266,6 +271,18 @@ mod tests {
         desk.fetched("a", true);
         assert!(!desk.is_held(&all));
         assert_eq!(desk.look(&all, true), [answer(&a), answer(&b)]);
+    }
+
+    #[test]
+    fn who_will_ask_is_waited_for() {
+        let mut desk = Desk::default();
+        ["a", "b"].iter().for_each(|volume| drop(desk.expect(volume)));
+        ["a", "b"].iter().for_each(|volume| desk.fetched(volume, true));
+        let (a, b) = (question("ask.1", "a"), question("ask.2", "b"));
+        assert!(desk.is_held(from_ref(&a)));
+        assert_eq!(desk.look(from_ref(&a), true), []);
+        assert_eq!(desk.look(&[a.clone(), b.clone()], true), [answer(&a), answer(&b)]);
+        assert!(!desk.is_held(&[a, b]));
     }
 
     #[test]
