@@ -57,7 +57,7 @@ pub fn tell_replaced(gone: &Jwe, by: &Jwe, before: &Header, host: &Host) {
 }
 
 fn of(jwe: &Jwe) -> Vec<NvIndex> {
-    let counters = clevis::counters(jwe, clevis::pins::ALL).unwrap_or_default();
+    let counters = clevis::counters(jwe, crate::pins::ALL).unwrap_or_default();
     counters.into_iter().map(|counter| counter.index).collect()
 }
 
@@ -71,7 +71,7 @@ pub fn settle((gone, made): (&Jwe, &Jwe), device: &Device, there: Result<Accepte
         Err(error) => return output::say(&format!("no counter of the TPM was counted up, {copies}: {error}")),
     };
     let mut may = |counter: &Counter| {
-        let ended = unlock::ended_by(there.header(), counter, clevis::pins::ALL);
+        let ended = unlock::ended_by(there.header(), counter, crate::pins::ALL);
         if ended.is_nothing() {
             return true;
         }
@@ -98,7 +98,7 @@ pub fn lost(ended: &Ended) -> String {
 /// With a signed policy nothing is counted here: that would end the approvals, which only their signer can sign anew.
 fn tell_signed(gone: &Jwe, made: &Jwe, device: &Device) {
     let before = of(gone);
-    let counters = clevis::signed(made, clevis::pins::ALL).unwrap_or_default();
+    let counters = clevis::signed(made, crate::pins::ALL).unwrap_or_default();
     let counters = counters.into_iter().filter_map(|policy| policy.counter);
     for Counter { index, value, .. } in counters.filter(|counter| before.contains(&counter.index)) {
         output::say(&format!(

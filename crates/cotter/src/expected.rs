@@ -20,7 +20,7 @@ const NOT_EXPECTED: u8 = 3;
 /// What is to be expected of a volume that was opened with this key.
 pub fn of_volume(header: &Header, key: &VolumeKey, name: Option<String>) -> Expected {
     // Where no binding names a key of the TPM there is nothing to hold them to, and the first one needs no new list.
-    let parents = Some(identity::parents(header, clevis::pins::ALL)).filter(|parents| !parents.is_empty());
+    let parents = Some(identity::parents(header, crate::pins::ALL)).filter(|parents| !parents.is_empty());
     Expected { uuid: header.uuid(), key: KeyFingerprint::of(key), name, parents }
 }
 

@@ -206,7 +206,7 @@ impl Host {
     /// The ports to hand to a pin. A phase of network begins.
     pub fn ports(&self, trust: TrustPolicy) -> Ports<'_> {
         Ports {
-            pins: clevis::pins::ALL,
+            pins: crate::pins::ALL,
             net: &self.net,
             tpm: Some(&self.tpm),
             approvals: &[],

@@ -25,6 +25,7 @@ mod opened;
 mod opening;
 mod output;
 mod passphrase;
+mod pins;
 #[cfg(feature = "full")]
 mod private_dir;
 mod private_file;

@@ -316,7 +316,7 @@ pub fn tell_unexpected_parent(header: &Header, bound: &Bound, host: &Host) {
     let binding = Binding { slot: bound.slot, token: bound.token, jwe: bound.jwe.clone() };
     let Ok(expected) = host.expected() else { return };
     let attempts = unlock::plan(vec![binding], None);
-    if attempts.iter().any(|attempt| expected.check_parents(header, attempt, clevis::pins::ALL).is_err()) {
+    if attempts.iter().any(|attempt| expected.check_parents(header, attempt, crate::pins::ALL).is_err()) {
         output::say(&format!(
             "the TPM's key of keyslot {} is not in the list of expected volumes, which keeps it from opening\n  try: cotter luks identity \
              -d DEVICE --add FILE --replace",

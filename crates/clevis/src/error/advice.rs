@@ -45,6 +45,7 @@ impl PinError {
             | PinError::WrongPoint { .. }
             | PinError::KeyFile { .. }
             | PinError::OnlyClevis { .. }
+            | PinError::OnlyOpens { .. }
             | PinError::NotAJwe { .. }
             | PinError::UnknownPin { .. }
             | PinError::BadBinding { .. }
@@ -119,6 +120,7 @@ impl PinError {
                 io::ErrorKind::AlreadyExists => "name a file that does not exist: it will be made".into(),
                 _ => "it must be a regular file of yours or root's, no link, and nobody else's to read: `ls -l`, `chmod 0400`".into(),
             },
+            PinError::OnlyOpens { .. } => "bind with the whole program, once the system has started".into(),
             PinError::OnlyClevis { command, .. } => format!("this does: {command}"),
             PinError::NotAJwe { .. } | PinError::BadBinding { .. } | PinError::WrongKey { .. } => {
                 "the binding is damaged: restore it from a backup of the header, or remove it, `cotter luks unbind -d DEVICE -s SLOT`, and \
@@ -246,7 +248,7 @@ impl PinError {
             PinError::Unreachable { source: NetError::TimedOut { .. }, .. } => 1,
             PinError::Unreachable { source: NetError::Resolve { .. } | NetError::Connect { .. }, .. } => 2,
             PinError::ToldToFail => 2,
-            PinError::Unopened(_) | PinError::OnlyClevis { .. } => 1,
+            PinError::Unopened(_) | PinError::OnlyClevis { .. } | PinError::OnlyOpens { .. } => 1,
             PinError::KeyFile { .. } => 4,
             PinError::NotSigned { .. } => 7,
             PinError::NoTpm => 2,

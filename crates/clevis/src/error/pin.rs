@@ -94,6 +94,11 @@ pub enum PinError {
         /// Why not.
         source: io::Error,
     },
+    /// The program was given pins that open alone, [`crate::pins::Opening`].
+    OnlyOpens {
+        /// The pin.
+        pin: &'static str,
+    },
     /// A pin whose bindings are read here and not used.
     OnlyClevis {
         /// Which.

@@ -37,6 +37,9 @@ impl fmt::Display for PinError {
             PinError::Config(source) => source.fmt(f),
             PinError::File { path, .. } => write!(f, "{} cannot be read", path.escape_debug()),
             PinError::KeyFile { path, .. } => write!(f, "the key file {} does not serve", path.escape_debug()),
+            PinError::OnlyOpens { pin } => {
+                write!(f, "this program opens what the pin {pin} has bound, and binds nothing")
+            }
             PinError::OnlyClevis { pin, .. } => write!(f, "the pin {pin} is not used here"),
             PinError::NotAJwe { .. } => f.write_str("the JWE cannot be read"),
             PinError::UnknownPin { name, .. } => write!(f, "there is no pin {name}"),
@@ -175,6 +178,7 @@ impl Error for PinError {
             | PinError::NotSigned { .. }
             | PinError::Unopened(_)
             | PinError::OnlyClevis { .. }
+            | PinError::OnlyOpens { .. }
             | PinError::ToldToFail
             | PinError::Cancelled => None,
         }

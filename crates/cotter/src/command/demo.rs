@@ -110,7 +110,7 @@ fn show(disk: &DemoDisk, story: &mut Story) -> Result<(), CommandError> {
     story.step("What the disk now says about itself. Nothing of it opens anything without the server.")?;
     story.command("cotter luks list -d DISK")?;
     for binding in unlock::bindings(disk.header()?.header()) {
-        let found = clevis::describe(&binding.jwe, clevis::pins::ALL).map_err(|e| pin_error("cannot read it", e))?;
+        let found = clevis::describe(&binding.jwe, crate::pins::ALL).map_err(|e| pin_error("cannot read it", e))?;
         let config = found.shown.config.to_compact();
         story.note(&format!("{}: {} '{}'", binding.slot, found.pin, config.as_str()))?;
     }

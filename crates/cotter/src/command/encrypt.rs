@@ -34,7 +34,7 @@ fn cannot(error: PinError) -> CommandError {
 
 /// A policy for approvals opens with those that lie beside it on a volume. What a configuration has wrong is better said first, by the pin.
 fn refuse_signed(pin: &str, config: &Config) -> Result<(), CommandError> {
-    let makes_sense = clevis::remembered(pin, config, clevis::pins::ALL).is_ok();
+    let makes_sense = clevis::remembered(pin, config, crate::pins::ALL).is_ok();
     if !makes_sense || !is_signed(pin, config.field().value()) {
         return Ok(());
     }
@@ -78,7 +78,7 @@ pub fn config(policy: &Policy) -> Result<Config, CommandError> {
 }
 
 fn unknown_pin(name: &str) -> Option<CommandError> {
-    let known: Vec<&str> = clevis::pins::ALL.iter().map(|pin| pin.name()).collect();
+    let known: Vec<&str> = crate::pins::ALL.iter().map(|pin| pin.name()).collect();
     if known.contains(&name) {
         return None;
     }

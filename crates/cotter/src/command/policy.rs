@@ -18,7 +18,7 @@ pub fn run(which: PolicyCommand) -> Result<(), CommandError> {
 /// Prints the verdict; a goal that is missed is the exit code.
 fn explain(args: &ExplainArgs) -> Result<(), CommandError> {
     let (pin, config) = words(&args.policy)?;
-    clevis::check(&pin, &config, clevis::pins::ALL).map_err(|source| {
+    clevis::check(&pin, &config, crate::pins::ALL).map_err(|source| {
         let hint = source.hint();
         CommandError::failed("no policy can be bound by this", source).hint(hint).into_usage()
     })?;

@@ -249,7 +249,7 @@ fn judge(failed: &Failed, common: &Common<'_>) -> Closed {
 /// What opened it, with the servers that its policy names.
 fn described(unlocked: &Unlocked) -> String {
     let jwe = unlocked.proved.as_ref().map(|proved| &proved.binding.jwe);
-    let servers = jwe.and_then(|jwe| clevis::servers(jwe, clevis::pins::ALL).ok()).unwrap_or_default();
+    let servers = jwe.and_then(|jwe| clevis::servers(jwe, crate::pins::ALL).ok()).unwrap_or_default();
     let urls: Vec<&str> = servers.iter().map(|server| server.url.as_str()).collect();
     let pin = unlocked.pin.as_str();
     if urls.is_empty() { pin.to_owned() } else { format!("{pin} {}", urls.join(" ")) }

@@ -67,7 +67,7 @@ pub fn run(args: &BindArgs) -> Result<(), CommandError> {
 
 /// What the policy is judged for. The TPM is asked if it has a part in it, and not for what is refused anyhow.
 fn around(args: &BindArgs, policy: &Policy, config: &Config, host: &Host) -> Surroundings {
-    let can_be = || clevis::check(&args.policy.pin, config, clevis::pins::ALL).is_ok();
+    let can_be = || clevis::check(&args.policy.pin, config, crate::pins::ALL).is_ok();
     if verdict::has_tpm(policy) && can_be() {
         verdict::with_tpm(&host.ports(trust(&args.policy)))
     } else {

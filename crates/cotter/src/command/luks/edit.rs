@@ -19,7 +19,7 @@ pub fn run(args: &EditArgs) -> Result<(), CommandError> {
     }
     let found = rebind::find(&args.rebinding, Access::Write)?;
     let slot = found.binding.slot;
-    let stored = clevis::configuration(&found.binding.jwe, clevis::pins::ALL).map_err(|source| {
+    let stored = clevis::configuration(&found.binding.jwe, crate::pins::ALL).map_err(|source| {
         let hint = source.hint();
         CommandError::failed(format!("the configuration of keyslot {slot} cannot be read"), source).hint(hint)
     })?;

@@ -46,7 +46,7 @@ pub fn run(args: &IdentityArgs) -> Result<(), CommandError> {
 
 /// Names what the list shuts out: a keyslot that names no key of the TPM is none of those that it names.
 fn tell_refused(list: &Expectation, header: &Header) {
-    for fault in list.other_parents(header, clevis::pins::ALL) {
+    for fault in list.other_parents(header, crate::pins::ALL) {
         let IdentityFault::OtherParent { slot, .. } = fault else { continue };
         output::say(&format!(
             "keyslot {slot} asks for a PIN and does not name its key in the TPM (systemd names it from 254 on): with this list it is refused, as an \
@@ -77,7 +77,7 @@ fn readable(text: &str, path: &Path) -> Result<(), CommandError> {
 fn check(list: &Expectation, header: &Accepted, key: &VolumeKey) -> Result<(), IdentityFault> {
     let header = header.header();
     list.check(header, key)?;
-    list.other_parents(header, clevis::pins::ALL).into_iter().next().map_or(Ok(()), Err)
+    list.other_parents(header, crate::pins::ALL).into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Who adds a volume need not be told that it is not in the list.

@@ -65,7 +65,7 @@ const TPM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the bindings are judged for. The TPM is asked if it has a part in one of them.
 fn around(bindings: &[Binding], enrolled: &[Enrolled]) -> Surroundings {
-    let bound = bindings.iter().filter_map(|binding| clevis::configuration(&binding.jwe, clevis::pins::ALL).ok());
+    let bound = bindings.iter().filter_map(|binding| clevis::configuration(&binding.jwe, crate::pins::ALL).ok());
     let bound = bound.map(|stored| verdict::of_binding(&stored));
     let mut policies = bound.chain(enrolled.iter().filter_map(|found| enrolled::said(found).policy));
     if policies.any(|policy| verdict::has_tpm(&policy)) {
@@ -115,7 +115,7 @@ pub fn print_binding(
     binding: &Binding,
 ) -> Result<(), CommandError> {
     let record = with_token(place.clone().with("slot", u64::from(binding.slot.number())), binding.token);
-    let pins = clevis::pins::ALL;
+    let pins = crate::pins::ALL;
     let found =
         clevis::describe(&binding.jwe, pins).and_then(|found| Ok((found, clevis::configuration(&binding.jwe, pins)?)));
     match found {
@@ -157,7 +157,7 @@ fn print_enrolled(format: Format, detail: Detail, found: &Enrolled) -> Result<()
 fn print_pins(format: Format, bindings: &[Binding], enrolled: &[Enrolled]) -> Result<(), CommandError> {
     let mut names: BTreeSet<String> = enrolled.iter().map(|found| enrolled::name(&found.how).to_owned()).collect();
     for binding in bindings {
-        match clevis::configuration(&binding.jwe, clevis::pins::ALL) {
+        match clevis::configuration(&binding.jwe, crate::pins::ALL) {
             Ok(stored) => collect_pins(stored.pin, stored.config.field().value(), &mut names),
             Err(_) => names.extend(clevis::pin_name(&binding.jwe).ok().map(|name| name.as_str().to_owned())),
         }

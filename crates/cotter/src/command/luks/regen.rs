@@ -34,7 +34,7 @@ pub fn carry_out(args: &Rebinding, found: &Found, host: &Host) -> Result<(), Com
 /// What a reseal added is not kept: the values of an update that is still to come are to be added once more.
 fn tell_sets(args: &Rebinding, found: &Found) {
     let (jwe, slot, device) = (&found.binding.jwe, found.binding.slot, &args.device);
-    let Ok(stored) = clevis::configuration(jwe, clevis::pins::ALL) else { return };
+    let Ok(stored) = clevis::configuration(jwe, crate::pins::ALL) else { return };
     let sets = measured::parts(jwe).unwrap_or_default().iter().map(|part| part.accepted.len()).max();
     if stored.is_complete()
         && !unlock::names("accept", stored.config.field().value())
@@ -49,7 +49,7 @@ fn tell_sets(args: &Rebinding, found: &Found) {
 
 fn wanted(found: &Found, host: &Host) -> Result<bool, CommandError> {
     let slot = found.binding.slot;
-    let policy = match clevis::configuration(&found.binding.jwe, clevis::pins::ALL) {
+    let policy = match clevis::configuration(&found.binding.jwe, crate::pins::ALL) {
         Ok(stored) => rebind::policy(stored.pin, stored.config.field().value()),
         Err(error) => volume::reasons(&error),
     };

@@ -31,7 +31,7 @@ pub fn run(args: &TpmExplainArgs) -> Result<(), CommandError> {
     host.cancel_on_signal()?;
     let (parts, policies, renewal) = match meant {
         Meant::Binding(binding) => {
-            let policies = clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default();
+            let policies = clevis::signed(&binding.jwe, crate::pins::ALL).unwrap_or_default();
             (measured::parts(&binding.jwe).map_err(failed)?, policies, None)
         }
         Meant::Systemd(tpm2) => {

@@ -23,7 +23,7 @@ impl<'h> Openers<'h> {
     /// What opens a keyslot: the pin and its configuration, or a passphrase.
     pub fn opened_by(&self, slot: Slot) -> String {
         let binding = self.bindings.iter().find(|binding| binding.slot == slot);
-        match binding.map(|binding| clevis::describe(&binding.jwe, clevis::pins::ALL)) {
+        match binding.map(|binding| clevis::describe(&binding.jwe, crate::pins::ALL)) {
             None if unlock::holder(self.header, slot) == Holder::Unknown => {
                 "a passphrase, or a binding that was lost".to_owned()
             }

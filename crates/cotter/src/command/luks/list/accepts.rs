@@ -18,7 +18,7 @@ pub enum Accepts {
 impl Accepts {
     /// `None`: it compares no values of its own form.
     pub fn of(header: &Header, binding: &Binding) -> Option<Accepts> {
-        let policies = clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default();
+        let policies = clevis::signed(&binding.jwe, crate::pins::ALL).unwrap_or_default();
         if policies.is_empty() {
             let parts = measured::parts(&binding.jwe).unwrap_or_default();
             let ours = parts.iter().filter(|part| part.form == Form::Ours && part.compares.is_some());

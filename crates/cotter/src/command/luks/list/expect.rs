@@ -17,7 +17,7 @@ const UNREADABLE: u8 = 5;
 pub fn run(header: &Header, slot: Slot, pin: &str, config: &str, format: Format) -> Result<(), CommandError> {
     let no_policy = |source| CommandError::failed(format!("the configuration of the pin {pin}"), source).into_usage();
     let config = Config::parse(config.as_bytes()).map_err(no_policy)?;
-    let state = unlock::state(header, slot, pin, &config, clevis::pins::ALL).map_err(|source| {
+    let state = unlock::state(header, slot, pin, &config, crate::pins::ALL).map_err(|source| {
         let hint = source.hint();
         CommandError::failed("this is no policy that could be expected", source).hint(hint).into_usage()
     })?;

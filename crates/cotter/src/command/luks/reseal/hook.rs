@@ -54,7 +54,7 @@ fn one(next: &Next<'_>, device: &Device, refused: &[String]) -> Result<(), Comma
     let header = disks.accepted(&next.args.ceilings)?;
     let bindings = unlock::bindings(header.header());
     let is_signed = |binding: &unlock::Binding| {
-        clevis::signed(&binding.jwe, clevis::pins::ALL).is_ok_and(|policies| !policies.is_empty())
+        clevis::signed(&binding.jwe, crate::pins::ALL).is_ok_and(|policies| !policies.is_empty())
     };
     let mut failed = match refused {
         [] => signed::reseal(next, (device, &disks), &header, &bindings).err(),

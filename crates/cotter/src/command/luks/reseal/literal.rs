@@ -75,7 +75,7 @@ fn configuration(
     sets: &[PcrDigests],
 ) -> Result<(&'static str, clevis::Config), CommandError> {
     let failed = |source| CommandError::failed("its configuration cannot be read", source);
-    let mut stored = clevis::configuration(&binding.jwe, clevis::pins::ALL).map_err(failed)?;
+    let mut stored = clevis::configuration(&binding.jwe, crate::pins::ALL).map_err(failed)?;
     // What is not told would be gone. Of values it is not: those are what takes the place of the old ones.
     stored.lost.retain(|lost| !matches!(lost, Lost::Unsaid { .. }));
     if !stored.is_complete() {

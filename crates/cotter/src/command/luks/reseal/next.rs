@@ -82,7 +82,7 @@ impl Next<'_> {
         binding: &Binding,
         question: impl FnOnce(&Ports<'_>) -> Result<T, PinError>,
     ) -> Result<T, PinError> {
-        let parents = clevis::parents(&binding.jwe, clevis::pins::ALL)?;
+        let parents = clevis::parents(&binding.jwe, crate::pins::ALL)?;
         question(&Ports { parents: &parents, ..self.host.ports(TrustPolicy::Ask) })
     }
 

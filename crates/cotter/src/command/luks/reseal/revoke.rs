@@ -26,7 +26,7 @@ pub fn run(
     let mut seen: Vec<NvIndex> = Vec::new();
     let mut failed = Vec::new();
     for binding in bindings {
-        let policies = clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default();
+        let policies = clevis::signed(&binding.jwe, crate::pins::ALL).unwrap_or_default();
         for index in policies.into_iter().filter_map(|policy| Some(policy.counter?.index)) {
             if seen.contains(&index) {
                 continue;
@@ -55,7 +55,7 @@ fn raise(
     (binding, counter): (&Binding, &Counter),
 ) -> Result<(), CommandError> {
     let index = counter.index;
-    let ended = unlock::ended_by(header, counter, clevis::pins::ALL);
+    let ended = unlock::ended_by(header, counter, crate::pins::ALL);
     if !ended.is_nothing() {
         let error = CommandError::plain(format!(
             "the counter {index} was not counted up, so older approvals still open: {}",
@@ -76,7 +76,7 @@ fn raise(
 /// What somebody has written for the old number between the look at the header and the count: it has ended, and nobody else would say so.
 fn look_again(next: &Next<'_>, (device, disks): (&Device, &Disks), counter: &Counter) -> Result<(), CommandError> {
     let header = disks.accepted(&next.args.ceilings)?;
-    let ended = unlock::ended_by(header.header(), counter, clevis::pins::ALL).slots;
+    let ended = unlock::ended_by(header.header(), counter, crate::pins::ALL).slots;
     if ended.is_empty() {
         return Ok(());
     }

@@ -95,7 +95,7 @@ pub fn reseal(
     }
     let (mut wishes, mut failed) = (Vec::new(), None);
     for binding in bindings {
-        for policy in clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default() {
+        for policy in clevis::signed(&binding.jwe, crate::pins::ALL).unwrap_or_default() {
             match wish(next, device, (binding, policy), &there) {
                 Ok(wish) => wishes.push(wish),
                 // The others are not to suffer.
@@ -237,7 +237,7 @@ fn approve(wish: &Wish<'_>, there: &[Approval]) -> Result<Approved, CommandError
 
 /// Takes out what the key of no binding has signed: it opens nothing, and takes the place of what does. Says how many.
 fn tidy(header: &Header, approvals: &mut Vec<Approval>) -> usize {
-    let policies = |binding: &Binding| clevis::signed(&binding.jwe, clevis::pins::ALL);
+    let policies = |binding: &Binding| clevis::signed(&binding.jwe, crate::pins::ALL);
     let policies = unlock::bindings(header).iter().map(policies).collect::<Result<Vec<_>, _>>();
     // One that cannot be read may be what they are for.
     let (Ok(policies), []) = (policies, unlock::unreadable(header).as_slice()) else { return 0 };

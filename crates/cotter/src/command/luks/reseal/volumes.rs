@@ -62,7 +62,7 @@ fn compares(args: &ResealArgs, device: &Device, policies: &mut Compared) -> Resu
     }
     let mut any = false;
     for binding in unlock::bindings(header.header()) {
-        let signed = clevis::signed(&binding.jwe, clevis::pins::ALL).unwrap_or_default();
+        let signed = clevis::signed(&binding.jwe, crate::pins::ALL).unwrap_or_default();
         policies.0.extend(signed.into_iter().map(|policy| policy.selection));
         match compared(&binding) {
             Ok(parts) => any |= !parts.is_empty(),
